@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Reasons for closing a connection, from tables/closes.def.
+ */
+#ifndef PEAL_CLOSES_H
+#define PEAL_CLOSES_H
+
+#include <stdbool.h>
+
+enum close_reason {
+#define CLOSE(name, wire, is_error, words)	CLOSE_##name,
+#include "tables/closes.def"
+	CLOSE_REASONS
+};
+
+struct close_info {
+	const char	*name;		/* "SLOW_READER" */
+	unsigned	 wire;		/* close code, or 0 */
+	bool		 is_error;
+	const char	*words;
+};
+
+extern const struct close_info close_info[CLOSE_REASONS];
+
+#endif

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A TLS server stream over a non-blocking socket, by OpenSSL 3.
+ *
+ * Memory is what counts: SSL_MODE_RELEASE_BUFFERS (14 KB an idle connection
+ * instead of 48), no session cache, tickets with keys that the master made, so
+ * that any worker resumes any session.
+ *
+ * Runs in: workers.  Owned by: the context by its listener, a stream by its
+ * conn.
+ */
+#ifndef PEAL_TLS_H
+#define PEAL_TLS_H
+
+#include "common/buf.h"
+
+struct tls_context;
+struct tls;
+
+#define TLS_TICKET_KEYS	80
+
+/* Call before the jail. */
+void	tls_init(void);
+/* From PEM text.  min_version as TLS_1_2/TLS_1_3 of config.h.  tickets: 80
+ * octets or empty.  NULL with *why (static or good until the next call). */
+struct tls_context *tls_context_new(struct bytes chain, struct bytes key,
+	    int min_version, struct bytes tickets, const char **why);
+void	tls_context_free(struct tls_context *);
+
+struct tls *tls_accept(struct tls_context *, int fd);
+/* Sends close_notify if it can without waiting; does not close the socket. */
+void	tls_free(struct tls *);
+
+enum { TLS_WANT_READ = -2, TLS_WANT_WRITE = -3, TLS_CLOSED = 0, TLS_ERROR = -1 };
+/* Octets (> 0), or one of the above.  The first calls do the handshake. */
+int	tls_read(struct tls *, char *, size_t);
+/* May be called again with other memory that holds the same octets. */
+int	tls_write(struct tls *, const char *, size_t);
+bool	tls_established(const struct tls *);
+/* Octets decrypted already that epoll does not know of. */
+bool	tls_pending(const struct tls *);
+
+#endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The few things everything stands on: memory that does not fail, clocks,
+ * random numbers, descriptors.
+ *
+ * Allocation: these end the process when memory runs out, and the master
+ * replaces it.  A size that a client chose is checked against a limit BEFORE
+ * it gets here.
+ *
+ * Runs in: every process.
+ */
+#ifndef PEAL_UTIL_H
+#define PEAL_UTIL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/buf.h"
+
+#define NELEM(a)	(sizeof(a) / sizeof((a)[0]))
+#define container_of(ptr, type, member) \
+	((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+
+void	*xmalloc(size_t);
+void	*xcalloc(size_t n, size_t size);
+void	*xrealloc(void *, size_t);
+/* n * size, checked for overflow. */
+void	*xreallocarray(void *, size_t n, size_t size);
+char	*xstrdup(const char *);
+/* NULL stays NULL. */
+char	*xstrdup0(const char *);
+char	*xasprintf(const char *, ...) __attribute__((format(printf, 1, 2)));
+
+/* Milliseconds of CLOCK_MONOTONIC: for time-outs. */
+uint64_t clock_ms(void);
+/* Milliseconds since 1970: for people and signatures only. */
+uint64_t clock_wall_ms(void);
+
+/* From the system's random source; never fails (ends the process instead). */
+void	random_fill(void *, size_t);
+/* Uniform in 1 .. limit. */
+uint32_t random_1_to(uint32_t limit);
+
+/* -1 with errno. */
+int	fd_nonblock(int fd);
+int	fd_cloexec(int fd, int on);
+/* Soft limit of open files raised to the hard one; returns it. */
+uint64_t fd_limit_raise(void);
+
+/* Title of the process in ps and top: "peald: worker 2".  Call early. */
+void	title_init(int argc, char **argv);
+void	title_set(const char *, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Applications: who may connect with which key, from which origin, how often.
+ *
+ * Runs in: workers.  Owned by: the table of apps.  Lives as long as its settings
+ * name it and a client is connected.
+ */
+#ifndef PEAL_APP_H
+#define PEAL_APP_H
+
+#include "common/config.h"
+#include "common/hash.h"
+
+struct app {
+	const struct config_app	*set;		/* its settings */
+	struct bytes		 id;
+	struct hash		 channels;	/* of struct channel */
+	uint32_t		 open;		/* established connections */
+	uint32_t		 subscribed;	/* those with a subscription */
+	bool			 load_changed;	/* the router is to be told */
+	struct app		*next_changed;
+};
+
+/* Makes the table from the settings, which must outlive it. */
+void	apps_init(const struct config *);
+struct app *app_by_key(struct bytes key);
+struct app *app_by_id(struct bytes id);
+/* Does this key belong to this app? */
+bool	app_has_key(const struct app *, struct bytes key);
+/* Walks all: start with 0; NULL ends. */
+struct app *app_next(size_t *pos);
+
+/*
+ * May a page of this Origin connect (reverb.md b.3)?  has_origin false: no
+ * header was sent.  Hosts are compared in lower case; *.host matches any depth
+ * below it.
+ */
+bool	app_origin_allowed(const struct app *, bool has_origin,
+	    struct bytes origin);
+/* Octets of one message of a client; never 0. */
+size_t	app_max_message(const struct app *);
+
+#endif

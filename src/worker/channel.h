@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Names to subscribers, on this worker.  A channel exists while it has a
+ * subscriber or one is waiting for the router's word; the router knows the same
+ * channel over all workers.
+ *
+ * Runs in: workers.  Owned by: its app's table.  Dies: with its last sub.
+ */
+#ifndef PEAL_CHANNEL_H
+#define PEAL_CHANNEL_H
+
+#include "common/hash.h"
+#include "common/msg.h"
+#include "worker/client.h"
+
+/* What the name says; see channel_kind(). */
+#define CHANNEL_PRIVATE		1	/* needs a signature */
+#define CHANNEL_PRESENCE	2	/* has members; private too */
+#define CHANNEL_ENCRYPTED	4	/* payload is not ours to read; private too */
+#define CHANNEL_CACHE		8	/* the last event is replayed */
+#define CHANNEL_USER		16	/* #server-to-user-ID */
+#define CHANNEL_BAD		128	/* no valid name */
+
+struct channel {
+	struct hash_link	 link;		/* in app->channels */
+	struct app		*app;
+	struct presence		*presence;	/* members, presence channels */
+	struct sub		**subs;		/* live ones, in no order */
+	uint32_t		 n_subs, cap_subs;
+	uint32_t		 n_waiting;	/* subs that wait for the router */
+	uint32_t		 count;		/* over all workers, as last told */
+	uint16_t		 name_n;
+	uint8_t			 kind;
+	bool			 live;		/* the router routes to us */
+	char			 name[];
+};
+
+/* What came with the router's word. */
+struct subscription {
+	uint64_t	 position_epoch, position_offset;
+	uint64_t	 count;		/* subscribers over all workers */
+	bool		 cached;	/* event and data hold the last message */
+	struct bytes	 event, data;
+};
+
+/* Kind by name (Pusher 1.5): CHANNEL_* bits, 0 for public, CHANNEL_BAD for a
+ * name with wrong characters, a # elsewhere, or longer than max. */
+unsigned channel_kind(struct bytes name, size_t max);
+
+/*
+ * Subscribes.  The front's subscribed() follows: from inside this call when the
+ * route is live already, else when the router has answered.  user and member
+ * only for presence channels.  The client must not be in the channel.
+ */
+void	channel_subscribe(struct client *, struct bytes name, unsigned kind,
+	    struct bytes user, struct bytes member);
+/* Frees the sub; tells the router. */
+void	channel_unsubscribe(struct sub *);
+void	channel_leave_all(struct client *);
+
+struct sub *channel_sub(const struct client *, struct bytes name);
+struct channel *channel_find(struct app *, struct bytes name);
+static inline struct bytes
+channel_name(const struct channel *ch)
+{
+	return (struct bytes){ ch->name, ch->name_n };
+}
+
+/* ---- what the router says -------------------------------------------------- */
+void	channel_on_subscribed(const struct msg_subscribed *);
+void	channel_on_deliver(const struct msg_deliver *);
+void	channel_on_count(const struct msg_count *);
+/* Tells a new router everything that this worker holds. */
+void	channel_resync(struct app *);
+
+#endif

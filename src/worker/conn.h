@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One socket: reading, the queue of frames to write, its clock, its death.
+ *
+ * All client sockets of a worker sit in one epoll set, and that set is one
+ * event of libevent: no event object, no read buffer, no timer per connection.
+ * What arrives is read into one large buffer of the worker; only what the stage
+ * did not use is kept.  What is sent collects until the end of the loop's turn
+ * and leaves in one system call per socket.
+ *
+ * What the octets mean is the stage's business: first HTTP (request.c), then
+ * perhaps WebSocket (client.c).
+ *
+ * Runs in: workers.  Owned by: the worker's table.  Dies: conn_kill() marks and
+ * unlinks it, the loop buries it at the end of its turn; so no callback ever
+ * frees the object it was called for.
+ */
+#ifndef PEAL_CONN_H
+#define PEAL_CONN_H
+
+#include <sys/queue.h>
+#include <sys/socket.h>
+
+#include "common/buf.h"
+#include "common/closes.h"
+#include "worker/frame.h"
+
+struct conn;
+struct client;
+struct listener;
+struct tls;
+
+struct conn_stage {
+	const char	*name;
+	/*
+	 * Everything received and not used yet.  Returns octets used (they may
+	 * be overwritten); the rest is kept and shown again with what follows.
+	 * After conn_kill() the result does not matter.
+	 */
+	size_t	(*input)(struct conn *, char *p, size_t n);
+	/* The output queue has run empty.  May be NULL. */
+	void	(*drained)(struct conn *);
+	/* About once a second. */
+	void	(*tick)(struct conn *, uint32_t now);
+	/* The conn dies: let go of what hangs on it.  Sends nothing. */
+	void	(*gone)(struct conn *, enum close_reason);
+};
+
+struct conn_queue;		/* frames that wait, when more than one */
+
+struct conn {
+	uint64_t		 id;		/* slot, generation, serial */
+	const struct conn_stage	*stage;
+	void			*of_stage;	/* struct request or struct client */
+	struct tls		*tls;
+	struct frame		*first;		/* the oldest frame that waits */
+	struct conn_queue	*more;		/* those behind it */
+	char			*in;		/* octets not used yet */
+	uint32_t		 in_n, in_cap;
+	uint32_t		 sent;		/* octets of first that are out */
+	uint32_t		 queued;	/* octets that wait, all frames */
+	int			 fd;
+	uint32_t		 stuck;		/* worker's seconds since the queue
+						   does not move; 0: it does */
+	uint32_t		 deadline;	/* worker's seconds; 0: none */
+	uint32_t		 address;	/* index of its peer's address, or 0 */
+	uint16_t		 section;	/* of its listener */
+	uint8_t			 reason;	/* enum close_reason, when dying */
+	unsigned		 dirty:1,	/* has output for this turn */
+				 dead:1,
+				 paused:1,	/* input is not wanted */
+				 blocked:1,	/* waits for EPOLLOUT */
+				 closing:1,	/* close when the queue is empty */
+				 eof:1,		/* the peer will send no more */
+				 has_input:1,	/* input kept while paused */
+				 local:1;	/* came over a unix socket */
+	TAILQ_ENTRY(conn)	 link;		/* dirty or dead list */
+};
+
+/* The frame leaves at the end of this turn.  Takes a reference of its own.  A
+ * conn that is dead or closing ignores it. */
+void	conn_send(struct conn *, struct frame *);
+/* The same for octets that only this one gets. */
+void	conn_send_bytes(struct conn *, struct bytes);
+/* No more input; closes when everything queued is out (or the deadline passes,
+ * seconds from now). */
+void	conn_finish(struct conn *, enum close_reason, unsigned seconds);
+/* Dies at the end of this turn; what is queued is tried once. */
+void	conn_kill(struct conn *, enum close_reason);
+/* Stop and go on reading; resuming shows kept octets to the stage again, later
+ * in this turn. */
+void	conn_pause(struct conn *);
+void	conn_resume(struct conn *);
+/* From the next input on. */
+void	conn_stage(struct conn *, const struct conn_stage *, void *of_stage);
+/* "2:1:77", good until the fourth next call. */
+const char *conn_name(const struct conn *);
+
+/* ---- for worker.c ---------------------------------------------------------- */
+
+struct event_base;
+/* Sets up the epoll set and the table. */
+void	conns_init(struct event_base *, uint64_t id_base);
+/* Takes the descriptor.  NULL if it could not be watched. */
+struct conn *conns_accept(int fd, const struct listener *,
+	    const struct sockaddr *);
+/* End of a turn: resume, write, bury.  True if there is work left for the next
+ * turn (a large fan-out is written in slices). */
+bool	conns_turn(void);
+/* Calls tick for a share of all conns; whole_table: for all. */
+void	conns_sweep(uint32_t now, bool whole_table);
+/* Calls fn for every living conn; fn may kill it. */
+void	conns_each(void (*fn)(struct conn *, void *), void *);
+struct conn *conns_find(uint64_t id);
+uint32_t conns_count(void);
+
+#endif

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One HTTP request on a conn, from its head to its answer: the first stage of
+ * every connection.  Keep-alive and pipelining: requests are answered one after
+ * the other, the next is read when the last one's answer is queued.
+ *
+ * A request is either upgraded (client.c), or answered by the API (api.c), at
+ * once or later when the router has spoken.
+ *
+ * Runs in: workers.  Owned by: its conn.  Dies: with its answer, or its conn.
+ */
+#ifndef PEAL_REQUEST_H
+#define PEAL_REQUEST_H
+
+#include "common/buf.h"
+#include "worker/conn.h"
+#include "worker/http.h"
+
+struct api_call;
+
+struct request {
+	struct conn		*conn;
+	struct http_request	 head;
+	struct http_chunks	 chunks;
+	struct bytes		 body;		/* whole, once it is there */
+	char			*room;		/* octets of head and body, if they
+						   must outlive the input */
+	struct api_call		*call;		/* the API's, while it waits */
+	bool			 answered;
+	bool			 close_after;
+};
+
+extern const struct conn_stage request_stage;
+
+/*
+ * Answers and ends the request.  type: content type, or NULL for JSON.
+ * headers: further lines "Name: value\r\n", or NULL.  For HEAD the body is left
+ * out.  Statuses over 399 close nothing by themselves.
+ */
+void	request_answer(struct request *, unsigned status, const char *type,
+	    const char *headers, struct bytes body);
+/* Plain text, "Words\n"-less as Reverb's. */
+void	request_refuse(struct request *, unsigned status, const char *words);
+/* Close the connection after this answer. */
+void	request_close_after(struct request *);
+
+#endif

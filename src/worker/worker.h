@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A worker process: holds its share of the clients.  Connects to nobody, opens
+ * nothing; everything comes from the master (settings, listeners, links) or
+ * from clients.
+ *
+ * Runs in: workers; there is one per process.
+ */
+#ifndef PEAL_WORKER_H
+#define PEAL_WORKER_H
+
+#include "common/config.h"
+#include "common/ipc.h"
+#include "common/tls.h"
+
+struct listener {
+	struct event		*event;
+	int			 fd;
+	unsigned		 section;
+	bool			 local;
+	char			*address;
+};
+
+struct worker {
+	struct event_base	*base;
+	struct ipc		*master;
+	struct config		*config;
+	struct tls_context	**tls;		/* per [listen] section, or NULL */
+	uint64_t		 slot, generation;
+	uint64_t		 origin;	/* slot and incarnation in one number */
+	uint32_t		 now;		/* seconds since start + 1, coarse */
+	uint64_t		 now_ms;	/* clock_ms() of this turn */
+	bool			 stopping;
+};
+
+extern struct worker worker;
+
+/* Everything from descriptor 3 on; returns the exit status. */
+int	worker_main(void);
+/* A line of --debug: "Connection Established 123.456" and so on. */
+void	worker_trace(const char *what, struct bytes text, struct bytes more);
+
+#endif
