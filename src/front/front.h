@@ -34,19 +34,14 @@ struct front {
 	void	(*alive)(struct client *);
 	/* Which encoding does this client get?  < MESSAGE_VARIANTS. */
 	unsigned (*variant)(const struct client *);
-	/* A whole frame for all clients of that variant, one reference. */
+	/* A whole frame for all clients of that variant, one reference: an
+	 * event, a member that came or went, a count.  NULL: nothing to send. */
 	struct frame *(*encode)(const struct message *, unsigned variant);
 	/* sub is live, or NULL with why (it is gone already). */
 	void	(*subscribed)(struct client *, struct sub *, struct bytes channel,
 		    const struct subscription *, const char *why);
 	/* What a client published is acknowledged, or why not. */
 	void	(*published)(struct client *, uint64_t cookie, const char *why);
-	/* A member came or went: a frame for all subscribers of this front. */
-	struct frame *(*member)(const struct channel *, struct bytes user,
-		    struct bytes member, bool added, unsigned variant);
-	/* Subscribers over all workers: a frame for all. */
-	struct frame *(*count)(const struct channel *, uint64_t count,
-		    unsigned variant);
 	/* Users this client watches came and went. */
 	void	(*watch)(struct client *, const struct msg_list *online,
 		    const struct msg_list *offline);

@@ -13,6 +13,7 @@
 
 #include "common/buf.h"
 #include "common/closes.h"
+#include "common/msg.h"
 #include "worker/http.h"
 #include "worker/websocket.h"
 
@@ -22,15 +23,18 @@ struct conn;
 struct front;
 struct frame;
 
-/* One client in one channel.  Owned by channel.c. */
+struct join;
+
+/* One client in one channel; live (in the fan-out list) unless it has a join.
+ * Owned by channel.c. */
 struct sub {
 	struct client		*client;
 	struct channel		*channel;
 	SLIST_ENTRY(sub)	 of_client;
+	struct join		*join;		/* waits for the router, or NULL */
 	char			*user;		/* presence: whose it is */
 	uint32_t		 user_n;
-	uint32_t		 at;		/* place in channel->subs, live ones */
-	bool			 live;		/* in the fan-out list */
+	uint32_t		 at;		/* place in channel->subs */
 };
 SLIST_HEAD(sub_list, sub);
 
@@ -38,7 +42,9 @@ SLIST_HEAD(sub_list, sub);
 struct client_user {
 	struct bytes	 id;		/* text */
 	struct bytes	 data;		/* user_data: the JSON object as sent */
-	char		 room[];	/* where both stand */
+	struct bytes	*watch;		/* users it watches */
+	uint32_t	 n_watch;
+	char		 room[];	/* where all of it stands */
 };
 
 /* What survives a hand-over, apart from channels and user (tests hold its size,
@@ -95,6 +101,16 @@ struct frame *client_frame_text(struct bytes text, unsigned window_bits);
 
 /* The client counts as open from here on (max_connections, /connections). */
 void	client_established(struct client *);
+
+/* The app's settings changed its mind or the process ends: code 4200 and so on.
+ * Closes the client of a conn, or the conn if it has none. */
+void	client_close_conn(struct conn *, enum close_reason);
+/* Everything that the router must know again: users and waiting ones. */
+void	clients_resync(void);
+/* From the router: see messages.def. */
+void	client_on_grant(const struct msg_grant *);
+void	client_on_watch(const struct msg_watch *);
+void	client_on_terminate(const struct msg_terminate *);
 
 /* Signs in; tells the router.  Replaces nothing: NULL user before. */
 void	client_signin(struct client *, struct bytes id, struct bytes user_data,

@@ -26,6 +26,7 @@
 #include "worker/frame.h"
 
 struct conn;
+struct address;
 struct client;
 struct listener;
 struct tls;
@@ -55,6 +56,7 @@ struct conn {
 	struct tls		*tls;
 	struct frame		*first;		/* the oldest frame that waits */
 	struct conn_queue	*more;		/* those behind it */
+	struct address		*address;	/* its peer's count, or NULL */
 	char			*in;		/* octets not used yet */
 	uint32_t		 in_n, in_cap;
 	uint32_t		 sent;		/* octets of first that are out */
@@ -63,7 +65,6 @@ struct conn {
 	uint32_t		 stuck;		/* worker's seconds since the queue
 						   does not move; 0: it does */
 	uint32_t		 deadline;	/* worker's seconds; 0: none */
-	uint32_t		 address;	/* index of its peer's address, or 0 */
 	uint16_t		 section;	/* of its listener */
 	uint8_t			 reason;	/* enum close_reason, when dying */
 	unsigned		 dirty:1,	/* has output for this turn */
@@ -72,7 +73,10 @@ struct conn {
 				 blocked:1,	/* waits for EPOLLOUT */
 				 closing:1,	/* close when the queue is empty */
 				 eof:1,		/* the peer will send no more */
-				 has_input:1,	/* input kept while paused */
+				 armed:1,	/* EPOLLIN is asked for */
+				 again:1,	/* show kept input this turn */
+				 shut:1,	/* we will send no more */
+				 continued:1,	/* request.c: 100 was sent */
 				 local:1;	/* came over a unix socket */
 	TAILQ_ENTRY(conn)	 link;		/* dirty or dead list */
 };
@@ -93,6 +97,8 @@ void	conn_pause(struct conn *);
 void	conn_resume(struct conn *);
 /* From the next input on. */
 void	conn_stage(struct conn *, const struct conn_stage *, void *of_stage);
+/* The room for a client beside this conn: one allocation for both. */
+struct client *conn_client(struct conn *);
 /* "2:1:77", good until the fourth next call. */
 const char *conn_name(const struct conn *);
 

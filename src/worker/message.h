@@ -15,21 +15,38 @@
 #include "common/buf.h"
 #include "worker/frame.h"
 
-#define MESSAGE_VARIANTS	16
+#define MESSAGE_VARIANTS	16	/* a front's variants are below this */
+#define MESSAGE_ENCODINGS	32	/* of one message, over all fronts */
 
-struct front;
+struct channel;
 struct client;
+struct front;
 
-struct message {
-	struct bytes	 channel;	/* name, as text */
-	struct bytes	 event, data, user;
-	uint64_t	 position_epoch, position_offset;
-	uint32_t	 except_a, except_b;	/* socket id left out, or 0 0 */
-	const struct front *front;	/* whose encodings these are */
-	struct frame	*encoded[MESSAGE_VARIANTS];
+enum message_kind {
+	MESSAGE_EVENT,			/* event, data, user; position */
+	MESSAGE_ADDED, MESSAGE_REMOVED,	/* a member: id, object */
+	MESSAGE_COUNT			/* count */
 };
 
-/* The frame for a client; borrowed, good until message_done(). */
+struct encoding {
+	const struct front	*front;
+	unsigned		 variant;
+	struct frame		*frame;		/* NULL: this front sends nothing */
+};
+
+struct message {
+	enum message_kind	 kind;
+	const struct channel	*channel;
+	struct bytes		 event, data, user;
+	struct bytes		 id, object;
+	uint64_t		 count;
+	uint64_t		 position_epoch, position_offset;
+	uint32_t		 except_a, except_b;	/* socket id left out, or 0 0 */
+	struct encoding		 encoded[MESSAGE_ENCODINGS];
+	unsigned		 n_encoded, last;
+};
+
+/* The frame for a client, or NULL; borrowed, good until message_done(). */
 struct frame *message_frame(struct message *, const struct client *);
 void	message_done(struct message *);
 
