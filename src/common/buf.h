@@ -75,6 +75,8 @@ int	bytes_u64(struct bytes, uint64_t *);
 char	*bytes_dup(struct bytes);
 /* Strict UTF-8 (RFC 3629): no surrogates, no overlong forms. */
 bool	utf8_valid(struct bytes);
+/* Octets of the one character that text starts with; 0 if there is none. */
+size_t	utf8_length(struct bytes text);
 
 /*
  * UTF-8 checked piece by piece, for messages that arrive in fragments.

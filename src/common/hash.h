@@ -32,6 +32,8 @@ struct hash {
 
 /* Keyed SipHash-1-3 with this process's random key. */
 uint64_t hash_bytes(struct bytes);
+/* The same with a key of the caller's. */
+uint64_t hash_siphash13(const uint64_t key[2], struct bytes);
 
 void	hash_init(struct hash *, hash_key_fn);
 /* Frees the buckets; the items are the caller's. */
@@ -43,8 +45,9 @@ void	hash_insert(struct hash *, struct hash_link *);
 void	hash_remove(struct hash *, struct hash_link *);
 
 /*
- * Walks all items in no order: start with NULL, NULL ends.  The item given out
- * may be removed and freed before the next call; nothing may be inserted.
+ * Walks all items in no order: start with a zeroed cursor, NULL ends.  The item
+ * given out may be removed and freed before the next call; no other may be, and
+ * nothing may be inserted.
  */
 struct hash_cursor {
 	struct hash_link	*next;

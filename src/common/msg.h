@@ -101,6 +101,11 @@ enum msg_type {
 /* "publish", or NULL for a number that is none. */
 const char *msg_name(unsigned type);
 
+/* A plain msgpack array of n numbers, without a frame, and back; -1 unless it is
+ * exactly that. */
+void	msg_pack_numbers(struct buf *, const uint64_t *, size_t n);
+int	msg_unpack_numbers(struct bytes, uint64_t *, size_t n);
+
 /*
  * Reads one frame's body (without the length).  The unpacker is good until the
  * next call with the same reader.  -1 with why: no array, unknown type, counts

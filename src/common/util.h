@@ -47,7 +47,12 @@ int	fd_cloexec(int fd, int on);
 /* Soft limit of open files raised to the hard one; returns it. */
 uint64_t fd_limit_raise(void);
 
-/* Title of the process in ps and top: "peald: worker 2".  Call early. */
+/*
+ * Title of the process in ps and top: "peald: worker 2".  It is written over
+ * the memory that the kernel put arguments and environment in: title_init()
+ * gives argv and environ copies, so call it before anything else keeps a
+ * pointer to them.
+ */
 void	title_init(int argc, char **argv);
 void	title_set(const char *, ...) __attribute__((format(printf, 1, 2)));
 
