@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * A front door: a protocol that clients speak, plugged into a worker.  One
- * struct and one line in the list of front.c.
+ * struct and one line in list.c.
  *
  * Runs in: workers.
  */
@@ -59,5 +59,7 @@ struct front {
 const struct front *front_match(const struct http_request *, struct bytes path);
 
 extern const struct front front_pusher;
+/* All of them, NULL behind the last; in list.c, alone. */
+extern const struct front *const front_list[];
 
 #endif

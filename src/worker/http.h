@@ -76,7 +76,7 @@ struct http_chunks {
 	size_t		 in, out;	/* octets read, octets of body so far */
 	int		 state;
 	unsigned	 line;		/* octets of the line being read */
-	bool		 done;
+	bool		 done, too_long;	/* too_long: why it was -1 */
 };
 int	http_chunks(struct http_chunks *, char *p, size_t n, size_t max);
 
