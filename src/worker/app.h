@@ -21,7 +21,12 @@ struct app {
 	struct app		*next_changed;
 };
 
-/* Makes the table from the settings, which must outlive it. */
+/*
+ * Makes the table from the settings, which must outlive it.  Called again with
+ * new settings, apps are matched by id: channels and clients live on.  An app
+ * that is named no more is no longer found, but stays for its clients, and so
+ * must its settings.
+ */
 void	apps_init(const struct config *);
 struct app *app_by_key(struct bytes key);
 struct app *app_by_id(struct bytes id);

@@ -11,6 +11,7 @@
 
 #include "worker/app.h"
 #include "worker/http.h"
+#include "worker/params.h"
 
 /* "KEY:hex" over SOCKET:CHANNEL, or SOCKET:CHANNEL:DATA if data is not empty. */
 bool	auth_channel(const struct app *, struct bytes auth, struct bytes socket,
@@ -23,10 +24,11 @@ bool	auth_user(const struct app *, struct bytes auth, struct bytes socket,
  * An API request: auth_key, auth_version 1.0, auth_timestamp within window_ms
  * of now_ms (0: not checked), body_md5 if the body is not empty, auth_signature
  * over METHOD\nPATH\nSORTED QUERY.  path_prefix (http.path) may or may not be
- * part of the signed path.  0, or -1 with why (for the answer's body).
+ * part of the signed path; params are those of the query.  0, or -1 with why
+ * (for the answer's body).
  */
 int	auth_request(const struct app *, const struct http_request *,
-	    struct bytes body, struct bytes path_prefix, uint64_t window_ms,
-	    uint64_t now_ms, const char **why);
+	    const struct params *, struct bytes body, struct bytes path_prefix,
+	    uint64_t window_ms, uint64_t now_ms, const char **why);
 
 #endif

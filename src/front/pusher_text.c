@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Everything that Peal says in the Pusher protocol, as text.  The keys stand
+ * in Reverb's order, and `data` is a string that holds JSON wherever Reverb or
+ * Pusher's documents have one; the exceptions are client events (data as the
+ * sender wrote it) and pusher:signin_success (an object).
+ *
+ * Texts are put together in one buffer that is kept: nothing is allocated for
+ * a message.
+ *
+ * Runs in: workers.
+ */
+#include <inttypes.h>
+
+#include "front/pusher.h"
+#include "worker/app.h"
+
+static struct buf text;		/* the frame being built */
+static struct buf inner;	/* JSON that will stand inside a string */
+
+/* {"event":"NAME" */
+static void
+begin(const char *event)
+{
+	buf_clear(&text);
+	buf_str(&text, "{\"event\":\"");
+	buf_str(&text, event);
+	buf_char(&text, '"');
+}
+
+/* ,"data":"..." with the escaped text of inner */
+static void
+add_inner(void)
+{
+	buf_str(&text, ",\"data\":");
+	json_quote(&text, buf_view(&inner));
+}
+
+static void
+add_channel(struct bytes channel)
+{
+	buf_str(&text, ",\"channel\":");
+	json_quote(&text, channel);
+}
+
+static struct bytes
+end(void)
+{
+	buf_char(&text, '}');
+	return buf_view(&text);
+}
+
+/* ---- to one client -------------------------------------------------------- */
+
+void
+pusher_error(struct client *c, unsigned code, struct bytes words)
+{
+	buf_clear(&inner);
+	buf_fmt(&inner, "{\"code\":%u,\"message\":", code);
+	json_quote(&inner, words);
+	buf_char(&inner, '}');
+	begin("pusher:error");
+	add_inner();
+	client_send_text(c, end());
+}
+
+void
+pusher_subscription_error(struct client *c, struct bytes channel,
+    unsigned status, struct bytes words)
+{
+	buf_clear(&inner);
+	buf_str(&inner, "{\"type\":\"AuthError\",\"error\":");
+	json_quote(&inner, words);
+	buf_fmt(&inner, ",\"status\":%u}", status);
+	begin("pusher:subscription_error");
+	add_inner();
+	add_channel(channel);
+	client_send_text(c, end());
+}
+
+void
+pusher_send_established(struct client *c)
+{
+	uint64_t timeout = c->app->set->activity_timeout / 1000;
+	char room[24];
+
+	buf_clear(&inner);
+	buf_fmt(&inner, "{\"socket_id\":\"%s\",\"activity_timeout\":%" PRIu64
+	    "}", client_socket_id(c, room), timeout > 0 ? timeout : 1);
+	begin("pusher:connection_established");
+	add_inner();
+	client_send_text(c, end());
+}
+
+/* These two are the same for everybody and made once; too short to be
+ * compressed. */
+static void
+send_fixed(struct client *c, struct frame **made, struct bytes words)
+{
+	if (*made == NULL)
+		*made = client_frame_text(words, 0);
+	client_send(c, *made);
+}
+
+void
+pusher_send_ping(struct client *c)
+{
+	static struct frame *ping;
+
+	send_fixed(c, &ping, B("{\"event\":\"pusher:ping\"}"));
+}
+
+void
+pusher_send_pong(struct client *c)
+{
+	static struct frame *pong;
+
+	send_fixed(c, &pong, B("{\"event\":\"pusher:pong\"}"));
+}
+
+/* {"presence":{"count":1,"ids":["7"],"hash":{"7":{...}}}}: objects always, in
+ * the order of joining.  A member without user_info is null there: it must be
+ * in the hash to count. */
+static void
+build_roster(const struct presence *p)
+{
+	struct json id, info;
+	const struct member *m;
+	const char *comma = "";
+
+	buf_clear(&inner);
+	buf_fmt(&inner, "{\"presence\":{\"count\":%" PRIu32 ",\"ids\":[",
+	    presence_count(p));
+	TAILQ_FOREACH(m, &p->order, order) {
+		pusher_member_split(member_object(m), &id, &info);
+		buf_str(&inner, comma);
+		buf_bytes(&inner, id.raw);
+		comma = ",";
+	}
+	buf_str(&inner, "],\"hash\":{");
+	comma = "";
+	TAILQ_FOREACH(m, &p->order, order) {
+		pusher_member_split(member_object(m), &id, &info);
+		buf_str(&inner, comma);
+		json_quote(&inner, member_user(m));
+		buf_char(&inner, ':');
+		buf_bytes(&inner, info.type == JSON_MISSING ? B("null") :
+		    info.raw);
+		comma = ",";
+	}
+	buf_str(&inner, "}}}");
+}
+
+void
+pusher_send_succeeded(struct client *c, const struct sub *sub)
+{
+	const struct channel *ch = sub->channel;
+
+	if (ch->presence != NULL) {
+		build_roster(ch->presence);
+	} else {
+		buf_clear(&inner);
+		buf_str(&inner, "{}");
+	}
+	begin("pusher_internal:subscription_succeeded");
+	add_inner();
+	add_channel(channel_name(ch));
+	client_send_text(c, end());
+}
+
+void
+pusher_send_cache_miss(struct client *c, struct bytes channel)
+{
+	begin("pusher:cache_miss");
+	add_channel(channel);
+	client_send_text(c, end());
+}
+
+void
+pusher_send_signed_in(struct client *c, struct bytes user_data)
+{
+	begin("pusher:signin_success");
+	buf_str(&text, ",\"data\":{\"user_data\":");
+	json_quote(&text, user_data);
+	buf_char(&text, '}');
+	client_send_text(c, end());
+}
+
+static void
+add_watched(const char *name, const struct msg_list *users, const char *comma)
+{
+	uint32_t i;
+
+	buf_fmt(&inner, "%s{\"name\":\"%s\",\"user_ids\":[", comma, name);
+	for (i = 0; i < users->n; i++) {
+		if (i > 0)
+			buf_char(&inner, ',');
+		json_quote(&inner, msg_list_at(users, i));
+	}
+	buf_str(&inner, "]}");
+}
+
+void
+pusher_watch(struct client *c, const struct msg_list *online,
+    const struct msg_list *offline)
+{
+	buf_clear(&inner);
+	buf_str(&inner, "{\"events\":[");
+	if (online->n > 0)
+		add_watched("online", online, "");
+	if (offline->n > 0)
+		add_watched("offline", offline, online->n > 0 ? "," : "");
+	buf_str(&inner, "]}");
+	begin("pusher_internal:watchlist_events");
+	add_inner();
+	client_send_text(c, end());
+}
+
+/* ---- to many -------------------------------------------------------------- */
+
+/* Client events have `data` behind the channel, as Reverb; a reader of JSON
+ * sees no difference. */
+static struct bytes
+event_text(struct bytes channel, struct bytes event, struct bytes data,
+    struct bytes user)
+{
+	bool client = bytes_starts(event, B("\"client-"));
+
+	buf_clear(&text);
+	buf_str(&text, "{\"event\":");
+	buf_bytes(&text, event);
+	if (client)
+		add_channel(channel);
+	if (data.n > 0) {
+		buf_str(&text, ",\"data\":");
+		buf_bytes(&text, data);
+	}
+	if (!client)
+		add_channel(channel);
+	if (user.n > 0) {
+		buf_str(&text, ",\"user_id\":");
+		buf_bytes(&text, user);
+	}
+	return end();
+}
+
+void
+pusher_send_event(struct client *c, struct bytes channel, struct bytes event,
+    struct bytes data)
+{
+	client_send_text(c, event_text(channel, event, data,
+	    bytes_of(NULL, 0)));
+}
+
+static struct bytes
+count_text(struct bytes channel, uint64_t count)
+{
+	buf_clear(&inner);
+	buf_fmt(&inner, "{\"subscription_count\":%" PRIu64 "}", count);
+	begin("pusher_internal:subscription_count");
+	add_inner();
+	add_channel(channel);
+	return end();
+}
+
+void
+pusher_send_count(struct client *c, struct bytes channel, uint64_t count)
+{
+	client_send_text(c, count_text(channel, count));
+}
+
+static struct bytes
+added_text(struct bytes channel, const struct message *m)
+{
+	begin("pusher_internal:member_added");
+	buf_str(&text, ",\"data\":");
+	json_quote(&text, m->object);
+	add_channel(channel);
+	return end();
+}
+
+/* The id keeps the JSON type it came with. */
+static struct bytes
+removed_text(struct bytes channel, const struct message *m)
+{
+	struct json id, info;
+
+	pusher_member_split(m->object, &id, &info);
+	buf_clear(&inner);
+	buf_str(&inner, "{\"user_id\":");
+	if (id.type == JSON_MISSING)
+		json_quote(&inner, m->id);
+	else
+		buf_bytes(&inner, id.raw);
+	buf_char(&inner, '}');
+	begin("pusher_internal:member_removed");
+	add_inner();
+	add_channel(channel);
+	return end();
+}
+
+struct frame *
+pusher_encode(const struct message *m, unsigned variant)
+{
+	struct bytes channel = channel_name(m->channel), out;
+
+	switch (m->kind) {
+	case MESSAGE_EVENT:
+		out = event_text(channel, m->event, m->data, m->user);
+		break;
+	case MESSAGE_ADDED:
+		out = added_text(channel, m);
+		break;
+	case MESSAGE_REMOVED:
+		out = removed_text(channel, m);
+		break;
+	case MESSAGE_COUNT:
+		if (m->channel->presence != NULL)
+			return NULL;
+		out = count_text(channel, m->count);
+		break;
+	default:
+		return NULL;
+	}
+	return client_frame_text(out, variant);
+}
