@@ -17,6 +17,7 @@ struct app {
 	struct hash		 channels;	/* of struct channel */
 	uint32_t		 open;		/* established connections */
 	uint32_t		 subscribed;	/* those with a subscription */
+	uint32_t		 granted;	/* grants read on this router link */
 	bool			 load_changed;	/* the router is to be told */
 	struct app		*next_changed;
 };

@@ -12,6 +12,7 @@
 #include "common/hash.h"
 #include "common/msg.h"
 #include "worker/client.h"
+#include "worker/presence.h"
 
 /* What the name says; see channel_kind(). */
 #define CHANNEL_PRIVATE		1	/* needs a signature */

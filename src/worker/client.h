@@ -81,13 +81,14 @@ struct client {
  * client may be closed again by it.
  */
 void	client_upgrade(struct conn *, const struct front *,
-	    const struct http_request *);
+	    const struct http_request *, struct bytes path);
 
 /* A whole frame, as the front door's encode made it. */
 void	client_send(struct client *, struct frame *);
 /* A text of its own: the WebSocket head is put before it (and compression
  * applied if negotiated and worth it). */
 void	client_send_text(struct client *, struct bytes text);
+void	client_send_binary(struct client *, struct bytes);
 /* A WebSocket ping with empty payload. */
 void	client_send_ping(struct client *);
 /*

@@ -48,6 +48,9 @@ struct presence *presence_new(void);
 void	presence_free(struct presence *);
 uint32_t presence_count(const struct presence *);
 
+/* The object of a member, or empty bytes. */
+struct bytes presence_object(struct presence *, struct bytes user);
+
 /* What the router says; each calls the fronts' member() for subscribers. */
 void	presence_on_member(const struct msg_member *);
 void	presence_on_roster(const struct msg_roster *);

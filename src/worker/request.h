@@ -12,6 +12,8 @@
 #ifndef PEAL_REQUEST_H
 #define PEAL_REQUEST_H
 
+#include <sys/queue.h>
+
 #include "common/buf.h"
 #include "worker/conn.h"
 #include "worker/http.h"
@@ -23,11 +25,11 @@ struct request {
 	struct http_request	 head;
 	struct http_chunks	 chunks;
 	struct bytes		 body;		/* whole, once it is there */
-	char			*room;		/* octets of head and body, if they
-						   must outlive the input */
+	char			*room;		/* octets of head and body */
 	struct api_call		*call;		/* the API's, while it waits */
 	bool			 answered;
 	bool			 close_after;
+	SLIST_ENTRY(request)	 spent;		/* answered, until the turn ends */
 };
 
 extern const struct conn_stage request_stage;
@@ -41,6 +43,8 @@ void	request_answer(struct request *, unsigned status, const char *type,
 	    const char *headers, struct bytes body);
 /* Plain text, "Words\n"-less as Reverb's. */
 void	request_refuse(struct request *, unsigned status, const char *words);
+/* End of a turn: frees what was answered. */
+void	requests_turn(void);
 /* Close the connection after this answer. */
 void	request_close_after(struct request *);
 

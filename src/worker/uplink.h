@@ -65,6 +65,8 @@ struct ipc *uplink(void);
 /* ---- for worker.c ---------------------------------------------------------- */
 struct event_base;
 void	uplink_connect(struct event_base *, int fd, const struct ipc_ops *, void *);
+/* The router asks publishers to wait (xoff) or to go on (xon). */
+void	uplink_hold(bool hold);
 void	uplink_on_ack(const struct msg_ack *);
 void	uplink_on_row(const struct msg_row *);
 void	uplink_on_done(const struct msg_done *);

@@ -37,6 +37,8 @@ extern struct worker worker;
 
 /* Everything from descriptor 3 on; returns the exit status. */
 int	worker_main(void);
+/* Sets now and now_ms; once a turn, before clients are served. */
+void	worker_clock(void);
 /* A line of --debug: "Connection Established 123.456" and so on. */
 void	worker_trace(const char *what, struct bytes text, struct bytes more);
 

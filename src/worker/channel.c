@@ -1,0 +1,463 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Names to subscribers: see channel.h.
+ */
+#include <stdlib.h>
+
+#include "common/counters.h"
+#include "common/log.h"
+#include "common/util.h"
+#include "front/front.h"
+#include "worker/app.h"
+#include "worker/channel.h"
+#include "worker/fanout.h"
+#include "worker/uplink.h"
+#include "worker/worker.h"
+
+/* A subscription that waits for the router. */
+struct join {
+	TAILQ_ENTRY(join)	 link;
+	uint64_t		 cookie;
+	uint64_t		 flags;
+	struct sub		*sub;
+	size_t			 member_n;
+	char			 member[];
+};
+
+static TAILQ_HEAD(, join) joins = TAILQ_HEAD_INITIALIZER(joins);
+static uint64_t last_cookie;
+
+/* ---- names ------------------------------------------------------------------- */
+
+static const struct {
+	struct bytes	prefix;
+	unsigned	kind;
+} kinds[] = {			/* the longer prefix first */
+	{ BYTES("private-encrypted-cache-"),
+	    CHANNEL_PRIVATE | CHANNEL_ENCRYPTED | CHANNEL_CACHE },
+	{ BYTES("private-encrypted-"), CHANNEL_PRIVATE | CHANNEL_ENCRYPTED },
+	{ BYTES("private-cache-"), CHANNEL_PRIVATE | CHANNEL_CACHE },
+	{ BYTES("private-"), CHANNEL_PRIVATE },
+	{ BYTES("presence-cache-"),
+	    CHANNEL_PRIVATE | CHANNEL_PRESENCE | CHANNEL_CACHE },
+	{ BYTES("presence-"), CHANNEL_PRIVATE | CHANNEL_PRESENCE },
+	{ BYTES("cache-"), CHANNEL_CACHE },
+};
+
+static const struct bytes user_prefix = BYTES("#server-to-user-");
+
+/* A-Z a-z 0-9 _ - = @ , . ; */
+static bool
+name_octet(unsigned char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+	    (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '=' ||
+	    c == '@' || c == ',' || c == '.' || c == ';';
+}
+
+unsigned
+channel_kind(struct bytes name, size_t max)
+{
+	unsigned kind = 0;
+	size_t i = 0;
+
+	if (name.n == 0 || name.n > max)
+		return CHANNEL_BAD;
+	if (name.p[0] == '#') {
+		if (!bytes_starts(name, user_prefix) ||
+		    name.n == user_prefix.n)
+			return CHANNEL_BAD;
+		kind = CHANNEL_USER;
+		i = 1;
+	}
+	for (; i < name.n; i++)
+		if (!name_octet(name.p[i]))
+			return CHANNEL_BAD;
+	for (i = 0; kind == 0 && i < NELEM(kinds); i++)
+		if (bytes_starts(name, kinds[i].prefix))
+			kind = kinds[i].kind;
+	return kind;
+}
+
+struct channel *
+channel_find(struct app *app, struct bytes name)
+{
+	struct hash_link *l = hash_find(&app->channels, name);
+
+	return l != NULL ? container_of(l, struct channel, link) : NULL;
+}
+
+static struct channel *
+channel_new(struct app *app, struct bytes name, unsigned kind)
+{
+	struct channel *ch = xcalloc(1, sizeof(*ch) + name.n);
+
+	ch->app = app;
+	ch->kind = kind;
+	ch->name_n = name.n;
+	memcpy(ch->name, name.p, name.n);
+	if (kind & CHANNEL_PRESENCE)
+		ch->presence = presence_new();
+	hash_insert(&app->channels, &ch->link);
+	counter.channels++;
+	return ch;
+}
+
+static void
+channel_drop_if_empty(struct channel *ch)
+{
+	if (ch->n_subs > 0 || ch->n_waiting > 0)
+		return;
+	hash_remove(&ch->app->channels, &ch->link);
+	if (ch->presence != NULL)
+		presence_free(ch->presence);
+	free(ch->subs);
+	free(ch);
+	counter.channels--;
+}
+
+/* ---- subscribers --------------------------------------------------------------- */
+
+/* Into the fan-out list. */
+static void
+sub_go_live(struct sub *s)
+{
+	struct channel *ch = s->channel;
+
+	if (ch->n_subs == ch->cap_subs) {
+		ch->cap_subs = ch->cap_subs == 0 ? 2 :
+		    ch->cap_subs + ch->cap_subs / 2;
+		ch->subs = xreallocarray(ch->subs, ch->cap_subs,
+		    sizeof(*ch->subs));
+	}
+	s->at = ch->n_subs;
+	ch->subs[ch->n_subs++] = s;
+}
+
+static void
+sub_leave_list(struct sub *s)
+{
+	struct channel *ch = s->channel;
+	struct sub *last = ch->subs[--ch->n_subs];
+
+	ch->subs[s->at] = last;
+	last->at = s->at;
+	if (ch->cap_subs > 16 && ch->n_subs < ch->cap_subs / 4) {
+		ch->cap_subs /= 2;
+		ch->subs = xreallocarray(ch->subs, ch->cap_subs,
+		    sizeof(*ch->subs));
+	}
+}
+
+static void
+join_free(struct join *j)
+{
+	TAILQ_REMOVE(&joins, j, link);
+	j->sub->join = NULL;
+	j->sub->channel->n_waiting--;
+	free(j);
+}
+
+static void
+sub_free(struct sub *s)
+{
+	struct client *cl = s->client;
+	struct channel *ch = s->channel;
+
+	if (s->join != NULL)
+		join_free(s->join);
+	else
+		sub_leave_list(s);
+	SLIST_REMOVE(&cl->subs, s, sub, of_client);
+	counter.subscriptions--;
+	if (--cl->n_subs == 0 && cl->established) {
+		cl->app->subscribed--;
+		uplink_load(cl->app);
+	}
+	free(s->user);
+	free(s);
+	channel_drop_if_empty(ch);
+}
+
+static struct sub *
+sub_new(struct client *cl, struct channel *ch, struct bytes user)
+{
+	struct sub *s = xcalloc(1, sizeof(*s));
+
+	s->client = cl;
+	s->channel = ch;
+	if (ch->presence != NULL) {
+		s->user = bytes_dup(user);
+		s->user_n = user.n;
+	}
+	SLIST_INSERT_HEAD(&cl->subs, s, of_client);
+	counter.subscriptions++;
+	if (cl->n_subs++ == 0 && cl->established) {
+		cl->app->subscribed++;
+		uplink_load(cl->app);
+	}
+	return s;
+}
+
+static struct bytes
+sub_user(const struct sub *s)
+{
+	return bytes_of(s->user, s->user_n);
+}
+
+static void
+send_join(const struct channel *ch, uint64_t cookie, uint64_t n,
+    uint64_t flags, struct bytes user, struct bytes member)
+{
+	struct msg_join m = {
+		.app = ch->app->id, .channel = channel_name(ch),
+		.cookie = cookie, .n = n, .flags = flags,
+		.user = user, .member = member,
+	};
+
+	if (ch->presence != NULL)
+		m.flags |= JOIN_PRESENCE;
+	if (ch->app->set->subscription_count)
+		m.flags |= JOIN_COUNT;
+	if (uplink() != NULL)
+		msg_pack_join(ipc_out(uplink()), &m);
+}
+
+static void
+send_leave(const struct channel *ch, struct bytes user)
+{
+	struct msg_leave m = {
+		.app = ch->app->id, .channel = channel_name(ch),
+		.n = 1, .user = user,
+	};
+
+	if (uplink() != NULL)
+		msg_pack_leave(ipc_out(uplink()), &m);
+}
+
+/* Asks the router; subscribed() follows with its answer. */
+static void
+sub_wait(struct sub *s, struct bytes member)
+{
+	struct channel *ch = s->channel;
+	struct join *j = xcalloc(1, sizeof(*j) + member.n);
+
+	j->cookie = ++last_cookie;
+	j->sub = s;
+	j->member_n = member.n;
+	if (member.n > 0)
+		memcpy(j->member, member.p, member.n);
+	if (ch->kind & CHANNEL_CACHE)
+		j->flags |= JOIN_CACHE;
+	if (ch->presence != NULL && !ch->presence->known)
+		j->flags |= JOIN_ROSTER;
+	s->join = j;
+	ch->n_waiting++;
+	TAILQ_INSERT_TAIL(&joins, j, link);
+	send_join(ch, j->cookie, 1, j->flags, sub_user(s), member);
+}
+
+void
+channel_subscribe(struct client *cl, struct bytes name, unsigned kind,
+    struct bytes user, struct bytes member)
+{
+	struct channel *ch = channel_find(cl->app, name);
+	struct subscription info = { 0 };
+	struct sub *s;
+
+	if (ch == NULL)
+		ch = channel_new(cl->app, name, kind);
+	s = sub_new(cl, ch, user);
+	if (!ch->live || kind & (CHANNEL_CACHE | CHANNEL_PRESENCE)) {
+		sub_wait(s, member);
+		return;
+	}
+	send_join(ch, 0, 1, 0, bytes_of(NULL, 0), bytes_of(NULL, 0));
+	sub_go_live(s);
+	info.count = ++ch->count;
+	cl->front->subscribed(cl, s, channel_name(ch), &info, NULL);
+}
+
+void
+channel_unsubscribe(struct sub *s)
+{
+	send_leave(s->channel, sub_user(s));
+	if (s->join == NULL && s->channel->count > 0)
+		s->channel->count--;
+	sub_free(s);
+}
+
+void
+channel_leave_all(struct client *cl)
+{
+	struct sub *s;
+
+	while ((s = SLIST_FIRST(&cl->subs)) != NULL)
+		channel_unsubscribe(s);
+}
+
+struct sub *
+channel_sub(const struct client *cl, struct bytes name)
+{
+	struct sub *s;
+
+	SLIST_FOREACH(s, &cl->subs, of_client)
+		if (bytes_eq(channel_name(s->channel), name))
+			return s;
+	return NULL;
+}
+
+/* ---- what the router says -------------------------------------------------------- */
+
+static struct join *
+join_find(uint64_t cookie)
+{
+	struct join *j;
+
+	/* Answers come in the order of the questions, so this is the first. */
+	TAILQ_FOREACH(j, &joins, link)
+		if (j->cookie == cookie)
+			return j;
+	return NULL;
+}
+
+void
+channel_on_subscribed(const struct msg_subscribed *m)
+{
+	struct subscription info = {
+		.position_epoch = m->position_epoch,
+		.position_offset = m->position_offset,
+		.count = m->count, .cached = m->cached != 0,
+		.event = m->event, .data = m->data,
+	};
+	struct join *j = join_find(m->cookie);
+	struct sub *s;
+	struct client *cl;
+
+	if (j == NULL)		/* taken back in the meantime */
+		return;
+	s = j->sub;
+	cl = s->client;
+	if (m->refused != REFUSED_NOT) {
+		sub_free(s);
+		cl->front->subscribed(cl, NULL, m->channel, NULL,
+		    "too many members");
+		return;
+	}
+	join_free(j);
+	s->channel->live = true;
+	s->channel->count = m->count;
+	sub_go_live(s);
+	cl->front->subscribed(cl, s, m->channel, &info, NULL);
+}
+
+/* Every publisher's serials rise; what is not above the last one has been
+ * applied already (the publisher told it again to a new router). */
+static bool
+seen_before(uint64_t origin, uint64_t serial)
+{
+	static struct {
+		uint64_t origin, serial, used;
+	} seen[128];
+	static uint64_t clock;
+	size_t i, oldest = 0;
+
+	if (origin == 0)
+		return false;
+	for (i = 0; i < NELEM(seen); i++) {
+		if (seen[i].origin == origin)
+			break;
+		if (seen[i].used < seen[oldest].used)
+			oldest = i;
+	}
+	if (i == NELEM(seen)) {
+		i = oldest;
+		seen[i].origin = origin;
+		seen[i].serial = 0;
+	}
+	seen[i].used = ++clock;
+	if (serial <= seen[i].serial)
+		return true;
+	seen[i].serial = serial;
+	return false;
+}
+
+void
+channel_on_deliver(const struct msg_deliver *d)
+{
+	struct app *app;
+	struct channel *ch;
+	struct message m = {
+		.kind = MESSAGE_EVENT,
+		.event = d->event, .data = d->data, .user = d->user,
+		.position_epoch = d->position_epoch,
+		.position_offset = d->position_offset,
+		.except_a = (uint32_t)d->except_a,
+		.except_b = (uint32_t)d->except_b,
+	};
+
+	if (seen_before(d->origin, d->origin_serial)) {
+		counter.duplicates++;
+		return;
+	}
+	counter.delivered++;
+	if ((app = app_by_id(d->app)) == NULL ||
+	    (ch = channel_find(app, d->channel)) == NULL)
+		return;
+	m.channel = ch;
+	fanout(ch, &m);
+	message_done(&m);
+}
+
+void
+channel_on_count(const struct msg_count *c)
+{
+	struct message m = { .kind = MESSAGE_COUNT, .count = c->count };
+	struct app *app = app_by_id(c->app);
+	struct channel *ch;
+
+	if (app == NULL || (ch = channel_find(app, c->channel)) == NULL)
+		return;
+	ch->count = c->count;
+	m.channel = ch;
+	fanout(ch, &m);
+	message_done(&m);
+}
+
+/* ---- a new router ------------------------------------------------------------------ */
+
+static void
+resync_presence(const struct channel *ch)
+{
+	uint32_t i;
+
+	for (i = 0; i < ch->n_subs; i++) {
+		struct bytes user = sub_user(ch->subs[i]);
+
+		send_join(ch, 0, 1, JOIN_SYNC, user,
+		    presence_object(ch->presence, user));
+	}
+}
+
+void
+channel_resync(struct app *app)
+{
+	struct hash_cursor at = { 0 };
+	struct hash_link *l;
+	struct join *j;
+
+	while ((l = hash_walk(&app->channels, &at)) != NULL) {
+		struct channel *ch = container_of(l, struct channel, link);
+
+		if (ch->presence != NULL)
+			resync_presence(ch);
+		else if (ch->n_subs > 0)
+			send_join(ch, 0, ch->n_subs, JOIN_SYNC,
+			    bytes_of(NULL, 0), bytes_of(NULL, 0));
+	}
+	TAILQ_FOREACH(j, &joins, link)
+		if (j->sub->channel->app == app)
+			send_join(j->sub->channel, j->cookie, 1, j->flags,
+			    sub_user(j->sub), bytes_of(j->member,
+			    j->member_n));
+}

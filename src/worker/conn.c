@@ -1,0 +1,760 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One socket: see conn.h.
+ */
+#include <sys/epoll.h>
+#include <sys/uio.h>
+#include <assert.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#include "common/counters.h"
+#include "common/log.h"
+#include "common/tls.h"
+#include "common/util.h"
+#include "worker/address.h"
+#include "worker/client.h"
+#include "worker/conn.h"
+#include "worker/request.h"
+#include "worker/table.h"
+#include "worker/worker.h"
+
+#define SCRATCH		(256u << 10)	/* one read; one gathered TLS write */
+#define KEEP_MAX	(32u << 10)	/* kept input up to here is copied into
+					   scratch, more is read in place */
+#define READS_A_TURN	4		/* one peer must not hold the loop */
+#define WRITES_A_TURN	1024		/* sockets written before others may
+					   speak: about 10 ms */
+#define IOV		64
+#define EVENTS		512
+
+TAILQ_HEAD(conn_list, conn);
+
+/* Frames behind the first: a ring that grows. */
+struct conn_queue {
+	struct frame	**ring;
+	uint32_t	  at, n, cap;
+};
+
+static struct {
+	int			 epoll;
+	struct event		*event;
+	struct conn_list	 dirty;		/* have something to write */
+	struct conn_list	 again;		/* have kept input to show */
+	uint32_t		 n_again;
+	struct conn_list	 dead;
+	char			 scratch[SCRATCH];
+	uint32_t		 swept;		/* next index of the table */
+} conns;
+
+static void	on_ready(evutil_socket_t, short, void *);
+static void	conn_read(struct conn *);
+static void	conn_flush(struct conn *);
+
+const char *
+conn_name(const struct conn *c)
+{
+	static char names[4][40];
+	static unsigned next;
+	char *name = names[next++ % 4];
+
+	snprintf(name, sizeof(names[0]), "%u:%u:%llu",
+	    (unsigned)(c->id >> 56), (unsigned)(c->id >> 40) & 0xffff,
+	    (unsigned long long)(c->id & 0xffffffffffULL));
+	return name;
+}
+
+struct client *
+conn_client(struct conn *c)
+{
+	return table_client(c);
+}
+
+static void
+again_add(struct conn *c)
+{
+	TAILQ_INSERT_TAIL(&conns.again, c, link);
+	conns.n_again++;
+}
+
+static void
+again_remove(struct conn *c)
+{
+	TAILQ_REMOVE(&conns.again, c, link);
+	conns.n_again--;
+}
+
+/* ---- the epoll set --------------------------------------------------------- */
+
+void
+conns_init(struct event_base *base, uint64_t id_base)
+{
+	TAILQ_INIT(&conns.dirty);
+	TAILQ_INIT(&conns.again);
+	TAILQ_INIT(&conns.dead);
+	table_init(id_base);
+	conns.epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (conns.epoll < 0)
+		fatal("epoll_create1: %s", strerror(errno));
+	conns.event = event_new(base, conns.epoll, EV_READ | EV_PERSIST,
+	    on_ready, NULL);
+	if (conns.event == NULL || event_add(conns.event, NULL) < 0)
+		fatal("cannot watch the clients' epoll set");
+}
+
+/* Asks epoll for what this conn wants now, if that changed. */
+static void
+conn_watch(struct conn *c, bool in, bool out)
+{
+	struct epoll_event ev = { .data.ptr = c };
+
+	if (c->armed == in && c->blocked == out)
+		return;
+	c->armed = in;
+	c->blocked = out;
+	ev.events = (in ? EPOLLIN : 0) | (out ? EPOLLOUT : 0);
+	if (epoll_ctl(conns.epoll, EPOLL_CTL_MOD, c->fd, &ev) < 0)
+		fatal("epoll_ctl mod: %s", strerror(errno));
+}
+
+static void
+on_ready(evutil_socket_t fd, short what, void *arg)
+{
+	struct epoll_event ev[EVENTS];
+	int i, n;
+
+	(void)what, (void)arg;
+	worker_clock();
+	n = epoll_wait(fd, ev, EVENTS, 0);
+	for (i = 0; i < n; i++) {
+		struct conn *c = ev[i].data.ptr;
+
+		if (c->dead)
+			continue;
+		if (ev[i].events & EPOLLOUT)
+			conn_flush(c);
+		if (c->dead)
+			continue;
+		if (!c->armed && ev[i].events & (EPOLLHUP | EPOLLERR))
+			conn_kill(c, c->closing ? c->reason :
+			    CLOSE_PEER_RESET);
+		else if (ev[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR) ||
+		    (c->tls != NULL && !tls_established(c->tls)))
+			conn_read(c);
+	}
+}
+
+struct conn *
+conns_accept(int fd, const struct listener *l, const struct sockaddr *from)
+{
+	struct epoll_event ev = { .events = EPOLLIN };
+	struct conn *c;
+	int on = 1;
+
+	c = table_new();
+	c->fd = fd;
+	c->section = l->section;
+	c->local = l->local;
+	c->armed = 1;
+	c->stage = &request_stage;
+	ev.data.ptr = c;
+	if (!l->local) {
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+		if (address_take(from, &c->address) < 0) {
+			counter.refused_address++;
+			table_free(c);
+			return NULL;
+		}
+	}
+	if (epoll_ctl(conns.epoll, EPOLL_CTL_ADD, fd, &ev) < 0) {
+		address_give(c->address);
+		table_free(c);
+		return NULL;
+	}
+	if (worker.tls[l->section] != NULL)
+		c->tls = tls_accept(worker.tls[l->section], fd);
+	c->deadline = worker.now +
+	    (worker.config->http.header_timeout + 999) / 1000;
+	counter.accepted++;
+	counter.connections++;
+	return c;
+}
+
+/* ---- reading ----------------------------------------------------------------- */
+
+/* Keeps what the stage did not use; p may be c->in itself. */
+static void
+conn_keep(struct conn *c, const char *p, size_t n)
+{
+	if (n == 0) {
+		if (c->in_cap > 0) {
+			free(c->in);
+			c->in = NULL;
+			c->in_cap = 0;
+		}
+		c->in_n = 0;
+		return;
+	}
+	if (n > c->in_cap) {
+		char *fresh = xmalloc(n);
+
+		memcpy(fresh, p, n);
+		free(c->in);
+		c->in = fresh;
+		c->in_cap = n;
+	} else
+		memmove(c->in, p, n);
+	c->in_n = n;
+}
+
+/* Shows n octets at p to the stage until it uses no more of them. */
+static void
+conn_feed(struct conn *c, char *p, size_t n)
+{
+	size_t used;
+
+	while (n > 0 && !c->dead && !c->paused) {
+		const struct conn_stage *stage = c->stage;
+
+		if (c->closing) {
+			n = 0;
+			break;
+		}
+		used = stage->input(c, p, n);
+		if (c->dead)
+			return;
+		assert(used <= n);
+		p += used;
+		n -= used;
+		if (used == 0 && c->stage == stage)
+			break;
+	}
+	if (!c->dead)
+		conn_keep(c, p, c->closing ? 0 : n);
+}
+
+static ssize_t
+conn_recv(struct conn *c, char *p, size_t n)
+{
+	ssize_t got;
+
+	if (c->tls == NULL) {
+		got = recv(c->fd, p, n, MSG_DONTWAIT);
+		if (got < 0 && (errno == EAGAIN || errno == EINTR))
+			return TLS_WANT_READ;
+		return got;
+	}
+	return tls_read(c->tls, p, n > INT32_MAX ? INT32_MAX : n);
+}
+
+static void
+conn_eof(struct conn *c, ssize_t got)
+{
+	enum close_reason why =
+	    got == 0 ? CLOSE_PEER_CLOSED : CLOSE_PEER_RESET;
+
+	c->eof = 1;
+	if (c->tls != NULL && !tls_established(c->tls))
+		why = CLOSE_TLS_FAILED;
+	if (got < 0 || c->first == NULL) {
+		conn_kill(c, c->closing ? c->reason : why);
+		return;
+	}
+	/* The peer only stopped sending: what we owe it still goes out. */
+	conn_watch(c, false, c->blocked);
+	conn_finish(c, why, 5);
+}
+
+/* Where the next octets go: behind what is kept. */
+static char *
+conn_room(struct conn *c, size_t *room)
+{
+	if (c->in_n <= KEEP_MAX) {
+		if (c->in_n > 0)
+			memcpy(conns.scratch, c->in, c->in_n);
+		*room = SCRATCH - c->in_n;
+		return conns.scratch;
+	}
+	if (c->in_cap - c->in_n < SCRATCH / 4) {
+		c->in_cap += c->in_cap / 2 + SCRATCH / 4;
+		c->in = xrealloc(c->in, c->in_cap);
+	}
+	*room = c->in_cap - c->in_n;
+	return c->in;
+}
+
+/* Has something to be shown to its stage this turn.  A conn that is dirty
+ * waits in that list first. */
+static void
+conn_again(struct conn *c)
+{
+	if (c->again)
+		return;
+	c->again = 1;
+	if (!c->dirty)
+		again_add(c);
+}
+
+static void
+conn_read(struct conn *c)
+{
+	unsigned turn;
+
+	if (c->paused && !c->closing) {
+		/* The peer goes on while its last request is worked on. */
+		conn_watch(c, false, c->blocked);
+		return;
+	}
+	for (turn = 0; turn < READS_A_TURN && !c->dead && !c->eof; turn++) {
+		size_t room, have = c->in_n;
+		char *p = conn_room(c, &room);
+		ssize_t got = conn_recv(c, p + have, room);
+
+		if (got == TLS_WANT_READ)
+			return;
+		if (got == TLS_WANT_WRITE) {
+			conn_watch(c, c->armed, true);
+			return;
+		}
+		if (got <= 0) {
+			conn_eof(c, got);
+			return;
+		}
+		counter.bytes_in += got;
+		conn_feed(c, p, have + got);
+		if (c->paused)
+			return;
+		if ((size_t)got < room &&
+		    (c->tls == NULL || !tls_pending(c->tls)))
+			return;
+	}
+	/* TLS octets that epoll cannot see must not be forgotten. */
+	if (!c->dead && c->tls != NULL && tls_pending(c->tls))
+		conn_again(c);
+}
+
+void
+conn_pause(struct conn *c)
+{
+	c->paused = 1;
+}
+
+void
+conn_resume(struct conn *c)
+{
+	if (!c->paused || c->dead)
+		return;
+	c->paused = 0;
+	if (!c->armed && !c->eof)
+		conn_watch(c, true, c->blocked);
+	conn_again(c);
+}
+
+void
+conn_stage(struct conn *c, const struct conn_stage *stage, void *of_stage)
+{
+	c->stage = stage;
+	c->of_stage = of_stage;
+}
+
+/* Shows kept input again, and reads what TLS holds. */
+static void
+conn_go_on(struct conn *c)
+{
+	if (c->paused || c->dead)
+		return;
+	if (c->in_n > 0) {
+		size_t n = c->in_n;
+
+		if (n <= SCRATCH) {
+			memcpy(conns.scratch, c->in, n);
+			conn_feed(c, conns.scratch, n);
+		} else
+			conn_feed(c, c->in, n);
+	}
+	if (!c->dead && !c->paused && !c->eof && c->tls != NULL &&
+	    tls_pending(c->tls))
+		conn_read(c);
+}
+
+/* ---- writing ----------------------------------------------------------------- */
+
+static void
+queue_push(struct conn *c, struct frame *f)
+{
+	struct conn_queue *q = c->more;
+
+	if (q == NULL)
+		q = c->more = xcalloc(1, sizeof(*q));
+	if (q->n == q->cap) {
+		uint32_t i, cap = q->cap == 0 ? 8 : q->cap * 2;
+		struct frame **ring = xreallocarray(NULL, cap, sizeof(*ring));
+
+		for (i = 0; i < q->n; i++)
+			ring[i] = q->ring[(q->at + i) % q->cap];
+		free(q->ring);
+		q->ring = ring;
+		q->at = 0;
+		q->cap = cap;
+	}
+	q->ring[(q->at + q->n++) % q->cap] = f;
+}
+
+/* Lets go of the first frame. */
+static void
+queue_shift(struct conn *c)
+{
+	struct conn_queue *q = c->more;
+
+	frame_unref(c->first);
+	c->first = NULL;
+	c->sent = 0;
+	if (q == NULL)
+		return;
+	c->first = q->ring[q->at];
+	q->at = (q->at + 1) % q->cap;
+	if (--q->n == 0) {
+		free(q->ring);
+		free(q);
+		c->more = NULL;
+	}
+}
+
+static void
+queue_clear(struct conn *c)
+{
+	while (c->first != NULL)
+		queue_shift(c);
+	c->queued = 0;
+}
+
+static void
+conn_dirty(struct conn *c)
+{
+	if (c->dirty || c->blocked || c->dead)
+		return;
+	if (c->again)
+		again_remove(c);
+	c->dirty = 1;
+	TAILQ_INSERT_TAIL(&conns.dirty, c, link);
+}
+
+void
+conn_send(struct conn *c, struct frame *f)
+{
+	if (c->dead || c->closing)
+		return;
+	if (c->first == NULL)
+		c->first = frame_ref(f);
+	else {
+		/* One frame alone may be larger than the limit (an answer of
+		 * the API); what piles up behind it may not. */
+		if (c->queued - c->sent > worker.config->websocket.max_backlog) {
+			counter.slow_readers++;
+			conn_kill(c, CLOSE_SLOW_READER);
+			return;
+		}
+		queue_push(c, frame_ref(f));
+	}
+	c->queued += f->n;
+	conn_dirty(c);
+}
+
+void
+conn_send_bytes(struct conn *c, struct bytes b)
+{
+	struct frame *f;
+
+	if (c->dead || c->closing)
+		return;
+	f = frame_of(b);
+	conn_send(c, f);
+	frame_unref(f);
+}
+
+/* n octets are out. */
+static void
+conn_wrote(struct conn *c, size_t n)
+{
+	counter.bytes_out += n;
+	c->queued -= n;
+	c->stuck = 0;
+	while (n > 0) {
+		size_t left = c->first->n - c->sent;
+
+		if (n < left) {
+			c->sent += n;
+			return;
+		}
+		n -= left;
+		queue_shift(c);
+	}
+}
+
+static unsigned
+conn_gather(const struct conn *c, struct iovec *iov)
+{
+	unsigned n = 0;
+	uint32_t i;
+
+	iov[n].iov_base = c->first->p + c->sent;
+	iov[n++].iov_len = c->first->n - c->sent;
+	for (i = 0; c->more != NULL && i < c->more->n && n < IOV; i++) {
+		struct frame *f =
+		    c->more->ring[(c->more->at + i) % c->more->cap];
+
+		iov[n].iov_base = f->p;
+		iov[n++].iov_len = f->n;
+	}
+	return n;
+}
+
+static ssize_t
+conn_write_plain(struct conn *c)
+{
+	struct iovec iov[IOV];
+	struct msghdr m = { .msg_iov = iov };
+	ssize_t n;
+
+	if (c->more == NULL)
+		n = send(c->fd, c->first->p + c->sent, c->first->n - c->sent,
+		    MSG_NOSIGNAL | MSG_DONTWAIT);
+	else {
+		m.msg_iovlen = conn_gather(c, iov);
+		n = sendmsg(c->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+	}
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return TLS_WANT_WRITE;
+	return n;
+}
+
+/* One record for all that waits: SSL_write costs by the call. */
+static ssize_t
+conn_write_tls(struct conn *c)
+{
+	static char room[16384];
+	struct iovec iov[IOV];
+	unsigned i, n;
+	size_t have = 0;
+
+	if (c->more == NULL)
+		return tls_write(c->tls, c->first->p + c->sent,
+		    c->first->n - c->sent);
+	n = conn_gather(c, iov);
+	for (i = 0; i < n && have < sizeof(room); i++) {
+		size_t take = iov[i].iov_len;
+
+		if (take > sizeof(room) - have)
+			take = sizeof(room) - have;
+		memcpy(room + have, iov[i].iov_base, take);
+		have += take;
+	}
+	return tls_write(c->tls, room, have);
+}
+
+static void
+conn_shut(struct conn *c)
+{
+	if (c->shut)
+		return;
+	c->shut = 1;
+	/* A FIN after the last octet; the socket is closed when the peer has
+	 * closed too: close(2) with unread input would send a RST that may
+	 * overtake what we said. */
+	if (c->tls != NULL) {
+		tls_free(c->tls);
+		c->tls = NULL;
+	}
+	shutdown(c->fd, SHUT_WR);
+	if (c->eof)
+		conn_kill(c, c->reason);
+	else if (!c->armed)
+		conn_watch(c, true, false);
+}
+
+static void
+conn_flush(struct conn *c)
+{
+	unsigned turn;
+
+	for (turn = 0; c->first != NULL && turn < READS_A_TURN; turn++) {
+		ssize_t n = c->tls != NULL ? conn_write_tls(c) :
+		    conn_write_plain(c);
+
+		if (n == TLS_WANT_WRITE || n == TLS_WANT_READ) {
+			if (c->stuck == 0)
+				c->stuck = worker.now;
+			conn_watch(c, c->armed, n == TLS_WANT_WRITE);
+			return;
+		}
+		if (n <= 0) {
+			conn_kill(c, CLOSE_PEER_RESET);
+			return;
+		}
+		conn_wrote(c, n);
+	}
+	if (c->first != NULL) {
+		conn_watch(c, c->armed, true);
+		return;
+	}
+	if (c->blocked)
+		conn_watch(c, c->armed, false);
+	if (c->closing)
+		conn_shut(c);
+	else if (c->stage->drained != NULL)
+		c->stage->drained(c);
+}
+
+/* ---- ending ------------------------------------------------------------------ */
+
+void
+conn_finish(struct conn *c, enum close_reason why, unsigned seconds)
+{
+	if (c->dead || c->closing)
+		return;
+	c->reason = why;
+	c->deadline = worker.now + seconds;
+	c->closing = 1;
+	if (c->first != NULL)
+		conn_dirty(c);
+	else
+		conn_shut(c);
+}
+
+void
+conn_kill(struct conn *c, enum close_reason why)
+{
+	if (c->dead)
+		return;
+	if (c->dirty)
+		TAILQ_REMOVE(&conns.dirty, c, link);
+	else if (c->again)
+		again_remove(c);
+	c->dirty = c->again = 0;
+	c->dead = 1;
+	c->reason = why;
+	TAILQ_INSERT_TAIL(&conns.dead, c, link);
+}
+
+static void
+conn_bury(struct conn *c)
+{
+	TAILQ_REMOVE(&conns.dead, c, link);
+	c->stage->gone(c, c->reason);
+	counter.connections--;
+	counter.closed++;
+	if (close_info[c->reason].is_error)
+		counter.closed_errors++;
+	log_debug("closed conn=%s reason=%s", conn_name(c),
+	    close_info[c->reason].name);
+	if (c->first != NULL && !c->blocked && c->tls == NULL)
+		conn_write_plain(c);
+	queue_clear(c);
+	if (c->tls != NULL)
+		tls_free(c->tls);
+	close(c->fd);
+	free(c->in);
+	address_give(c->address);
+	table_free(c);
+}
+
+bool
+conns_turn(void)
+{
+	struct conn *c;
+	unsigned n;
+
+	/* What is put here while this runs waits for the next turn. */
+	for (n = conns.n_again; n > 0 &&
+	    (c = TAILQ_FIRST(&conns.again)) != NULL; n--) {
+		again_remove(c);
+		c->again = 0;
+		conn_go_on(c);
+	}
+	for (n = 0; n < WRITES_A_TURN &&
+	    (c = TAILQ_FIRST(&conns.dirty)) != NULL; n++) {
+		TAILQ_REMOVE(&conns.dirty, c, link);
+		c->dirty = 0;
+		if (c->again)
+			again_add(c);
+		conn_flush(c);
+	}
+	while ((c = TAILQ_FIRST(&conns.dead)) != NULL)
+		conn_bury(c);
+	return !TAILQ_EMPTY(&conns.dirty) || !TAILQ_EMPTY(&conns.again);
+}
+
+/* ---- the clock --------------------------------------------------------------- */
+
+static void
+conn_tick(struct conn *c, uint32_t now)
+{
+	if (c->closing) {
+		if (now >= c->deadline)
+			conn_kill(c, c->reason);
+		return;
+	}
+	if (c->stuck != 0 && now - c->stuck >
+	    worker.config->websocket.backlog_timeout / 1000) {
+		counter.slow_readers++;
+		conn_kill(c, CLOSE_SLOW_READER);
+		return;
+	}
+	if (c->tls != NULL && !tls_established(c->tls) && c->deadline != 0 &&
+	    now >= c->deadline) {
+		conn_kill(c, CLOSE_HTTP_TIMEOUT);
+		return;
+	}
+	c->stage->tick(c, now);
+}
+
+void
+conns_sweep(uint32_t now, bool whole_table)
+{
+	uint32_t share = table_size(), i;
+
+	if (!whole_table)
+		share = share / 8 + 1;
+	for (i = 0; i < share && table_size() > 0; i++) {
+		struct conn *c;
+
+		if (conns.swept >= table_size())
+			conns.swept = 0;
+		c = table_at(conns.swept++);
+		if (c != NULL && !c->dead)
+			conn_tick(c, now);
+	}
+}
+
+void
+conns_each(void (*fn)(struct conn *, void *), void *arg)
+{
+	uint32_t i;
+
+	for (i = 0; i < table_size(); i++) {
+		struct conn *c = table_at(i);
+
+		if (c != NULL && !c->dead)
+			fn(c, arg);
+	}
+}
+
+struct conn *
+conns_find(uint64_t id)
+{
+	struct conn *c = table_at(id & TABLE_INDEX);
+
+	return c != NULL && c->id == id && !c->dead ? c : NULL;
+}
+
+uint32_t
+conns_count(void)
+{
+	return table_count();
+}

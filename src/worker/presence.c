@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Members of a presence channel: see presence.h.
+ */
+#include <stdlib.h>
+
+#include "common/util.h"
+#include "worker/app.h"
+#include "worker/channel.h"
+#include "worker/fanout.h"
+#include "worker/presence.h"
+
+static struct bytes
+member_key(const struct hash_link *l)
+{
+	return member_user(container_of(l, struct member, link));
+}
+
+struct presence *
+presence_new(void)
+{
+	struct presence *p = xcalloc(1, sizeof(*p));
+
+	hash_init(&p->by_user, member_key);
+	TAILQ_INIT(&p->order);
+	return p;
+}
+
+static void
+member_remove(struct presence *p, struct member *m)
+{
+	hash_remove(&p->by_user, &m->link);
+	TAILQ_REMOVE(&p->order, m, order);
+	free(m);
+}
+
+void
+presence_free(struct presence *p)
+{
+	struct member *m;
+
+	while ((m = TAILQ_FIRST(&p->order)) != NULL)
+		member_remove(p, m);
+	hash_done(&p->by_user);
+	free(p);
+}
+
+uint32_t
+presence_count(const struct presence *p)
+{
+	return p->by_user.count;
+}
+
+static struct member *
+member_find(struct presence *p, struct bytes user)
+{
+	struct hash_link *l = hash_find(&p->by_user, user);
+
+	return l != NULL ? container_of(l, struct member, link) : NULL;
+}
+
+struct bytes
+presence_object(struct presence *p, struct bytes user)
+{
+	struct member *m = member_find(p, user);
+
+	return m != NULL ? member_object(m) : bytes_of(NULL, 0);
+}
+
+static struct member *
+member_add(struct presence *p, struct bytes user, struct bytes object)
+{
+	struct member *m = xcalloc(1, sizeof(*m) + user.n + object.n);
+
+	m->user_n = user.n;
+	m->member_n = object.n;
+	memcpy(m->room, user.p, user.n);
+	if (object.n > 0)
+		memcpy(m->room + user.n, object.p, object.n);
+	m->seen = p->roster;
+	hash_insert(&p->by_user, &m->link);
+	TAILQ_INSERT_TAIL(&p->order, m, order);
+	return m;
+}
+
+static struct channel *
+presence_channel(struct bytes app_id, struct bytes name)
+{
+	struct app *app = app_by_id(app_id);
+	struct channel *ch = app != NULL ? channel_find(app, name) : NULL;
+
+	return ch != NULL && ch->presence != NULL ? ch : NULL;
+}
+
+/* Tells the subscribers on this worker. */
+static void
+announce(struct channel *ch, enum message_kind kind, const struct member *who)
+{
+	struct message m = {
+		.kind = kind, .channel = ch,
+		.id = member_user(who), .object = member_object(who),
+	};
+
+	fanout(ch, &m);
+	message_done(&m);
+}
+
+void
+presence_on_added(const struct msg_member_added *a)
+{
+	struct channel *ch = presence_channel(a->app, a->channel);
+
+	if (ch == NULL || !ch->presence->known ||
+	    member_find(ch->presence, a->user) != NULL)
+		return;
+	announce(ch, MESSAGE_ADDED,
+	    member_add(ch->presence, a->user, a->member));
+}
+
+void
+presence_on_removed(const struct msg_member_removed *r)
+{
+	struct channel *ch = presence_channel(r->app, r->channel);
+	struct member *m;
+
+	if (ch == NULL || (m = member_find(ch->presence, r->user)) == NULL)
+		return;
+	announce(ch, MESSAGE_REMOVED, m);
+	member_remove(ch->presence, m);
+}
+
+/* A row of a roster: known already, or to be announced when the roster is
+ * complete (which matters only if this worker knew an older one). */
+void
+presence_on_member(const struct msg_member *row)
+{
+	struct channel *ch = presence_channel(row->app, row->channel);
+	struct presence *p;
+	struct member *m;
+
+	if (ch == NULL)
+		return;
+	p = ch->presence;
+	if (p->in_roster++ == 0)
+		p->roster++;
+	if ((m = member_find(p, row->user)) != NULL)
+		m->seen = p->roster;
+	else {
+		m = member_add(p, row->user, row->member);
+		if (p->known)
+			announce(ch, MESSAGE_ADDED, m);
+	}
+}
+
+void
+presence_on_roster(const struct msg_roster *r)
+{
+	struct channel *ch = presence_channel(r->app, r->channel);
+	struct presence *p;
+	struct member *m, *next;
+
+	if (ch == NULL)
+		return;
+	p = ch->presence;
+	if (p->in_roster == 0)
+		p->roster++;
+	p->in_roster = 0;
+	for (m = TAILQ_FIRST(&p->order); m != NULL; m = next) {
+		next = TAILQ_NEXT(m, order);
+		if (m->seen == p->roster)
+			continue;
+		if (p->known)
+			announce(ch, MESSAGE_REMOVED, m);
+		member_remove(p, m);
+	}
+	p->known = true;
+}

@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One HTTP request on a conn: see request.h.
+ */
+#include <stdlib.h>
+#include <time.h>
+
+#include "common/counters.h"
+#include "common/log.h"
+#include "common/util.h"
+#include "front/front.h"
+#include "worker/api.h"
+#include "worker/request.h"
+#include "worker/worker.h"
+
+static size_t	request_input(struct conn *, char *, size_t);
+static void	request_tick(struct conn *, uint32_t);
+static void	request_gone(struct conn *, enum close_reason);
+
+const struct conn_stage request_stage = {
+	.name = "http",
+	.input = request_input,
+	.tick = request_tick,
+	.gone = request_gone,
+};
+
+static struct http_header headers[HTTP_HEADERS_MAX];
+static SLIST_HEAD(, request) spent = SLIST_HEAD_INITIALIZER(spent);
+
+static uint32_t
+deadline_in(uint64_t ms)
+{
+	return worker.now + (uint32_t)((ms + 999) / 1000);
+}
+
+/* The Date line (RFC 9110 6.6.1), made once a second. */
+static const char *
+date_line(void)
+{
+	static char line[64];
+	static uint32_t made;
+	time_t now;
+	struct tm tm;
+
+	if (made != worker.now) {
+		made = worker.now;
+		now = (time_t)(clock_wall_ms() / 1000);
+		gmtime_r(&now, &tm);
+		strftime(line, sizeof(line),
+		    "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", &tm);
+	}
+	return line;
+}
+
+/* ---- answers --------------------------------------------------------------------- */
+
+static void
+put_answer(struct conn *c, const struct http_request *head, unsigned status,
+    const char *type, const char *more, struct bytes body, bool close_after)
+{
+	static struct buf b;
+
+	buf_clear(&b);
+	buf_fmt(&b, "HTTP/1.1 %u %s\r\nContent-Type: %s\r\n"
+	    "Content-Length: %zu\r\n%s", status, http_reason(status),
+	    type != NULL ? type : "application/json", body.n, date_line());
+	if (close_after)
+		buf_str(&b, "Connection: close\r\n");
+	else if (head->minor == 0)
+		buf_str(&b, "Connection: keep-alive\r\n");
+	if (more != NULL)
+		buf_str(&b, more);
+	buf_str(&b, "\r\n");
+	if (head->method != HTTP_HEAD)
+		buf_bytes(&b, body);
+	conn_send_bytes(c, buf_view(&b));
+	if (b.cap > 1u << 20)
+		buf_done(&b);
+	counter.requests++;
+	if (status >= 400)
+		counter.requests_refused++;
+}
+
+/* Answers what never became a request, and hangs up. */
+static void
+refuse(struct conn *c, const struct http_request *head, unsigned status,
+    const char *more, const char *words)
+{
+	put_answer(c, head, status, "text/plain; charset=utf-8", more,
+	    bytes_str(words), true);
+	conn_finish(c, CLOSE_HTTP_BAD, 2);
+}
+
+static void
+request_free(struct request *r)
+{
+	if (r->call != NULL)
+		api_forget(r);
+	free(r->room);
+	free(r);
+}
+
+void
+request_answer(struct request *r, unsigned status, const char *type,
+    const char *more, struct bytes body)
+{
+	struct conn *c = r->conn;
+	bool close_after = r->close_after || !r->head.keep_alive ||
+	    worker.stopping;
+
+	if (r->answered)
+		return;
+	r->answered = true;
+	put_answer(c, &r->head, status, type, more, body, close_after);
+	c->of_stage = NULL;
+	if (close_after)
+		conn_finish(c, CLOSE_HTTP_DONE, 2);
+	c->deadline = close_after ? c->deadline :
+	    deadline_in(worker.config->http.keepalive_timeout);
+	conn_resume(c);
+	/* Who answers may still look at it: it goes at the end of the turn. */
+	SLIST_INSERT_HEAD(&spent, r, spent);
+}
+
+void
+requests_turn(void)
+{
+	struct request *r;
+
+	while ((r = SLIST_FIRST(&spent)) != NULL) {
+		SLIST_REMOVE_HEAD(&spent, spent);
+		request_free(r);
+	}
+}
+
+void
+request_refuse(struct request *r, unsigned status, const char *words)
+{
+	request_answer(r, status, "text/plain; charset=utf-8", NULL,
+	    bytes_str(words));
+}
+
+void
+request_close_after(struct request *r)
+{
+	r->close_after = true;
+}
+
+/* ---- reading --------------------------------------------------------------------- */
+
+static void
+rebase(struct bytes *b, const char *from, const char *to)
+{
+	if (b->p != NULL)
+		b->p = to + (b->p - from);
+}
+
+/* Its octets get a place of their own: the answer comes later. */
+static void
+request_keep(struct request *r, const char *p, size_t n)
+{
+	struct http_request *h = &r->head;
+	struct bytes *spans[] = {
+		&h->method_text, &h->target, &h->path, &h->query, &h->host,
+		&h->origin, &r->body,
+	};
+	size_t i;
+
+	r->room = xmalloc(n + 1);
+	memcpy(r->room, p, n);
+	for (i = 0; i < NELEM(spans); i++)
+		rebase(spans[i], p, r->room);
+	h->headers = NULL;
+	h->n_headers = 0;
+}
+
+/* A whole request of n octets at p. */
+static void
+request_run(struct conn *c, struct request *r, const char *p, size_t n)
+{
+	c->continued = 0;
+	c->deadline = 0;
+	request_keep(r, p, n);
+	c->of_stage = r;
+	conn_pause(c);
+	api_handle(r);
+}
+
+/* The front door's path: without http.path, or NULL if that is not there. */
+static struct bytes
+path_of(const struct http_request *head)
+{
+	struct bytes prefix = bytes_str(worker.config->http.path);
+
+	if (prefix.n == 0)
+		return head->path;
+	if (!bytes_starts(head->path, prefix) ||
+	    (head->path.n > prefix.n && head->path.p[prefix.n] != '/'))
+		return bytes_of(NULL, 0);
+	return bytes_skip(head->path, prefix.n);
+}
+
+/* A WebSocket's request, or a mistaken one for its path; true if it was. */
+static bool
+try_upgrade(struct conn *c, const struct http_request *head)
+{
+	struct bytes path = path_of(head);
+	const struct front *front = path.p != NULL ?
+	    front_match(head, path) : NULL;
+	const char *why;
+	int status;
+
+	if (front == NULL)
+		return false;
+	if (worker.stopping) {
+		refuse(c, head, 503, "Retry-After: 1\r\n", "Shutting down.");
+		return true;
+	}
+	status = websocket_check(head, &why);
+	if (status == 0)
+		client_upgrade(c, front, head, path);
+	else
+		refuse(c, head, status, status == 426 ?
+		    "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" :
+		    NULL, why);
+	return true;
+}
+
+/* Is the body there?  Octets of it used, 0 if more is needed, or refused. */
+static ssize_t
+read_body(struct conn *c, struct request *r, char *p, size_t n, size_t head_n)
+{
+	size_t max = worker.config->http.max_request_size;
+	const struct http_request *h = &r->head;
+	int used;
+
+	if (head_n > max || (h->has_length && h->length > max - head_n))
+		goto too_large;
+	if (!h->chunked) {
+		r->body = bytes_of(p, h->length);
+		return n >= h->length ? (ssize_t)h->length : -1;
+	}
+	used = http_chunks(&r->chunks, p, n, max - head_n);
+	if (used < 0) {
+		if (r->chunks.out >= max - head_n)
+			goto too_large;
+		refuse(c, h, 400, NULL, "Bad request.");
+		return -1;
+	}
+	r->body = bytes_of(p, r->chunks.out);
+	return r->chunks.done ? used : -1;
+too_large:
+	refuse(c, h, 413, NULL, "Payload too large.");
+	return -1;
+}
+
+/* The body is not complete: remember how far a chunked one got. */
+static void
+wait_for_body(struct conn *c, struct request *r)
+{
+	const struct http_request *h = &r->head;
+
+	if (c->closing)
+		return;
+	if (c->of_stage == NULL) {
+		c->of_stage = r;
+		c->deadline = deadline_in(worker.config->http.body_timeout);
+	}
+	if (h->expect_continue && !c->continued) {
+		c->continued = 1;
+		conn_send_bytes(c, B("HTTP/1.1 100 Continue\r\n\r\n"));
+	}
+}
+
+/* The head's lines, the empty one included; 0: wait, or refused. */
+static size_t
+read_head(struct conn *c, struct http_request *head, const char *p, size_t n)
+{
+	struct http_limits limits = {
+		.head = worker.config->http.max_header_size,
+		.headers = worker.config->http.max_headers,
+	};
+	unsigned status = 400;
+	const char *why = "Bad request.";
+	ssize_t got;
+
+	memset(head, 0, sizeof(*head));
+	got = http_parse_head(bytes_of(p, n), &limits, headers, head, &status,
+	    &why);
+	if (got < 0)
+		refuse(c, head, status, NULL, status == 400 ?
+		    "Bad request." : why);
+	else if (got == 0 && (c->deadline == 0 || c->in_n == 0))
+		/* The first octets: from now on the clock runs. */
+		c->deadline = deadline_in(worker.config->http.header_timeout);
+	return got > 0 ? (size_t)got : 0;
+}
+
+static size_t
+request_input(struct conn *c, char *p, size_t n)
+{
+	struct request *r = c->of_stage;
+	struct http_request head;
+	size_t head_n;
+	ssize_t body_n;
+
+	head_n = read_head(c, &head, p, n);
+	if (head_n == 0)
+		return 0;
+	if (r == NULL && try_upgrade(c, &head))
+		return head_n;
+	if (r == NULL) {
+		r = xcalloc(1, sizeof(*r));
+		r->conn = c;
+	}
+	r->head = head;
+	body_n = read_body(c, r, p + head_n, n - head_n, head_n);
+	if (body_n < 0) {
+		wait_for_body(c, r);
+		if (c->of_stage != r)
+			free(r);
+		return 0;
+	}
+	request_run(c, r, p, head_n + body_n);
+	return head_n + body_n;
+}
+
+/* ---- time and end ----------------------------------------------------------------- */
+
+static void
+request_tick(struct conn *c, uint32_t now)
+{
+	struct http_request head = { .minor = 1, .method = HTTP_GET };
+
+	if (c->deadline == 0 || now < c->deadline)
+		return;
+	if (c->in_n > 0) {
+		put_answer(c, &head, 408, "text/plain; charset=utf-8", NULL,
+		    B("Request timeout."), true);
+		conn_finish(c, CLOSE_HTTP_TIMEOUT, 1);
+	} else
+		conn_kill(c, CLOSE_HTTP_IDLE);
+}
+
+static void
+request_gone(struct conn *c, enum close_reason why)
+{
+	struct request *r = c->of_stage;
+
+	(void)why;
+	if (r != NULL) {
+		c->of_stage = NULL;
+		request_free(r);
+	}
+}

@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A worker process: see worker.h.
+ */
+#include <sys/socket.h>
+#include <errno.h>
+#include <malloc.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#include "common/counters.h"
+#include "common/crypto.h"
+#include "common/jail.h"
+#include "common/log.h"
+#include "common/util.h"
+#include "worker/app.h"
+#include "worker/channel.h"
+#include "worker/client.h"
+#include "worker/conn.h"
+#include "worker/drain.h"
+#include "worker/listener.h"
+#include "worker/presence.h"
+#include "worker/request.h"
+#include "worker/uplink.h"
+#include "worker/worker.h"
+
+#define MSG_ROLE	worker
+#define MSG_CTX		struct worker
+#include "common/dispatch.inc"
+
+#define MASTER_FD	3
+#define SWEEP_WHOLE	20000	/* conns looked at in one go */
+
+struct worker worker;
+
+static bool		 done;
+static bool		 in_jail;
+static bool		 trace_colour;
+static uint64_t		 started_ms;
+static uint32_t		 most_conns;	/* since memory was given back */
+
+/* PEM text of each [listen] section until the contexts are made. */
+static struct pem {
+	char	*chain, *key;
+	size_t	 chain_n, key_n;
+} *pems;
+static char		 ticket_keys[TLS_TICKET_KEYS];
+
+static void	on_router_gone(void *, struct ipc *, const char *);
+
+static const struct ipc_ops router_ops = {
+	.on_message = worker_dispatch,
+	.on_gone = on_router_gone,
+};
+
+void
+worker_clock(void)
+{
+	worker.now_ms = clock_ms();
+	worker.now = (uint32_t)((worker.now_ms - started_ms) / 1000) + 1;
+}
+
+void
+worker_trace(const char *what, struct bytes text, struct bytes more)
+{
+	if (!worker.config->debug)
+		return;
+	dprintf(log_fd(), "  %s%-24s%s %s %s\n", trace_colour ? "\033[32m" : "",
+	    what, trace_colour ? "\033[0m" : "", log_bytes(text), log_bytes(more));
+}
+
+/* ---- setup, as the master tells it --------------------------------------------- */
+
+void
+worker_on_start(struct worker *w, struct ipc *from, const struct msg_start *m)
+{
+	(void)from;
+	if (m->version != MSG_VERSION)
+		fatal("the master speaks version %llu, this is %d",
+		    (unsigned long long)m->version, MSG_VERSION);
+	char who[32];
+
+	w->slot = m->slot;
+	w->generation = m->generation;
+	w->origin = m->slot << 32 | m->generation;
+	snprintf(who, sizeof(who), "worker/%llu", (unsigned long long)m->slot);
+	log_init(who);
+	conns_init(w->base, m->slot << 56 | (m->generation & 0xffff) << 40);
+}
+
+static void
+set_log_level(const struct config *c)
+{
+	log_set_level((enum log_level)c->peal.log_level);
+}
+
+void
+worker_on_settings(struct worker *w, struct ipc *from,
+    const struct msg_settings *m)
+{
+	struct config *old = w->config;
+	char *why;
+
+	(void)from;
+	w->config = config_unpack(m->packed, &why);
+	if (w->config == NULL)
+		fatal("settings from the master: %s", why);
+	set_log_level(w->config);
+	trace_colour = !in_jail && isatty(log_fd());
+	apps_init(w->config);
+	if (old == NULL) {
+		w->tls = xcalloc(w->config->n_listen, sizeof(*w->tls));
+		pems = xcalloc(w->config->n_listen, sizeof(*pems));
+	} else
+		config_free(old);
+}
+
+void
+worker_on_log(struct worker *w, struct ipc *from, const struct msg_log *m)
+{
+	int old = log_fd();
+
+	(void)w, (void)from;
+	log_to_fd(m->fd);
+	if (old > 2)
+		close(old);
+}
+
+void
+worker_on_listener(struct worker *w, struct ipc *from,
+    const struct msg_listener *m)
+{
+	(void)from;
+	if (m->section >= w->config->n_listen)
+		fatal("listener of an unknown section");
+	listener_add(m->fd, m->section, m->local != 0, m->address);
+}
+
+static void
+make_context(unsigned section)
+{
+	const struct pem *p = &pems[section];
+	struct tls_context *fresh;
+	const char *why;
+
+	if (p->chain == NULL)
+		return;
+	fresh = tls_context_new(bytes_of(p->chain, p->chain_n),
+	    bytes_of(p->key, p->key_n),
+	    worker.config->listen[section].tls_min_version,
+	    bytes_of(ticket_keys, sizeof(ticket_keys)), &why);
+	if (fresh == NULL) {
+		if (!in_jail)
+			die("certificate of [listen] section %u: %s", section,
+			    why);
+		log_error("certificate not taken section=%u why=\"%s\"",
+		    section, why);
+		return;
+	}
+	/* Streams that use the old one hold it. */
+	if (worker.tls[section] != NULL)
+		tls_context_free(worker.tls[section]);
+	worker.tls[section] = fresh;
+}
+
+void
+worker_on_certificate(struct worker *w, struct ipc *from,
+    const struct msg_certificate *m)
+{
+	struct pem *p;
+
+	(void)from;
+	if (m->section >= w->config->n_listen)
+		fatal("certificate of an unknown section");
+	p = &pems[m->section];
+	free(p->chain);
+	free(p->key);
+	p->chain = bytes_dup(m->chain);
+	p->chain_n = m->chain.n;
+	p->key = bytes_dup(m->key);
+	p->key_n = m->key.n;
+	if (in_jail)
+		make_context(m->section);
+}
+
+void
+worker_on_tickets(struct worker *w, struct ipc *from,
+    const struct msg_tickets *m)
+{
+	(void)w, (void)from;
+	if (m->keys.n == sizeof(ticket_keys))
+		memcpy(ticket_keys, m->keys.p, sizeof(ticket_keys));
+}
+
+void
+worker_on_router_link(struct worker *w, struct ipc *from,
+    const struct msg_router_link *m)
+{
+	(void)from;
+	uplink_connect(w->base, m->fd, &router_ops, w);
+}
+
+void
+worker_on_go(struct worker *w, struct ipc *from, const struct msg_go *m)
+{
+	struct msg_ready ready = { .end_ = "" };
+	const char *why;
+	size_t i;
+
+	(void)from, (void)m;
+	for (i = 0; i < w->config->n_listen; i++)
+		make_context(i);
+	if (jail_enter(JAIL_WORKER, w->config->peal.user, w->config->peal.jail,
+	    &why) < 0)
+		die("cannot lock this process in: %s", why);
+	in_jail = true;
+	listeners_start(w->base);
+	msg_pack_ready(ipc_out(w->master), &ready);
+}
+
+void
+worker_on_ping(struct worker *w, struct ipc *from, const struct msg_ping *m)
+{
+	struct msg_pong pong = { .n = m->n };
+
+	(void)from;
+	msg_pack_pong(ipc_out(w->master), &pong);
+}
+
+void
+worker_on_stop(struct worker *w, struct ipc *from, const struct msg_stop *m)
+{
+	(void)from;
+	w->stopping = true;
+	listeners_stop();
+	drain_start(w->base, m->grace_ms);
+}
+
+/* ---- what the router says --------------------------------------------------------- */
+
+#define FROM_ROUTER(name, call) \
+	void worker_on_##name(struct worker *w, struct ipc *from, \
+	    const struct msg_##name *m) { (void)w, (void)from; call; }
+
+FROM_ROUTER(subscribed, channel_on_subscribed(m))
+FROM_ROUTER(deliver, channel_on_deliver(m))
+FROM_ROUTER(member_added, presence_on_added(m))
+FROM_ROUTER(member_removed, presence_on_removed(m))
+FROM_ROUTER(member, presence_on_member(m))
+FROM_ROUTER(roster, presence_on_roster(m))
+FROM_ROUTER(count, channel_on_count(m))
+FROM_ROUTER(grant, client_on_grant(m))
+FROM_ROUTER(ack, uplink_on_ack(m))
+FROM_ROUTER(row, uplink_on_row(m))
+FROM_ROUTER(done, uplink_on_done(m))
+FROM_ROUTER(watch, client_on_watch(m))
+FROM_ROUTER(terminate, client_on_terminate(m))
+FROM_ROUTER(xoff, (void)m; uplink_hold(true))
+FROM_ROUTER(xon, (void)m; uplink_hold(false))
+
+static void
+on_router_gone(void *ctx, struct ipc *link, const char *why)
+{
+	(void)ctx;
+	/* The master may have given us a new one already. */
+	if (link != uplink())
+		return;
+	log_warn("router lost why=\"%s\"", why != NULL ? why : "closed");
+	uplink_lost();
+}
+
+/* ---- the loop -------------------------------------------------------------------- */
+
+static void
+on_master_gone(void *ctx, struct ipc *link, const char *why)
+{
+	struct worker *w = ctx;
+
+	(void)link;
+	log_error("master lost, closing clients why=\"%s\"",
+	    why != NULL ? why : "closed");
+	ipc_free(w->master);
+	w->master = NULL;
+	w->stopping = true;
+	listeners_stop();
+	drain_start(w->base, 1000);
+}
+
+static const struct ipc_ops master_ops = {
+	.on_message = worker_dispatch,
+	.on_gone = on_master_gone,
+};
+
+static void
+report_counters(void)
+{
+	static struct buf packed;
+	struct msg_counters m;
+
+	buf_clear(&packed);
+	counters_pack(&counter, &packed);
+	m.packed = buf_view(&packed);
+	msg_pack_counters(ipc_out(worker.master), &m);
+}
+
+/* After a storm has passed, the memory goes back to the system. */
+static void
+give_back(void)
+{
+	uint32_t n = conns_count();
+
+	if (n > most_conns)
+		most_conns = n;
+	else if (most_conns > 1000 && n < most_conns / 4) {
+		malloc_trim(0);
+		most_conns = n;
+	}
+}
+
+static void
+on_second(evutil_socket_t fd, short what, void *arg)
+{
+	static unsigned eighth;
+	struct timeval next = { 1, 0 };
+
+	(void)fd, (void)what;
+	worker_clock();
+	if (conns_count() > SWEEP_WHOLE) {
+		next = (struct timeval){ 0, 125000 };
+		conns_sweep(worker.now, false);
+	} else {
+		conns_sweep(worker.now, true);
+		eighth = 0;
+	}
+	if (eighth++ % 8 == 0 && worker.master != NULL) {
+		give_back();
+		report_counters();
+	}
+	event_add(*(struct event **)arg, &next);
+}
+
+static void
+turn_end(void)
+{
+	requests_turn();
+	uplink_turn();
+	if (worker.master != NULL)
+		ipc_flush(worker.master);
+}
+
+int
+worker_main(void)
+{
+	static struct event *second;
+	struct event_config *ec = event_config_new();
+	struct timeval now = { 0, 0 };
+	bool more = false;
+
+	signal(SIGPIPE, SIG_IGN);
+	fd_limit_raise();
+	crypto_init();
+	tls_init();
+	started_ms = clock_ms();
+	worker_clock();
+	if (ec == NULL || event_config_set_flag(ec, EVENT_BASE_FLAG_NOLOCK |
+	    EVENT_BASE_FLAG_IGNORE_ENV) < 0 ||
+	    (worker.base = event_base_new_with_config(ec)) == NULL)
+		fatal("cannot make an event loop");
+	event_config_free(ec);
+	worker.master = ipc_new(worker.base, MASTER_FD, true, &master_ops,
+	    &worker);
+	second = event_new(worker.base, -1, 0, on_second, &second);
+	event_add(second, &now);
+	while (!done && !drain_done()) {
+		event_base_loop(worker.base, EVLOOP_ONCE |
+		    (more ? EVLOOP_NONBLOCK : 0));
+		turn_end();
+		/* Counts are on their way before a client hears of them. */
+		more = worker.config != NULL && conns_turn();
+	}
+	return 0;
+}
