@@ -11,8 +11,8 @@
  * survive the writer's kill -9, so on_gone() comes only after everything whole
  * was handed out; half a frame is dropped.
  *
- * Runs in: every process.  Owned by: who called ipc_new().  Dies: ipc_free();
- * not from inside its own on_message (return -1 there, on_gone() follows).
+ * Runs in: every process.  Owned by: who called ipc_new().  Dies: ipc_free(),
+ * also from inside its own calls to the owner.
  */
 #ifndef PEAL_IPC_H
 #define PEAL_IPC_H
@@ -27,8 +27,8 @@ struct ipc_ops {
 	 * -1 with why ends the link. */
 	int	(*on_message)(void *ctx, struct ipc *, unsigned type,
 		    struct unpacker *, const char **why);
-	/* The other side is gone, or what it sent was wrong (why).  Called once,
-	 * from the loop; the owner may ipc_free() here. */
+	/* The other side is gone, or what it sent was wrong; why is never NULL.
+	 * Called once, from the loop. */
 	void	(*on_gone)(void *ctx, struct ipc *, const char *why);
 	/* The queue went over the high mark (full = true) or back under the low
 	 * one.  May be NULL. */

@@ -21,7 +21,8 @@
 #include "common/buf.h"
 
 #define MSG_VERSION	1
-#define MSG_MAX		(64u << 20)	/* octets of a message */
+#define MSG_MAX		(64u << 20)	/* octets of a message's bytes */
+#define MSG_FRAME_MAX	(MSG_MAX + (1u << 16))	/* and of all of it */
 
 /* flags of join and signin */
 #define JOIN_SYNC	1	/* told again to a new router: announce nothing */
@@ -85,8 +86,15 @@ enum msg_type {
 #define END			char end_[1]; };
 #include "tables/messages.def"
 
-/* Appends one frame (length, array) to buf.  Descriptors do not go into the
- * frame; ipc_send_fd() takes them. */
+/*
+ * msg_pack_x() appends one frame (length, array) to buf.  Descriptors do not go
+ * into the frame; ipc_put_fd() takes them.  A field over its maximum is a
+ * mistake of the caller: nothing is appended then and the log says so, as the
+ * receiver would end the link for it.
+ *
+ * msg_unpack_x() takes all fields or, with -1, nothing.  *why names message and
+ * field and is good until the next call.
+ */
 #define MESSAGE(code, name, to) \
 	void msg_pack_##name(struct buf *, const struct msg_##name *); \
 	int msg_unpack_##name(struct unpacker *, struct msg_##name *, \
