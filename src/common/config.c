@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Loads the settings: file, then environment, then command line, then the
+ * checks between them.  Compares two of them, and finds the control socket.
+ *
+ * Runs in: master, pealctl.  Owns: what it returns, until config_free().
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/config_parts.h"
+#include "common/util.h"
+
+#ifndef SYSCONFDIR
+#define SYSCONFDIR	"/etc"
+#endif
+
+#define DEFAULT_FILE	SYSCONFDIR "/peal/peal.ini"
+#define FILE_MAX	(4u << 20)
+
+/* ---- files ---------------------------------------------------------------- */
+
+static int
+read_all(int fd, struct buf *out)
+{
+	ssize_t n;
+
+	do {
+		n = read(fd, buf_room(out, 16384), 16384);
+		if (n > 0)
+			out->n += (size_t)n;
+	} while ((n > 0 && out->n <= FILE_MAX) || (n < 0 && errno == EINTR));
+	if (out->n > FILE_MAX)
+		errno = EFBIG;
+	return n == 0 ? 0 : -1;
+}
+
+static int
+read_file(struct config_draft *d, const char *path, struct buf *out)
+{
+	int fd, rc, saved;
+
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	rc = fd < 0 ? -1 : read_all(fd, out);
+	saved = errno;
+	if (fd >= 0)
+		close(fd);
+	if (rc < 0)
+		return config_draft_refuse(d, (struct config_place){ path, 0 },
+		    "%s", strerror(saved));
+	return 0;
+}
+
+static int
+load_env_file(struct config_draft *d, const char *path)
+{
+	struct buf text = { 0 };
+	int rc = 0;
+
+	if (path == NULL)
+		return 0;
+	if (read_file(d, path, &text) < 0 ||
+	    config_env_parse(&d->env, path, buf_view(&text), &d->why) < 0)
+		rc = -1;
+	buf_done(&text);
+	return rc;
+}
+
+static int
+load_file(struct config_draft *d, const char *path)
+{
+	struct buf text = { 0 };
+	int rc = 0;
+
+	if (path == NULL) {
+		if (access(DEFAULT_FILE, F_OK) < 0)
+			return 0;
+		path = DEFAULT_FILE;
+	}
+	if (read_file(d, path, &text) < 0 ||
+	    config_ini_parse(d, path, buf_view(&text)) < 0)
+		rc = -1;
+	buf_done(&text);
+	return rc;
+}
+
+/* ---- load ----------------------------------------------------------------- */
+
+static int
+load(struct config_draft *d, const struct config_source *src)
+{
+	d->env.environ_ = src->environ_;
+	if (load_env_file(d, src->env_file) < 0 ||
+	    load_file(d, src->file) < 0)
+		return -1;
+	if (d->config->n_listen == 0)
+		config_draft_add(d, config_section_find(B("listen")),
+		    (struct bytes){ NULL, 0 },
+		    (struct config_place){ NULL, 0 });
+	if (config_reverb_apply(d, src) < 0)
+		return -1;
+	return config_check(d);
+}
+
+struct config *
+config_load(const struct config_source *src, char **why)
+{
+	struct config_draft d;
+	struct config *c = NULL;
+
+	config_draft_init(&d);
+	if (load(&d, src) == 0) {
+		c = d.config;
+		d.config = NULL;
+	} else
+		*why = xstrdup(buf_cstr(&d.why));
+	config_draft_done(&d);
+	return c;
+}
+
+/* ---- differences ---------------------------------------------------------- */
+
+static void
+name_difference(struct buf *out, const struct config_section *s,
+    const char *label, const char *key)
+{
+	buf_fmt(out, "%s%s", out->n > 0 ? ", " : "", s->name);
+	if (label != NULL)
+		buf_fmt(out, ".%s", label);
+	if (key != NULL)
+		buf_fmt(out, ".%s", key);
+}
+
+static void
+diff_keys(const struct config_section *s, const void *a, void *b,
+    struct buf *out, bool *reload)
+{
+	const struct config_key *k;
+
+	for (k = s->keys; k->name != NULL; k++) {
+		if (config_value_equal(k, a, b))
+			continue;
+		name_difference(out, s, *config_label(b), k->name);
+		*reload = *reload || !k->live;
+	}
+}
+
+static void *
+with_label(const struct config *c, const struct config_section *s,
+    const char *label)
+{
+	size_t i;
+
+	for (i = 0; i < config_count(c, s); i++)
+		if (bytes_eq(bytes_str(*config_label(config_at(c, s, i))),
+		    bytes_str(label)))
+			return config_at(c, s, i);
+	return NULL;
+}
+
+/* Sections of a that b has too, and those it has not.  Without a listener
+ * processes must be made anew; apps come and go. */
+static void
+diff_section(const struct config_section *s, const struct config *a,
+    const struct config *b, struct buf *out, bool *reload)
+{
+	bool live = strcmp(s->name, "app") == 0;
+	void *x, *y;
+	size_t i;
+
+	for (i = 0; i < config_count(a, s); i++) {
+		x = config_at(a, s, i);
+		y = with_label(b, s, *config_label(x));
+		if (y != NULL) {
+			diff_keys(s, x, y, out, reload);
+			continue;
+		}
+		name_difference(out, s, *config_label(x), NULL);
+		*reload = *reload || !live;
+	}
+	for (i = 0; i < config_count(b, s); i++) {
+		y = config_at(b, s, i);
+		if (with_label(a, s, *config_label(y)) != NULL)
+			continue;
+		name_difference(out, s, *config_label(y), NULL);
+		*reload = *reload || !live;
+	}
+}
+
+void
+config_diff(const struct config *a, const struct config *b, struct buf *out,
+    bool *reload)
+{
+	const struct config_section *s;
+	size_t i;
+
+	*reload = false;
+	for (s = config_sections(); s->name != NULL; s++)
+		diff_section(s, a, b, out, reload);
+	/* Listeners are known to workers by their number. */
+	for (i = 0; i < a->n_listen && i < b->n_listen; i++)
+		if (!bytes_eq(bytes_str(a->listen[i].label),
+		    bytes_str(b->listen[i].label)) && !*reload) {
+			name_difference(out, config_section_find(B("listen")),
+			    NULL, NULL);
+			*reload = true;
+		}
+}
+
+/* ---- control socket ------------------------------------------------------- */
+
+/* The first address of one kind. */
+static bool
+find_address(const struct config *c, bool local, struct config_address *a)
+{
+	const char *why;
+	size_t i, j;
+
+	for (i = 0; i < c->n_listen; i++)
+		for (j = 0; j < c->listen[i].address.n; j++)
+			if (config_address_parse(bytes_str(
+			    c->listen[i].address.at[j]), a, &why) == 0 &&
+			    a->local == local)
+				return true;
+	return false;
+}
+
+/* "8080" of the first TCP address; else the unix path with - for /. */
+static void
+service_name(const struct config *c, struct buf *out)
+{
+	struct config_address a = { 0 };
+	size_t i;
+
+	if (find_address(c, false, &a) || !find_address(c, true, &a)) {
+		buf_u64(out, a.port);
+		return;
+	}
+	if (a.host.n > 50)
+		a.host = bytes_skip(a.host, a.host.n - 50);
+	for (i = 0; i < a.host.n; i++)
+		if (a.host.p[i] != '/')
+			buf_char(out, a.host.p[i]);
+		else if (i > 0)
+			buf_char(out, '-');
+}
+
+char *
+config_control_path(const struct config *c)
+{
+	const char *runtime = getenv("XDG_RUNTIME_DIR");
+	struct buf name = { 0 };
+	char *path;
+
+	if (c->peal.control != NULL)
+		return xstrdup(c->peal.control);
+	service_name(c, &name);
+	if (geteuid() == 0)
+		path = xasprintf("/run/peal/peal-%s.sock", buf_cstr(&name));
+	else if (runtime != NULL && runtime[0] == '/')
+		path = xasprintf("%s/peal-%s.sock", runtime, buf_cstr(&name));
+	else
+		path = xasprintf("/tmp/peal-%u/peal-%s.sock",
+		    (unsigned)geteuid(), buf_cstr(&name));
+	buf_done(&name);
+	return path;
+}

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Do the settings fit together?  What one value alone can get wrong was
+ * refused when it was read; here are the rules between them.
+ *
+ * Runs in: master, pealctl.  Owns: nothing.
+ */
+#include <stdlib.h>
+
+#include "common/config_parts.h"
+#include "common/log.h"
+#include "common/util.h"
+
+#define MESSAGE_MAX	(64u << 20)	/* what max_message_size = 0 means */
+
+/* ---- [listen] ------------------------------------------------------------- */
+
+/* Each address in its one spelling, so that nobody after us parses guesses. */
+static int
+check_addresses(struct config_draft *d, const struct config_mark *m,
+    struct config_listen *l)
+{
+	struct config_address a;
+	struct buf text = { 0 };
+	const char *why;
+	size_t i;
+
+	for (i = 0; i < l->address.n; i++) {
+		if (config_address_parse(bytes_str(l->address.at[i]), &a,
+		    &why) < 0)
+			return config_draft_refuse_key(d, m, "address",
+			    "%s: %s", log_bytes(bytes_str(l->address.at[i])),
+			    why);
+		buf_clear(&text);
+		config_address_show(&a, &text);
+		free(l->address.at[i]);
+		l->address.at[i] = bytes_dup(buf_view(&text));
+	}
+	buf_done(&text);
+	return 0;
+}
+
+static int
+check_mode(struct config_draft *d, const struct config_mark *m,
+    const struct config_listen *l)
+{
+	const char *mode = l->unix_mode != NULL ? l->unix_mode : "";
+	size_t n = strspn(mode, "01234567");
+
+	if (n < 3 || n > 4 || mode[n] != '\0' || (n == 4 && mode[0] != '0'))
+		return config_draft_refuse_key(d, m, "unix_mode", "%s: not "
+		    "the permissions of a file; allowed are 0000 to 0777",
+		    log_bytes(bytes_str(mode)));
+	return 0;
+}
+
+static int
+check_listen(struct config_draft *d, const struct config_mark *m,
+    struct config_listen *l)
+{
+	if (check_addresses(d, m, l) < 0 || check_mode(d, m, l) < 0)
+		return -1;
+	if (l->certificate != NULL && l->certificate_key == NULL)
+		return config_draft_refuse_key(d, m, "certificate",
+		    "needs a certificate_key beside it");
+	if (l->certificate == NULL && l->certificate_key != NULL)
+		return config_draft_refuse_key(d, m, "certificate_key",
+		    "needs a certificate beside it");
+	return 0;
+}
+
+/* An address may be given once only, over all sections. */
+static int
+check_double_address(struct config_draft *d, size_t li, size_t ai)
+{
+	const struct config *c = d->config;
+	const char *address = c->listen[li].address.at[ai];
+	size_t i, j;
+
+	if (strlen(address) >= 2 &&
+	    strcmp(address + strlen(address) - 2, ":0") == 0)
+		return 0;	/* any port that is free */
+	for (i = 0; i <= li; i++)
+		for (j = 0; j < (i < li ? c->listen[i].address.n : ai); j++)
+			if (strcmp(c->listen[i].address.at[j], address) == 0)
+				return config_draft_refuse_key(d,
+				    config_draft_nth(d, "listen", li),
+				    "address", "%s: is given twice", address);
+	return 0;
+}
+
+static int
+check_listens(struct config_draft *d)
+{
+	struct config *c = d->config;
+	size_t i, j;
+
+	for (i = 0; i < c->n_listen; i++) {
+		if (check_listen(d, config_draft_nth(d, "listen", i),
+		    &c->listen[i]) < 0)
+			return -1;
+		for (j = 0; j < c->listen[i].address.n; j++)
+			if (check_double_address(d, i, j) < 0)
+				return -1;
+	}
+	return 0;
+}
+
+/* ---- [app] ---------------------------------------------------------------- */
+
+static int
+check_credentials(struct config_draft *d, const struct config_mark *m,
+    const struct config_app *app)
+{
+	if (app->id == NULL)
+		return config_draft_refuse_key(d, m, "id",
+		    "is missing: the app's id in API paths, such as 1001");
+	if (strpbrk(app->id, "/?#% ") != NULL)
+		return config_draft_refuse_key(d, m, "id",
+		    "%s: stands in API paths and may not hold / ? # %% or "
+		    "spaces", log_bytes(bytes_str(app->id)));
+	if (strlen(app->id) > 200)
+		return config_draft_refuse_key(d, m, "id",
+		    "has more than 200 octets");
+	if (app->key.n == 0)
+		return config_draft_refuse_key(d, m, "key",
+		    "is missing: the public key that clients connect with");
+	if (app->secret == NULL)
+		return config_draft_refuse_key(d, m, "secret",
+		    "is missing: it signs requests and authorisations");
+	return 0;
+}
+
+static int
+check_keys(struct config_draft *d, const struct config_mark *m,
+    const struct config_app *app)
+{
+	size_t i;
+
+	for (i = 0; i < app->key.n; i++)
+		if (strpbrk(app->key.at[i], "/?#%: ") != NULL)
+			return config_draft_refuse_key(d, m, "key",
+			    "%s: stands in addresses and signatures and may "
+			    "not hold / ? # %% : or spaces",
+			    log_bytes(bytes_str(app->key.at[i])));
+	return 0;
+}
+
+static int
+check_origins(struct config_draft *d, const struct config_mark *m,
+    const struct config_app *app)
+{
+	size_t i;
+
+	for (i = 0; i < app->allowed_origins.n; i++)
+		if (strpbrk(app->allowed_origins.at[i], "/ ") != NULL)
+			return config_draft_refuse_key(d, m,
+			    "allowed_origins", "%s: not a host; allowed are "
+			    "example.com, *.example.com and * (without "
+			    "https:// and path)", log_bytes(bytes_str(
+			    app->allowed_origins.at[i])));
+	return 0;
+}
+
+static bool
+shares_key(const struct config_app *a, const struct config_app *b,
+    const char **key)
+{
+	size_t i, j;
+
+	for (i = 0; i < a->key.n; i++)
+		for (j = 0; j < b->key.n; j++)
+			if (strcmp(a->key.at[i], b->key.at[j]) == 0) {
+				*key = a->key.at[i];
+				return true;
+			}
+	return false;
+}
+
+/* Against all apps in front of it. */
+static int
+check_distinct(struct config_draft *d, const struct config_mark *m, size_t n)
+{
+	const struct config_app *app = d->config->app, *me = &app[n];
+	const char *key;
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		if (strcmp(app[i].id, me->id) == 0)
+			return config_draft_refuse_key(d, m, "id",
+			    "%s: [app %s] has this id", me->id, app[i].label);
+		if (shares_key(me, &app[i], &key))
+			return config_draft_refuse_key(d, m, "key",
+			    "%s: [app %s] has this key", key, app[i].label);
+	}
+	return 0;
+}
+
+static int
+check_apps(struct config_draft *d)
+{
+	struct config_app *app = d->config->app;
+	const struct config_mark *m;
+	size_t i;
+
+	for (i = 0; i < d->config->n_app; i++) {
+		m = config_draft_nth(d, "app", i);
+		if (check_credentials(d, m, &app[i]) < 0 ||
+		    check_keys(d, m, &app[i]) < 0 ||
+		    check_origins(d, m, &app[i]) < 0 ||
+		    check_distinct(d, m, i) < 0)
+			return -1;
+		if (app[i].max_message_size == 0)
+			app[i].max_message_size = MESSAGE_MAX;
+	}
+	return 0;
+}
+
+/* ---- the rest ------------------------------------------------------------- */
+
+/* "/ws": a slash in front, none behind; "" and "/" are no prefix. */
+static int
+check_path(struct config_draft *d)
+{
+	struct config_http *http = &d->config->http;
+	struct bytes path = bytes_str(http->path);
+	char *text;
+
+	while (path.n > 0 && path.p[path.n - 1] == '/')
+		path.n--;
+	while (path.n > 0 && path.p[0] == '/')
+		path = bytes_skip(path, 1);
+	if (path.n > 0 && strpbrk(http->path, "?#% ") != NULL)
+		return config_draft_refuse_key(d,
+		    config_draft_nth(d, "http", 0), "path",
+		    "%s: may not hold ? # %% or spaces",
+		    log_bytes(bytes_str(http->path)));
+	text = path.n > 0 ? xasprintf("/%.*s", (int)path.n, path.p) : NULL;
+	free(http->path);
+	http->path = text;
+	return 0;
+}
+
+static int
+check_backplane(struct config_draft *d)
+{
+	if (d->config->backplane.driver == BACKPLANE_NONE)
+		return 0;
+	return config_draft_refuse_key(d, config_draft_nth(d, "backplane", 0),
+	    "driver", "this release joins no hosts yet, each host serves its "
+	    "own clients; allowed is none (REVERB_SCALING_ENABLED=false)");
+}
+
+int
+config_check(struct config_draft *d)
+{
+	if (check_listens(d) < 0 || check_path(d) < 0 ||
+	    check_backplane(d) < 0)
+		return -1;
+	if (d->config->n_app == 0)
+		return config_draft_refuse(d, (struct config_place){ NULL, 0 },
+		    "no app: give one as [app NAME] with id, key and secret "
+		    "in the file, or as REVERB_APP_ID, REVERB_APP_KEY and "
+		    "REVERB_APP_SECRET in the environment or --env-file");
+	return check_apps(d);
+}
