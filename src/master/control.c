@@ -1,0 +1,468 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The unix socket that pealctl speaks to.
+ *
+ * Runs in: master.  Owns: see control.h.
+ */
+#include <event2/event.h>
+
+#include <sys/queue.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/json.h"
+#include "common/log.h"
+#include "common/util.h"
+#include "master/control.h"
+#include "master/master.h"
+#include "master/reload.h"
+#include "master/status.h"
+
+#define LINE_MAX_	(1u << 20)	/* octets of a request */
+#define CALLERS_MAX	32		/* at a time */
+#define PATIENCE_S	10		/* for a line, and for its answer to leave */
+
+/* A connection of pealctl. */
+struct caller {
+	TAILQ_ENTRY(caller)	 link;
+	int			 fd;
+	struct event		*event;
+	struct buf		 in, out;
+	size_t			 sent;
+	uint64_t		 waits_for;	/* a question to the children */
+	struct buf		 changed;	/* by the reload it waits for */
+	bool			 waits_for_end;	/* of the service */
+};
+
+static struct {
+	int			 fd;
+	char			*path;
+	struct event		*event;
+	TAILQ_HEAD(, caller)	 callers;
+	unsigned		 n;
+} control = { .fd = -1, .callers = TAILQ_HEAD_INITIALIZER(control.callers) };
+
+static void	on_caller(evutil_socket_t, short, void *);
+
+/* ---- one caller --------------------------------------------------------------- */
+
+static void
+caller_free(struct caller *c)
+{
+	TAILQ_REMOVE(&control.callers, c, link);
+	control.n--;
+	event_free(c->event);
+	if (c->fd >= 0)
+		close(c->fd);
+	buf_done(&c->in);
+	buf_done(&c->out);
+	buf_done(&c->changed);
+	free(c);
+}
+
+static void
+caller_await(struct caller *c, short what)
+{
+	const struct timeval patience = { .tv_sec = PATIENCE_S };
+
+	event_del(c->event);
+	event_assign(c->event, master.base, c->fd, what, on_caller, c);
+	event_add(c->event, &patience);
+}
+
+/* Sends what there is; when all has left, the caller goes. */
+static void
+caller_write(struct caller *c)
+{
+	ssize_t n;
+
+	while (c->sent < c->out.n) {
+		n = send(c->fd, c->out.p + c->sent, c->out.n - c->sent,
+		    MSG_NOSIGNAL);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN) {
+			caller_await(c, EV_WRITE);
+			return;
+		}
+		if (n <= 0)
+			break;
+		c->sent += (size_t)n;
+	}
+	caller_free(c);
+}
+
+static void
+caller_refuse(struct caller *c, const char *why)
+{
+	buf_str(&c->out, "{\"ok\":false,\"error\":");
+	json_quote(&c->out, bytes_str(why));
+	buf_str(&c->out, "}\n");
+	caller_write(c);
+}
+
+/* ---- verbs ------------------------------------------------------------------------ */
+
+static void
+changed_answer(struct caller *c, const struct buf *changed)
+{
+	buf_str(&c->out, "{\"ok\":true,\"changed\":");
+	json_quote(&c->out, buf_view(changed));
+	buf_str(&c->out, "}\n");
+	caller_write(c);
+}
+
+static void
+verb_status(struct caller *c, const struct json *request)
+{
+	(void)request;
+	status_json(&c->out);
+	caller_write(c);
+}
+
+static void
+verb_apps(struct caller *c, const struct json *request)
+{
+	(void)request;
+	status_apps(&c->out);
+	caller_write(c);
+}
+
+static void
+verb_check(struct caller *c, const struct json *request)
+{
+	char *why = NULL;
+
+	(void)request;
+	if (reload_try(&c->changed, &why) == 0)
+		changed_answer(c, &c->changed);
+	else
+		caller_refuse(c, why);
+	free(why);
+}
+
+/* Answered when all processes have the settings. */
+static void
+verb_reload(struct caller *c, const struct json *request)
+{
+	char *why = NULL;
+
+	(void)request;
+	if (master.stopping) {
+		caller_refuse(c, "the service is stopping");
+	} else if (reload_now(&c->changed, &why) < 0) {
+		caller_refuse(c, why);
+	} else {
+		c->waits_for = reload_asked();
+		caller_await(c, EV_READ);
+	}
+	free(why);
+}
+
+/* Answered when the service has ended, by control_close(). */
+static void
+verb_stop(struct caller *c, const struct json *request)
+{
+	struct json now;
+	const struct json_want want[] = { { BYTES("now"), &now } };
+
+	json_pick(request, want, NELEM(want));
+	log_info("stop asked for by pealctl");
+	c->waits_for_end = true;
+	event_del(c->event);
+	master_stop(now.type == JSON_TRUE ? 0 :
+	    master.config->peal.drain_timeout);
+}
+
+static void
+verb_of_router(struct caller *c)
+{
+	struct bytes line = { c->in.p, c->in.n };
+
+	if (child_control(c->fd, line) < 0)
+		caller_refuse(c, "the router is being replaced or stopped; "
+		    "try again");
+	else
+		caller_free(c);
+}
+
+static const struct verb {
+	struct bytes	 name;
+	void		(*run)(struct caller *, const struct json *request);
+} verbs[] = {
+	{ BYTES("status"), verb_status },
+	{ BYTES("apps"), verb_apps },
+	{ BYTES("check"), verb_check },
+	{ BYTES("reload"), verb_reload },
+	{ BYTES("stop"), verb_stop },
+};
+
+/* The line is complete, without its newline. */
+static void
+caller_obey(struct caller *c)
+{
+	struct json request, verb;
+	const struct json_want want[] = { { BYTES("verb"), &verb } };
+	struct buf scratch = { 0 };
+	const char *why;
+	struct bytes name;
+
+	if (json_parse(buf_view(&c->in), &request, &why) < 0 ||
+	    json_pick(&request, want, NELEM(want)) < 0 ||
+	    verb.type != JSON_STRING) {
+		caller_refuse(c, "a request is a line of JSON with a verb");
+		return;
+	}
+	name = json_text(&verb, &scratch);
+	for (size_t i = 0; i < NELEM(verbs); i++) {
+		if (bytes_eq(name, verbs[i].name)) {
+			verbs[i].run(c, &request);
+			buf_done(&scratch);
+			return;
+		}
+	}
+	log_debug("pealctl verb=%s", log_bytes(name));
+	buf_done(&scratch);
+	verb_of_router(c);
+}
+
+/* ---- reading ------------------------------------------------------------------------ */
+
+static void
+caller_read(struct caller *c)
+{
+	ptrdiff_t end;
+	ssize_t n;
+
+	n = recv(c->fd, buf_room(&c->in, 65536), 65536, 0);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return caller_await(c, EV_READ);
+	if (n <= 0)
+		return caller_free(c);
+	c->in.n += (size_t)n;
+	end = bytes_find(buf_view(&c->in), '\n');
+	if (end >= 0) {
+		c->in.n = (size_t)end;
+		return caller_obey(c);
+	}
+	if (c->in.n > LINE_MAX_)
+		return caller_refuse(c, "the request is too long");
+	caller_await(c, EV_READ);
+}
+
+/* Who waits for a reload says nothing more; if it goes, it goes. */
+static void
+caller_waiting(struct caller *c, short what)
+{
+	char octet;
+
+	if (what & EV_TIMEOUT)
+		caller_refuse(c, "the settings are in force in the master, but "
+		    "not all processes have confirmed them");
+	else if (recv(c->fd, &octet, 1, 0) <= 0)
+		caller_free(c);
+	else
+		caller_await(c, EV_READ);
+}
+
+static void
+on_caller(evutil_socket_t fd, short what, void *arg)
+{
+	struct caller *c = arg;
+
+	(void)fd;
+	if (c->waits_for != 0 && c->out.n == 0)
+		caller_waiting(c, what);
+	else if (what & EV_TIMEOUT)
+		caller_free(c);
+	else if (what & EV_WRITE)
+		caller_write(c);
+	else
+		caller_read(c);
+}
+
+void
+control_check(void)
+{
+	struct caller *c, *next;
+
+	for (c = TAILQ_FIRST(&control.callers); c != NULL; c = next) {
+		next = TAILQ_NEXT(c, link);
+		if (c->waits_for != 0 && c->out.n == 0 &&
+		    children_answered(c->waits_for))
+			changed_answer(c, &c->changed);
+	}
+}
+
+/* ---- accepting ------------------------------------------------------------------------ */
+
+static bool
+caller_allowed(int fd)
+{
+	struct ucred who;
+	socklen_t n = sizeof(who);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &n) < 0)
+		return false;
+	if (who.uid == 0 || who.uid == geteuid() || who.uid == master.uid)
+		return true;
+	log_warn("pealctl refused uid=%u pid=%d", (unsigned)who.uid,
+	    (int)who.pid);
+	return false;
+}
+
+static void
+on_accept(evutil_socket_t listening, short what, void *arg)
+{
+	struct caller *c;
+	int fd;
+
+	(void)what;
+	(void)arg;
+	fd = accept4((int)listening, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (fd < 0)
+		return;
+	if (control.n >= CALLERS_MAX) {
+		close(fd);
+		return;
+	}
+	c = xcalloc(1, sizeof(*c));
+	c->fd = fd;
+	c->event = event_new(master.base, fd, EV_READ, on_caller, c);
+	if (c->event == NULL)
+		fatal("no memory for an event");
+	TAILQ_INSERT_TAIL(&control.callers, c, link);
+	control.n++;
+	if (caller_allowed(fd))
+		caller_await(c, EV_READ);
+	else
+		caller_refuse(c, "only root and the peal user may do that");
+}
+
+/* ---- the socket ------------------------------------------------------------------------ */
+
+/* The socket is named after the port in force, which settings with port 0 do
+ * not know. */
+static char *
+path_in_force(void)
+{
+	struct config settled = *master.config;
+	struct config_listen section = settled.listen[0];
+
+	section.address.at = &master.listen.at[0].text;
+	section.address.n = 1;
+	settled.listen = &section;
+	settled.n_listen = 1;
+	return config_control_path(&settled);
+}
+
+/* Makes the directory (not its parents).  One that is there stays as it is. */
+static int
+directory_make(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char *dir;
+	int r;
+
+	if (slash == NULL || slash == path)
+		return 0;
+	dir = bytes_dup(bytes_of(path, (size_t)(slash - path)));
+	r = mkdir(dir, geteuid() == 0 ? 0750 : 0700);
+	if (r == 0 && geteuid() == 0)
+		r = chown(dir, 0, master.gid);
+	else if (r < 0 && errno == EEXIST)
+		r = 0;
+	free(dir);
+	return r;
+}
+
+static int
+socket_make(const char *path)
+{
+	struct sockaddr_un to = { .sun_family = AF_UNIX };
+	mode_t mask;
+	int fd, r;
+
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -1;
+	memcpy(to.sun_path, path, strlen(path) + 1);
+	mask = umask(0777);
+	r = bind(fd, (const struct sockaddr *)&to, sizeof(to));
+	umask(mask);
+	if (r < 0 || chown(path, geteuid(), master.gid) < 0 ||
+	    chmod(path, 0660) < 0 || listen(fd, 16) < 0) {
+		r = errno;
+		close(fd);
+		errno = r;
+		return -1;
+	}
+	return fd;
+}
+
+int
+control_open(char **why)
+{
+	const char *words;
+
+	control.path = path_in_force();
+	if (directory_make(control.path) < 0) {
+		log_warn("no socket for pealctl: %s: %s", control.path,
+		    strerror(errno));
+		free(control.path);
+		control.path = NULL;
+		return 0;
+	}
+	if (listen_clear_path(control.path, &words) < 0) {
+		*why = xasprintf("control socket %s: %s", control.path, words);
+		free(control.path);
+		control.path = NULL;
+		return -1;
+	}
+	if ((control.fd = socket_make(control.path)) < 0) {
+		log_warn("no socket for pealctl: %s: %s", control.path,
+		    strerror(errno));
+		free(control.path);
+		control.path = NULL;
+		return 0;
+	}
+	control.event = event_new(master.base, control.fd,
+	    EV_READ | EV_PERSIST, on_accept, NULL);
+	if (control.event == NULL || event_add(control.event, NULL) < 0)
+		fatal("no memory for an event");
+	return 0;
+}
+
+const char *
+control_path(void)
+{
+	return control.path;
+}
+
+void
+control_close(void)
+{
+	struct caller *c;
+
+	while ((c = TAILQ_FIRST(&control.callers)) != NULL) {
+		if (c->waits_for_end) {
+			c->waits_for_end = false;
+			buf_str(&c->out, "{\"ok\":true}\n");
+			(void)!send(c->fd, c->out.p, c->out.n, MSG_NOSIGNAL);
+		}
+		caller_free(c);
+	}
+	if (control.fd < 0)
+		return;
+	event_free(control.event);
+	close(control.fd);
+	unlink(control.path);
+	free(control.path);
+	control.fd = -1;
+	control.path = NULL;
+}

@@ -1,0 +1,474 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The life of the service on this host.
+ *
+ * Runs in: master.  Owns: see master.h.
+ */
+#include <event2/event.h>
+
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/jail.h"
+#include "common/log.h"
+#include "common/notify.h"
+#include "common/util.h"
+#include "master/control.h"
+#include "master/master.h"
+#include "master/pidfile.h"
+#include "master/reload.h"
+
+#define FILES_WANTED	1048576	/* open files, where root may ask for them */
+#define WORKERS_MAX	64
+#define CLOSE_GRACE_MS	2000	/* from the last client closed to the exit */
+
+struct master master;
+
+static struct event *deadline;	/* of a stop */
+static struct event *tick, *alive;
+static bool hup_is_reload;	/* started by nohup */
+static bool had_terminal;
+
+/* ---- stop --------------------------------------------------------------------- */
+
+static void
+arm(struct event *timer, uint64_t ms)
+{
+	struct timeval in = { .tv_sec = (time_t)(ms / 1000),
+		.tv_usec = (suseconds_t)(ms % 1000 * 1000) };
+
+	event_add(timer, &in);
+}
+
+static void
+on_deadline(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;
+	log_warn("some processes did not end in time and are killed");
+	children_kill();
+}
+
+/* Workers go first: they may need the router to the end. */
+static void
+stop_proceed(void)
+{
+	if (children_workers() != 0)
+		return;
+	if (children_count() == 0) {
+		master.done = true;
+		return;
+	}
+	children_stop_router();
+}
+
+void
+master_stop(uint64_t grace_ms)
+{
+	static uint64_t ends_ms = UINT64_MAX;
+	uint64_t now = clock_ms();
+
+	if (now + grace_ms >= ends_ms)
+		return;
+	ends_ms = now + grace_ms;
+	if (!master.stopping)
+		notify_send("STOPPING=1\nSTATUS=closing connections");
+	master.stopping = true;
+	log_info("stopping grace_ms=%llu", (unsigned long long)grace_ms);
+	children_stop_workers(grace_ms);
+	arm(deadline, grace_ms + CLOSE_GRACE_MS +
+	    (grace_ms != 0 ? master.config->websocket.close_timeout : 0));
+	stop_proceed();
+}
+
+void
+master_give_up(const char *why)
+{
+	if (master.status != 0)
+		return;
+	log_error("giving up: %s", why);
+	notify_send("STATUS=giving up: %.900s", why);
+	master.status = 1;
+	master_stop(0);
+}
+
+/* ---- events --------------------------------------------------------------------- */
+
+static void
+ready_say(void)
+{
+	unsigned workers = master.n_child - SLOT_WORKER_FIRST;
+
+	master.ready = true;
+	log_info("ready pid=%d workers=%u jail=\"%s\"%s%s", (int)getpid(),
+	    workers, master.config->peal.jail == JAIL_OFF ? "off" :
+	    jail_describe(), control_path() != NULL ? " control=" : "",
+	    control_path() != NULL ? control_path() : "");
+	notify_send("READY=1\nSTATUS=%u workers on %.200s%s", workers,
+	    master.listen.at[0].text, master.listen.n > 1 ? " ..." : "");
+}
+
+void
+master_child_changed(void)
+{
+	if (!master.ready && !master.stopping && children_up())
+		ready_say();
+	if (master.stopping)
+		stop_proceed();
+	reload_check();
+	control_check();
+}
+
+static void
+on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;
+	children_tick(clock_ms());
+}
+
+static void
+on_alive(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;
+	notify_send("WATCHDOG=1");
+}
+
+/* As process 1 of a container, orphans of others are ours too. */
+static void
+on_child(evutil_socket_t signum, short what, void *arg)
+{
+	pid_t pid;
+	int status;
+
+	(void)signum;
+	(void)what;
+	(void)arg;
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+		if (!children_reaped(pid, status))
+			log_debug("reaped an orphan pid=%d", (int)pid);
+}
+
+static void
+on_stop(evutil_socket_t signum, short what, void *arg)
+{
+	uint64_t grace = master.config->peal.drain_timeout;
+
+	(void)what;
+	(void)arg;
+	log_info("%s", strsignal((int)signum));
+	if (signum == SIGINT)
+		grace /= 4;
+	if (signum == SIGQUIT || master.stopping)
+		grace = 0;
+	master_stop(grace);
+}
+
+/* Are we what a terminal runs in the foreground? */
+static bool
+in_foreground(void)
+{
+	int fd = open("/dev/tty", O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	bool yes;
+
+	if (fd < 0)
+		return false;
+	yes = tcgetpgrp(fd) == getpgrp();
+	close(fd);
+	return yes;
+}
+
+/* A terminal that is gone cannot be opened any more, so what was the case at
+ * the start counts too. */
+static bool
+terminal_hung_up(void)
+{
+	int fd;
+
+	if (hup_is_reload || !had_terminal)
+		return false;
+	fd = open("/dev/tty", O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	if (fd < 0)
+		return true;
+	close(fd);
+	return in_foreground();
+}
+
+static void
+on_hangup(evutil_socket_t signum, short what, void *arg)
+{
+	struct buf changed = { 0 };
+	char *why = NULL;
+
+	if (terminal_hung_up()) {
+		on_stop(SIGTERM, what, arg);
+		return;
+	}
+	(void)signum;
+	if (!master.stopping)
+		(void)reload_now(&changed, &why);
+	free(why);
+	buf_done(&changed);
+}
+
+static void
+on_reopen(evutil_socket_t signum, short what, void *arg)
+{
+	(void)signum;
+	(void)what;
+	(void)arg;
+	reload_log_again();
+}
+
+static struct watched {
+	int		 signum;
+	event_callback_fn on;
+	struct event	*event;
+} watched[] = {
+	{ SIGCHLD, on_child, NULL },
+	{ SIGTERM, on_stop, NULL },
+	{ SIGINT, on_stop, NULL },
+	{ SIGQUIT, on_stop, NULL },
+	{ SIGHUP, on_hangup, NULL },
+	{ SIGUSR1, on_reopen, NULL },
+};
+
+static struct event *
+event_need(struct event *e)
+{
+	if (e == NULL)
+		fatal("no memory for an event");
+	return e;
+}
+
+static void
+events_start(void)
+{
+	const struct timeval second = { .tv_sec = 1 };
+	uint64_t ms = notify_watchdog_ms();
+	struct timeval beat = { .tv_sec = (time_t)(ms / 1000),
+		.tv_usec = (suseconds_t)(ms % 1000 * 1000) };
+
+	for (size_t i = 0; i < NELEM(watched); i++) {
+		watched[i].event = event_need(evsignal_new(master.base,
+		    watched[i].signum, watched[i].on, NULL));
+		event_add(watched[i].event, NULL);
+	}
+	deadline = event_need(evtimer_new(master.base, on_deadline, NULL));
+	tick = event_need(event_new(master.base, -1, EV_PERSIST, on_tick,
+	    NULL));
+	event_add(tick, &second);
+	alive = event_need(event_new(master.base, -1, EV_PERSIST, on_alive,
+	    NULL));
+	if (ms != 0)
+		event_add(alive, &beat);
+}
+
+static void
+events_end(void)
+{
+	for (size_t i = 0; i < NELEM(watched); i++)
+		if (watched[i].event != NULL)
+			event_free(watched[i].event);
+	if (deadline != NULL) {
+		event_free(deadline);
+		event_free(tick);
+		event_free(alive);
+	}
+}
+
+/* ---- who we are ------------------------------------------------------------------- */
+
+/* A later exec must find the same file, whatever the present directory. */
+static char *
+exe_path(void)
+{
+	char path[4096];
+	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+
+	if (n <= 0)
+		die("/proc/self/exe: %s (is /proc mounted?)", strerror(errno));
+	path[n] = '\0';
+	return xstrdup(path);
+}
+
+/* Root may raise the hard limit too; anybody the soft one up to it. */
+static void
+files_raise(void)
+{
+	struct rlimit limit = { FILES_WANTED, FILES_WANTED }, now;
+
+	if (geteuid() == 0 && getrlimit(RLIMIT_NOFILE, &now) == 0 &&
+	    now.rlim_max < FILES_WANTED)
+		(void)setrlimit(RLIMIT_NOFILE, &limit);
+	log_debug("open files limit=%llu",
+	    (unsigned long long)fd_limit_raise());
+}
+
+/* Which user will workers and router be?  Root only if the settings say so. */
+static void
+user_settle(void)
+{
+	const char *user = master.config->peal.user;
+	const struct passwd *pw;
+
+	master.uid = geteuid();
+	master.gid = getegid();
+	if (master.uid != 0)
+		return;
+	if (user == NULL || (pw = getpwnam(user)) == NULL)
+		die("started as root, but there is no user \"%s\" for workers "
+		    "and router to run as: make one (useradd --system %s), or "
+		    "set [peal] user to one that exists",
+		    user != NULL ? user : "", user != NULL ? user : "peal");
+	master.uid = pw->pw_uid;
+	master.gid = pw->pw_gid;
+	if (master.uid == 0)
+		log_warn("[peal] user is root: workers and router keep root's "
+		    "rights");
+}
+
+static unsigned
+workers_wanted(void)
+{
+	uint64_t n = master.config->peal.workers;
+	cpu_set_t cpus;
+
+	if (n == 0 && sched_getaffinity(0, sizeof(cpus), &cpus) == 0)
+		n = (uint64_t)CPU_COUNT(&cpus);
+	if (n == 0)
+		n = 1;
+	return n < WORKERS_MAX ? (unsigned)n : WORKERS_MAX;
+}
+
+static void
+identity_make(void)
+{
+	struct sigaction hup;
+
+	random_fill(&master.node, sizeof(master.node));
+	master.incarnation = clock_wall_ms();
+	random_fill(master.tickets, sizeof(master.tickets));
+	master.started_ms = clock_ms();
+	master.started_wall_ms = clock_wall_ms();
+	hup_is_reload = sigaction(SIGHUP, NULL, &hup) == 0 &&
+	    hup.sa_handler == SIG_IGN;
+	had_terminal = in_foreground();
+	signal(SIGPIPE, SIG_IGN);
+}
+
+/* ---- start -------------------------------------------------------------------------- */
+
+static void
+addresses_say(unsigned workers)
+{
+	const char *name = master.config->http.hostname;
+	const struct listen_address *a;
+
+	for (size_t i = 0; i < master.listen.n; i++) {
+		a = &master.listen.at[i];
+		log_info("listening address=%s workers=%u%s", a->text, workers,
+		    master.certificates[a->section].chain.n != 0 ? " tls=yes" :
+		    "");
+		if (name != NULL)
+			log_info("Starting server on %s (%s).", a->text, name);
+		else
+			log_info("Starting server on %s.", a->text);
+	}
+}
+
+static int
+open_all(unsigned workers, char **why)
+{
+	if (pidfile_take(master.config->peal.pid_file, why) < 0)
+		return -1;
+	master.certificates = certificates_read(master.config, why);
+	if (master.certificates == NULL)
+		return -1;
+	if (listen_open(&master.listen, master.config, workers, master.uid,
+	    master.gid, why) < 0)
+		return -1;
+	return control_open(why);
+}
+
+static void
+close_all(void)
+{
+	control_close();
+	listen_close(&master.listen);
+	pidfile_drop();
+	certificates_free(master.certificates, master.config->n_listen);
+	children_free();
+	events_end();
+	event_base_free(master.base);
+	config_free(master.config);
+	free(master.exe);
+}
+
+static void
+prepare(const struct config_source *source)
+{
+	char *why = NULL;
+
+	log_init("master");
+	notify_init();
+	master.source = source;
+	if ((master.config = config_load(source, &why)) == NULL)
+		die("%s", why);
+	if (reload_log(master.config, &why) < 0)
+		die("%s", why);
+	title_set("peald: master%s%s", source->file != NULL ? " " : "",
+	    source->file != NULL ? source->file : "");
+	master.exe = exe_path();
+	files_raise();
+	user_settle();
+	identity_make();
+	if ((master.base = event_base_new()) == NULL)
+		die("no event loop: %s", strerror(errno));
+}
+
+static void
+loop(void)
+{
+	while (!master.done) {
+		children_flush();
+		if (event_base_loop(master.base, EVLOOP_ONCE) < 0)
+			fatal("the event loop failed: %s", strerror(errno));
+	}
+}
+
+int
+master_main(const struct config_source *source)
+{
+	unsigned workers;
+	char *why = NULL;
+
+	prepare(source);
+	workers = workers_wanted();
+	if (open_all(workers, &why) < 0) {
+		log_error("%s", why);
+		notify_send("STATUS=%.900s", why);
+		free(why);
+		close_all();
+		return 1;
+	}
+	events_start();
+	addresses_say(workers);
+	children_start(workers);
+	loop();
+	log_info("stopped");
+	close_all();
+	return master.status;
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The file that holds the master's process id.
+ *
+ * Runs in: master.  Owns: see pidfile.h.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/util.h"
+#include "master/pidfile.h"
+
+static int pidfile_fd = -1;
+static char *pidfile_path;
+
+/* The lock is the process's, not the descriptor's: children do not have it. */
+static int
+pidfile_lock(int fd, const char *path, char **why)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
+	if (fcntl(fd, F_SETLK, &lock) == 0)
+		return 0;
+	if ((errno == EAGAIN || errno == EACCES) &&
+	    fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK)
+		*why = xasprintf("%s: another peald runs, with process id %d",
+		    path, (int)lock.l_pid);
+	else
+		*why = xasprintf("%s: %s", path, strerror(errno));
+	return -1;
+}
+
+static int
+pidfile_write(int fd, const char *path, char **why)
+{
+	char text[32];
+	int n = snprintf(text, sizeof(text), "%d\n", (int)getpid());
+
+	if (ftruncate(fd, 0) == 0 && write(fd, text, (size_t)n) == n)
+		return 0;
+	*why = xasprintf("%s: %s", path, strerror(errno));
+	return -1;
+}
+
+int
+pidfile_take(const char *path, char **why)
+{
+	int fd;
+
+	if (path == NULL)
+		return 0;
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+	if (fd < 0) {
+		*why = xasprintf("%s: %s", path, strerror(errno));
+		return -1;
+	}
+	if (pidfile_lock(fd, path, why) < 0 ||
+	    pidfile_write(fd, path, why) < 0) {
+		close(fd);
+		return -1;
+	}
+	pidfile_fd = fd;
+	pidfile_path = xstrdup(path);
+	return 0;
+}
+
+void
+pidfile_drop(void)
+{
+	if (pidfile_fd < 0)
+		return;
+	unlink(pidfile_path);
+	close(pidfile_fd);
+	free(pidfile_path);
+	pidfile_fd = -1;
+	pidfile_path = NULL;
+}

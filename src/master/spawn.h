@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * fork and exec of this binary in a role: a clean process that has nothing of
+ * the master's but descriptor 3 (its link), 1 and 2.
+ *
+ * Runs in: master.  Owns: nothing.
+ */
+#ifndef PEAL_SPAWN_H
+#define PEAL_SPAWN_H
+
+#include <sys/types.h>
+
+/*
+ * Starts exe with title as its only argument and link as descriptor 3; link
+ * stays the caller's.  The process ignores INT, TERM, HUP and QUIT: a terminal
+ * or a supervisor signals the whole group, and children obey messages only.
+ * Its environment holds what libraries need and none of the settings (they may
+ * be secrets).  -1 with why.
+ */
+pid_t	spawn(const char *exe, const char *title, int link, const char **why);
+
+#endif
