@@ -1,1 +1,26 @@
 # Tests of src/worker: TAP programs.
+
+# HTTP heads, WebSocket framing, compression.
+check_PROGRAMS += tests/worker/test_http tests/worker/test_websocket \
+	tests/worker/test_deflate
+tests_worker_test_http_SOURCES = tests/worker/test_http.c
+tests_worker_test_http_LDADD = $(TEST_LDADD)
+tests_worker_test_websocket_SOURCES = tests/worker/test_websocket.c
+tests_worker_test_websocket_LDADD = $(TEST_LDADD)
+tests_worker_test_deflate_SOURCES = tests/worker/test_deflate.c
+tests_worker_test_deflate_LDADD = $(TEST_LDADD)
+TESTS += tests/worker/test_http tests/worker/test_websocket \
+	tests/worker/test_deflate
+
+# The core: a played router, a front door that writes down what it is told.
+EXTRA_DIST += tests/worker/test_core.h
+check_PROGRAMS += tests/worker/test_channel tests/worker/test_presence \
+	tests/worker/test_uplink
+tests_worker_test_channel_SOURCES = tests/worker/test_channel.c
+tests_worker_test_channel_LDADD = $(TEST_LDADD)
+tests_worker_test_presence_SOURCES = tests/worker/test_presence.c
+tests_worker_test_presence_LDADD = $(TEST_LDADD)
+tests_worker_test_uplink_SOURCES = tests/worker/test_uplink.c
+tests_worker_test_uplink_LDADD = $(TEST_LDADD)
+TESTS += tests/worker/test_channel tests/worker/test_presence \
+	tests/worker/test_uplink
