@@ -29,6 +29,13 @@ struct json {
 	struct bytes	 raw;	/* the token, quotes and brackets included */
 };
 
+/* Not there, or null: clients send both for what they leave out. */
+static inline bool
+json_absent(const struct json *v)
+{
+	return v->type == JSON_MISSING || v->type == JSON_NULL;
+}
+
 /*
  * Checks the whole text: one value with white space around it and nothing
  * behind.  0, or -1 with why.  All functions below need a value from here.

@@ -74,10 +74,4 @@ void	pusher_send_signed_in(struct client *, struct bytes user_data);
 void	pusher_refused_signature(const struct client *, const char *what,
 	    struct bytes name);
 
-static inline bool
-json_absent(const struct json *v)
-{
-	return v->type == JSON_MISSING || v->type == JSON_NULL;
-}
-
 #endif

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The HTTP API: which route, and the checks that every request goes through,
+ * in Reverb's order: route, app, app disabled, signature; then the body is the
+ * route's business.
+ *
+ * HEAD is GET without the body (request.c leaves it out).  OPTIONS is answered
+ * with the methods there are and no CORS headers: no page of a browser has
+ * business here.
+ *
+ * Runs in: workers.
+ */
+#include "worker/api.h"
+
+#include "common/counters.h"
+#include "common/log.h"
+#include "common/util.h"
+#include "worker/api_call.h"
+#include "worker/auth.h"
+#include "worker/demo.h"
+#include "worker/worker.h"
+
+#define SEGMENTS_MAX	6
+#define APP_SHOWN_MAX	200
+
+static void	api_up(const struct api_in *);
+static void	api_demo(const struct api_in *);
+
+/* A pattern's segment that starts with ':' takes anything but nothing. */
+static const struct route {
+	enum http_method  method;
+	const char	 *pattern;
+	bool		  open;		/* no app, no signature */
+	void		(*run)(const struct api_in *);
+} routes[] = {
+{ HTTP_POST, "/apps/:app/events",			false, api_events },
+{ HTTP_POST, "/apps/:app/batch_events",			false, api_batch },
+{ HTTP_GET,  "/apps/:app/channels",			false, api_channels },
+{ HTTP_GET,  "/apps/:app/channels/:name",		false, api_channel },
+{ HTTP_GET,  "/apps/:app/channels/:name/users",		false, api_users },
+{ HTTP_GET,  "/apps/:app/connections",			false, api_connections },
+{ HTTP_POST, "/apps/:app/users/:name/terminate_connections",
+							false, api_terminate },
+{ HTTP_GET,  "/up",					true,  api_up },
+{ HTTP_GET,  "/",					true,  api_demo },
+/* deprecated by Pusher, still in old libraries */
+{ HTTP_POST, "/apps/:app/channels/:name/events",	false, api_channel_event },
+{ HTTP_GET,  "/apps/:app/channels/:name/stats",		false, api_channel },
+};
+
+/* What a path matched. */
+struct match {
+	const struct route	*route;
+	bool			 get, post;	/* methods it has at all */
+	struct bytes		 app, name;
+};
+
+/* ---- paths ---------------------------------------------------------------- */
+
+static struct bytes
+prefix(void)
+{
+	return bytes_str(worker.config->http.path);
+}
+
+/* The path without http.path; false if it is not under it. */
+static bool
+strip_prefix(struct bytes *path)
+{
+	struct bytes pre = prefix();
+
+	if (pre.n == 0)
+		return true;
+	if (!bytes_starts(*path, pre) ||
+	    path->n == pre.n || path->p[pre.n] != '/')
+		return false;
+	*path = bytes_skip(*path, pre.n);
+	return true;
+}
+
+/* The segments between slashes, or 0: too many, or no slash in front. */
+static size_t
+split(struct bytes path, struct bytes *at)
+{
+	ptrdiff_t slash;
+	size_t n = 0;
+
+	while (path.n > 0 && path.p[0] == '/' && n < SEGMENTS_MAX) {
+		path = bytes_skip(path, 1);
+		slash = bytes_find(path, '/');
+		at[n++] = bytes_of(path.p, slash < 0 ? path.n : (size_t)slash);
+		path = bytes_skip(path, at[n - 1].n);
+	}
+	return path.n == 0 ? n : 0;
+}
+
+static bool
+fits(const char *pattern, const struct bytes *path, size_t n, struct match *m)
+{
+	struct bytes want[SEGMENTS_MAX];
+	size_t i;
+
+	if (split(bytes_str(pattern), want) != n)
+		return false;
+	for (i = 0; i < n; i++) {
+		if (want[i].n == 0 || want[i].p[0] != ':') {
+			if (!bytes_eq(want[i], path[i]))
+				return false;
+		} else if (path[i].n == 0) {
+			return false;
+		}
+	}
+	m->app = n > 1 ? path[1] : bytes_of(NULL, 0);
+	m->name = n > 3 ? path[3] : bytes_of(NULL, 0);
+	return true;
+}
+
+/* route stays NULL if there is none for this method. */
+static void
+find_route(struct bytes path, enum http_method method, struct match *m)
+{
+	struct bytes at[SEGMENTS_MAX];
+	size_t n, i;
+
+	memset(m, 0, sizeof(*m));
+	if (method == HTTP_HEAD)
+		method = HTTP_GET;
+	if (!strip_prefix(&path) || (n = split(path, at)) == 0)
+		return;
+	for (i = 0; i < NELEM(routes); i++) {
+		if (!fits(routes[i].pattern, at, n, m))
+			continue;
+		if (routes[i].run == api_demo && !worker.config->peal.demo)
+			continue;
+		m->get |= routes[i].method == HTTP_GET;
+		m->post |= routes[i].method == HTTP_POST;
+		if (routes[i].method == method) {
+			m->route = &routes[i];
+			return;
+		}
+	}
+}
+
+/* ---- checks --------------------------------------------------------------- */
+
+static void
+refuse_method(struct request *r, const struct match *m)
+{
+	const char *allow = m->get && m->post ?
+	    "Allow: GET, HEAD, POST, OPTIONS\r\n" :
+	    m->get ? "Allow: GET, HEAD, OPTIONS\r\n" :
+	    "Allow: POST, OPTIONS\r\n";
+	const char *plain = "text/plain; charset=utf-8";
+
+	if (!m->get && !m->post)
+		request_refuse(r, 404, "Not found.");
+	else if (r->head.method == HTTP_OPTIONS)
+		request_answer(r, 200, plain, allow, B(""));
+	else
+		request_answer(r, 405, plain, allow, B("Method not allowed."));
+}
+
+static void
+refuse_app(struct request *r, struct bytes id)
+{
+	static struct buf words;
+
+	buf_clear(&words);
+	buf_str(&words, "No matching application for ID [");
+	buf_bytes(&words, bytes_of(id.p, id.n < APP_SHOWN_MAX ? id.n :
+	    APP_SHOWN_MAX));
+	buf_str(&words, "].");
+	request_refuse(r, 404, buf_cstr(&words));
+}
+
+static int
+check_signature(const struct api_in *in)
+{
+	const struct request *r = in->req;
+	const char *why;
+
+	if (auth_request(in->app, &r->head, in->params, r->body, prefix(),
+	    worker.config->http.timestamp_window, clock_wall_ms(), &why) == 0)
+		return 0;
+	counter.signatures_refused++;
+	log_info("refused signature of API request conn=%s app=%s path=%s: %s",
+	    conn_name(r->conn), log_bytes(in->app->id),
+	    log_bytes(r->head.path), why);
+	request_refuse(in->req, 401, why);
+	return -1;
+}
+
+static void
+run_signed(struct api_in *in, const struct match *m)
+{
+	static struct params params;
+	static struct buf id, name;
+
+	buf_clear(&id);
+	buf_clear(&name);
+	if (http_decode(m->app, false, &id) != 0 ||
+	    http_decode(m->name, false, &name) != 0 ||
+	    !utf8_valid(buf_view(&name)) ||
+	    params_read(&params, in->req->head.query) != 0) {
+		request_refuse(in->req, 400, "Bad request.");
+		return;
+	}
+	in->name = buf_view(&name);
+	in->params = &params;
+	if ((in->app = app_by_id(buf_view(&id))) == NULL)
+		refuse_app(in->req, m->app);
+	else if (!in->app->set->enabled)
+		request_refuse(in->req, 403, "Application disabled.");
+	else if (check_signature(in) == 0)
+		m->route->run(in);
+}
+
+void
+api_handle(struct request *r)
+{
+	struct api_in in = { .req = r };
+	struct match m;
+
+	find_route(r->head.path, r->head.method, &m);
+	if (m.route == NULL)
+		refuse_method(r, &m);
+	else if (m.route->open)
+		m.route->run(&in);
+	else
+		run_signed(&in, &m);
+}
+
+/* ---- routes of its own ---------------------------------------------------- */
+
+static void
+api_up(const struct api_in *in)
+{
+	request_answer(in->req, 200, NULL, NULL, B("{\"health\":\"OK\"}"));
+}
+
+static void
+api_demo(const struct api_in *in)
+{
+	request_answer(in->req, 200, "text/html; charset=utf-8",
+	    "Cache-Control: no-store\r\n",
+	    bytes_of(demo_page, demo_page_size));
+}
+
+bool
+api_busy(const struct api_in *in)
+{
+	if (!uplink_full())
+		return false;
+	request_answer(in->req, 503, "text/plain; charset=utf-8",
+	    "Retry-After: 1\r\n", B("Over capacity."));
+	return true;
+}
