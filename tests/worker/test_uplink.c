@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The ring of unacknowledged messages, waiters and queries.
+ */
+#include "tests/worker/test_core.h"
+
+static unsigned acked, rows, answered, restarted;
+
+static void
+on_acked(struct waiter *w)
+{
+	(void)w;
+	acked++;
+}
+
+static void
+on_row(struct query *q, const struct msg_row *m)
+{
+	(void)q, (void)m;
+	rows++;
+}
+
+static void
+on_done(struct query *q)
+{
+	(void)q;
+	answered++;
+}
+
+static void
+on_restart(struct query *q)
+{
+	(void)q;
+	restarted++;
+}
+
+static uint64_t
+publish(const char *event)
+{
+	struct msg_publish m = {
+		.app = B("1"), .channel = B("c"), .event = bytes_str(event),
+	};
+
+	return uplink_publish(&m);
+}
+
+static void
+ack(uint64_t serial)
+{
+	struct msg_ack m = { .serial = serial };
+
+	uplink_on_ack(&m);
+}
+
+static void
+what_is_not_acknowledged_is_told_again(void **state)
+{
+	struct msg_hello hello;
+	struct msg_load load;
+	struct msg_publish p;
+	struct msg_kick kick;
+	struct msg_synced synced;
+	uint64_t one, two, three;
+
+	(void)state;
+	one = publish("one");
+	two = publish("two");
+	three = uplink_kick(B("1"), B("u"));
+	assert_int_equal(two, one + 1);
+	assert_int_equal(three, one + 2);
+	expect_msg(publish, &p);
+	expect_msg(publish, &p);
+	expect_msg(kick, &kick);
+	ack(one);
+
+	uplink_lost();
+	close(router_fd);
+	test_connect();
+	expect_msg(hello, &hello);
+	expect_msg(load, &load);
+	expect_msg(publish, &p);
+	assert_int_equal(p.serial, two);
+	assert_memory_equal(p.event.p, "two", 3);
+	expect_msg(kick, &kick);
+	assert_int_equal(kick.serial, three);
+	expect_msg(synced, &synced);
+	ack(three);
+	uplink_lost();
+	close(router_fd);
+	test_connect();
+	expect_hello();
+}
+
+static void
+waiters_wait_for_their_serial(void **state)
+{
+	struct waiter first = { .done = on_acked }, second = first,
+	    cancelled = first;
+	uint64_t one, two;
+
+	(void)state;
+	acked = 0;
+	one = publish("one");
+	two = publish("two");
+	waiter_arm(&first, one);
+	waiter_arm(&cancelled, one);
+	waiter_arm(&second, two);
+	waiter_cancel(&cancelled);
+	waiter_cancel(&cancelled);
+	ack(one);
+	assert_int_equal(acked, 1);
+	ack(two);
+	assert_int_equal(acked, 2);
+}
+
+static void
+full_until_acknowledged(void **state)
+{
+	uint64_t last = 0;
+	unsigned n;
+
+	(void)state;
+	for (n = 0; !uplink_full(); n++) {
+		assert_true(n < 4096);
+		last = publish("0123456789012345678901234567890123456789");
+	}
+	ack(last - 1);
+	assert_false(uplink_full());
+	ack(last);
+	uplink_hold(true);
+	assert_true(uplink_full());
+	uplink_hold(false);
+	assert_false(uplink_full());
+}
+
+static void
+queries_outlive_a_router(void **state)
+{
+	struct query q = {
+		.row = on_row, .done = on_done, .restart = on_restart,
+	};
+	struct msg_hello hello;
+	struct msg_load load;
+	struct msg_synced synced;
+	struct msg_query asked;
+	struct msg_row row = { 0 };
+	struct msg_done done = { 0 };
+
+	(void)state;
+	rows = answered = restarted = 0;
+	query_send(&q, QUERY_CHANNELS, B("1"), B("pre"));
+	expect_msg(query, &asked);
+	row.cookie = done.cookie = asked.cookie;
+	uplink_on_row(&row);
+	uplink_lost();
+	close(router_fd);
+	test_connect();
+	expect_msg(hello, &hello);
+	expect_msg(load, &load);
+	expect_msg(synced, &synced);
+	assert_int_equal(restarted, 1);
+	expect_msg(query, &asked);
+	assert_int_equal(asked.cookie, row.cookie);
+	assert_int_equal(asked.kind, QUERY_CHANNELS);
+	assert_memory_equal(asked.name.p, "pre", 3);
+	uplink_on_row(&row);
+	uplink_on_done(&done);
+	uplink_on_done(&done);
+	uplink_on_row(&row);
+	assert_int_equal(rows, 2);
+	assert_int_equal(answered, 1);
+}
+
+int
+main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(
+		    what_is_not_acknowledged_is_told_again, core_setup,
+		    core_teardown),
+		cmocka_unit_test_setup_teardown(waiters_wait_for_their_serial,
+		    core_setup, core_teardown),
+		cmocka_unit_test_setup_teardown(full_until_acknowledged,
+		    core_setup, core_teardown),
+		cmocka_unit_test_setup_teardown(queries_outlive_a_router,
+		    core_setup, core_teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
