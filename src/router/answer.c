@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Answers from the census.
+ *
+ * Runs in: the router.
+ */
+#include "router/answer.h"
+
+#include <stdlib.h>
+
+#include "common/util.h"
+#include "router/router.h"
+
+struct answer {
+	TAILQ_ENTRY(answer)	 link;
+	struct router		*router;
+	const struct answer_ops	*ops;
+	void			*to;
+	uint64_t		 cookie;
+	unsigned		 kind;
+	char			*app, *name;
+	size_t			 app_n, name_n;
+	struct route		*route;		/* the next one of a walk */
+	struct member		*member;
+	bool			 ready;		/* all links were read since */
+	bool			 started, ended;
+};
+
+/* ---- asking -------------------------------------------------------------------- */
+
+void
+answer_ask(struct router *r, unsigned kind, struct bytes app,
+    struct bytes name, uint64_t cookie, const struct answer_ops *ops, void *to)
+{
+	struct answer *a = xcalloc(1, sizeof(*a));
+
+	a->router = r;
+	a->kind = kind;
+	a->app = bytes_dup(app);
+	a->app_n = app.n;
+	a->name = bytes_dup(name);
+	a->name_n = name.n;
+	a->cookie = cookie;
+	a->ops = ops;
+	a->to = to;
+	TAILQ_INSERT_TAIL(&r->answers, a, link);
+}
+
+static void
+answer_free(struct answer *a)
+{
+	TAILQ_REMOVE(&a->router->answers, a, link);
+	free(a->app);
+	free(a->name);
+	free(a);
+}
+
+static void
+peer_row(void *to, uint64_t cookie, const struct msg_row *row)
+{
+	struct peer *p = to;
+	struct msg_row m = *row;
+
+	m.cookie = cookie;
+	msg_pack_row(ipc_out(p->ipc), &m);
+}
+
+static void
+peer_done(void *to, uint64_t cookie)
+{
+	struct peer *p = to;
+
+	msg_pack_done(ipc_out(p->ipc), &(struct msg_done){ .cookie = cookie });
+}
+
+static size_t
+peer_waiting(const void *to)
+{
+	return peer_backlog(to);
+}
+
+static const struct answer_ops to_peer = { peer_row, peer_done, peer_waiting };
+
+void
+answer_query(struct router *r, struct peer *from, const struct msg_query *m)
+{
+	answer_ask(r, (unsigned)m->kind, m->app, m->name, m->cookie, &to_peer,
+	    from);
+}
+
+void
+answers_forget(struct router *r, const void *to)
+{
+	struct answer *a, *next;
+
+	for (a = TAILQ_FIRST(&r->answers); a != NULL; a = next) {
+		next = TAILQ_NEXT(a, link);
+		if (a->to == to)
+			answer_free(a);
+	}
+}
+
+void
+answers_skip_route(struct router *r, const struct route *t)
+{
+	struct answer *a;
+
+	TAILQ_FOREACH(a, &r->answers, link) {
+		if (a->route == t)
+			a->route = TAILQ_NEXT(t, order);
+	}
+}
+
+void
+answers_skip_member(struct router *r, const struct member *who)
+{
+	struct answer *a;
+
+	TAILQ_FOREACH(a, &r->answers, link) {
+		if (a->member == who)
+			a->member = TAILQ_NEXT(who, order);
+	}
+}
+
+/* ---- answering ------------------------------------------------------------------ */
+
+static struct bytes
+answer_name(const struct answer *a)
+{
+	return bytes_of(a->name, a->name_n);
+}
+
+static void
+answer_row(struct answer *a, const struct msg_row *row)
+{
+	a->ops->row(a->to, a->cookie, row);
+}
+
+static struct msg_row
+row_of_route(const struct route *t)
+{
+	return (struct msg_row){
+		.name = route_name(t),
+		.subscriptions = t->subs.total,
+		.users = members_count(t->members),
+	};
+}
+
+static bool
+has_room(const struct answer *a)
+{
+	return a->ops->backlog(a->to) < SLICE_BACKLOG;
+}
+
+/* Each of these does a slice; `c` may be NULL. */
+static void
+slice_channels(struct answer *a, struct census *c)
+{
+	if (!a->started && c != NULL)
+		a->route = TAILQ_FIRST(&c->order);
+	for (unsigned n = 0; a->route != NULL && n < SLICE; n++) {
+		struct route *t = a->route;
+		struct msg_row row = row_of_route(t);
+
+		a->route = TAILQ_NEXT(t, order);
+		if (t->subs.total > 0 && bytes_starts(row.name, answer_name(a)))
+			answer_row(a, &row);
+	}
+	a->ended = a->route == NULL;
+}
+
+static void
+slice_channel(struct answer *a, struct census *c)
+{
+	struct route *t = c != NULL ? route_find(c, answer_name(a)) : NULL;
+	struct msg_row row;
+
+	a->ended = true;
+	if (t == NULL)
+		return;
+	row = row_of_route(t);
+	row.cached = history_get(t, &row.event, &row.data);
+	row.ttl_ms = history_ttl(t);
+	if (t->subs.total > 0 || row.cached)
+		answer_row(a, &row);
+}
+
+static void
+slice_users(struct answer *a, struct census *c)
+{
+	struct route *t;
+
+	if (!a->started && c != NULL) {
+		t = route_find(c, answer_name(a));
+		if (t != NULL && t->members != NULL)
+			a->member = TAILQ_FIRST(&t->members->order);
+	}
+	for (unsigned n = 0; a->member != NULL && n < SLICE; n++) {
+		struct member *who = a->member;
+		struct msg_row row = { .name = member_user(who),
+		    .member = member_object(who) };
+
+		a->member = TAILQ_NEXT(who, order);
+		answer_row(a, &row);
+	}
+	a->ended = a->member == NULL;
+}
+
+static void
+slice_connections(struct answer *a, struct census *c)
+{
+	struct load_sum sum = { 0 };
+	struct msg_row row = { .name = bytes_of(a->app, a->app_n) };
+
+	if (c != NULL)
+		sum = load_sum(c);
+	row.subscriptions = sum.subscribed;
+	row.users = sum.open;
+	answer_row(a, &row);
+	a->ended = true;
+}
+
+static void (*const slices[])(struct answer *, struct census *) = {
+	[QUERY_CHANNELS] = slice_channels,
+	[QUERY_CHANNEL] = slice_channel,
+	[QUERY_USERS] = slice_users,
+	[QUERY_CONNECTIONS] = slice_connections,
+};
+
+static void
+answer_slice(struct answer *a)
+{
+	struct census *c = census_find(a->router, bytes_of(a->app, a->app_n));
+
+	if (a->kind < NELEM(slices) && slices[a->kind] != NULL)
+		slices[a->kind](a, c);
+	else
+		a->ended = true;
+	a->started = true;
+	if (a->ended) {
+		a->ops->done(a->to, a->cookie);
+		answer_free(a);
+	}
+}
+
+/* What was asked before now sees what was written before now. */
+static void
+read_before_answering(struct router *r)
+{
+	struct answer *a, *last = TAILQ_LAST(&r->answers, answer_list);
+
+	if (last == NULL || last->ready)
+		return;
+	TAILQ_FOREACH(a, &r->answers, link)
+		a->ready = true;
+	peers_read(r);
+	peers_bury(r);
+}
+
+bool
+answers_turn(struct router *r)
+{
+	struct answer *a, *next;
+	bool more = false;
+
+	if (r->sync.on)
+		return false;
+	read_before_answering(r);
+	for (a = TAILQ_FIRST(&r->answers); a != NULL; a = next) {
+		next = TAILQ_NEXT(a, link);
+		if (a->ready && has_room(a))
+			answer_slice(a);
+	}
+	TAILQ_FOREACH(a, &r->answers, link)
+		more |= !a->ready || has_room(a);
+	return more;
+}

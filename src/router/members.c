@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Members of presence channels.
+ *
+ * Runs in: the router.
+ */
+#include "router/members.h"
+
+#include <stdlib.h>
+
+#include "common/counters.h"
+#include "common/util.h"
+#include "router/router.h"
+
+static struct bytes
+key_of_member(const struct hash_link *l)
+{
+	return member_user(container_of(l, const struct member, link));
+}
+
+static struct members *
+members_new(void)
+{
+	struct members *ms = xcalloc(1, sizeof(*ms));
+
+	hash_init(&ms->by_user, key_of_member);
+	TAILQ_INIT(&ms->order);
+	return ms;
+}
+
+static void
+member_free(struct members *ms, struct member *who)
+{
+	TAILQ_REMOVE(&ms->order, who, order);
+	hash_remove(&ms->by_user, &who->link);
+	tally_done(&who->seats);
+	free(who);
+	counter.members--;
+}
+
+void
+members_free(struct members *ms)
+{
+	if (ms == NULL)
+		return;
+	while (!TAILQ_EMPTY(&ms->order))
+		member_free(ms, TAILQ_FIRST(&ms->order));
+	hash_done(&ms->by_user);
+	free(ms);
+}
+
+uint32_t
+members_count(const struct members *ms)
+{
+	return ms != NULL ? ms->by_user.count : 0;
+}
+
+struct member *
+members_find(const struct members *ms, struct bytes user)
+{
+	struct hash_link *l;
+
+	if (ms == NULL)
+		return NULL;
+	l = hash_find((struct hash *)&ms->by_user, user);
+	return l != NULL ? container_of(l, struct member, link) : NULL;
+}
+
+static struct member *
+member_new(struct members *ms, struct bytes user, struct bytes object)
+{
+	struct member *who = xcalloc(1, sizeof(*who) + user.n + object.n);
+
+	who->user_n = (uint32_t)user.n;
+	who->object_n = (uint32_t)object.n;
+	memcpy(who->room, user.p, user.n);
+	if (object.n > 0)
+		memcpy(who->room + user.n, object.p, object.n);
+	hash_insert(&ms->by_user, &who->link);
+	TAILQ_INSERT_TAIL(&ms->order, who, order);
+	counter.members++;
+	return who;
+}
+
+/* ---- announcements --------------------------------------------------------------- */
+
+static void
+announce_added(struct route *t, const struct member *who)
+{
+	struct router *r = t->census->router;
+	struct msg_member_added m = {
+		.epoch = r->epoch, .serial = r->serial + 1,
+		.app = t->census->app, .channel = route_name(t),
+		.user = member_user(who), .member = member_object(who),
+	};
+
+	if (r->sync.on || t->subs.n == 0)
+		return;
+	r->serial++;
+	buf_clear(&r->scratch);
+	msg_pack_member_added(&r->scratch, &m);
+	route_cast(t, buf_view(&r->scratch));
+}
+
+static void
+announce_removed(struct route *t, const struct member *who)
+{
+	struct router *r = t->census->router;
+	struct msg_member_removed m = {
+		.epoch = r->epoch, .serial = r->serial + 1,
+		.app = t->census->app, .channel = route_name(t),
+		.user = member_user(who),
+	};
+
+	if (r->sync.on || t->subs.n == 0)
+		return;
+	r->serial++;
+	buf_clear(&r->scratch);
+	msg_pack_member_removed(&r->scratch, &m);
+	route_cast(t, buf_view(&r->scratch));
+}
+
+static void
+pack_roster(const struct route *t, struct buf *out)
+{
+	struct router *r = t->census->router;
+	struct bytes app = t->census->app, channel = route_name(t);
+	struct member *who;
+
+	TAILQ_FOREACH(who, &t->members->order, order) {
+		msg_pack_member(out, &(struct msg_member){
+		    .app = app, .channel = channel,
+		    .user = member_user(who), .member = member_object(who) });
+	}
+	msg_pack_roster(out, &(struct msg_roster){
+	    .epoch = r->epoch, .serial = ++r->serial,
+	    .app = app, .channel = channel,
+	    .n = members_count(t->members) });
+}
+
+void
+members_roster(struct route *t)
+{
+	struct router *r = t->census->router;
+
+	t->members->stale = false;
+	buf_clear(&r->scratch);
+	pack_roster(t, &r->scratch);
+	route_cast(t, buf_view(&r->scratch));
+}
+
+/* ---- coming ----------------------------------------------------------------------- */
+
+static void
+refuse(const struct route *t, struct peer *from, const struct msg_join *m)
+{
+	struct router *r = t->census->router;
+
+	if (m->cookie == 0)
+		return;
+	msg_pack_subscribed(ipc_out(from->ipc), &(struct msg_subscribed){
+	    .epoch = r->epoch, .serial = ++r->serial,
+	    .app = m->app, .channel = m->channel,
+	    .cookie = m->cookie, .refused = REFUSED_FULL });
+}
+
+/*
+ * The order matters: those who are there hear of a newcomer, then his worker
+ * gets the list with him in it, then he learns that he is in.
+ */
+void
+members_join(struct route *t, struct peer *from, const struct msg_join *m)
+{
+	bool known = (m->flags & JOIN_SYNC) != 0;
+	struct member *who;
+	bool is_new;
+
+	if (t->members == NULL)
+		t->members = members_new();
+	who = members_find(t->members, m->user);
+	if (who == NULL && !known &&
+	    members_count(t->members) >= t->census->max_members) {
+		refuse(t, from, m);
+		return;
+	}
+	if (who == NULL) {
+		who = member_new(t->members, m->user, m->member);
+		if (!known)
+			announce_added(t, who);
+	}
+	tally_add(&who->seats, from, m->n);
+	is_new = route_add(t, from, m->n);
+	if (known) {
+		t->members->stale = true;
+		t->census->router->sync.late |= !t->census->router->sync.on;
+	} else if (is_new || (m->flags & JOIN_ROSTER)) {
+		pack_roster(t, ipc_out(from->ipc));
+	}
+	route_answer(t, from, m);
+}
+
+/* ---- going ------------------------------------------------------------------------ */
+
+void
+members_left(struct route *t, struct member *who)
+{
+	if (who->seats.total > 0)
+		return;
+	announce_removed(t, who);
+	answers_skip_member(t->census->router, who);
+	member_free(t->members, who);
+}
+
+void
+members_forget(struct route *t, struct peer *dead)
+{
+	struct member *who, *next;
+
+	if (t->members == NULL)
+		return;
+	for (who = TAILQ_FIRST(&t->members->order); who != NULL; who = next) {
+		next = TAILQ_NEXT(who, order);
+		if (tally_drop(&who->seats, dead) > 0)
+			members_left(t, who);
+	}
+}

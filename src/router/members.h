@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Who is in a presence channel, over all workers: each user once, in the order
+ * of their first connection, with the object that connection gave.
+ *
+ * Runs in: the router.  Owned by: its route.  Dies: with it.
+ */
+#ifndef PEAL_MEMBERS_H
+#define PEAL_MEMBERS_H
+
+#include <sys/queue.h>
+
+#include "common/hash.h"
+#include "common/msg.h"
+#include "router/tally.h"
+
+struct peer;
+struct route;
+struct router;
+
+struct member {
+	struct hash_link	 link;
+	TAILQ_ENTRY(member)	 order;
+	struct tally		 seats;		/* connections, by worker */
+	uint32_t		 user_n, object_n;
+	char			 room[];	/* user, then object */
+};
+
+struct members {
+	struct hash		 by_user;
+	TAILQ_HEAD(, member)	 order;
+	bool			 stale;		/* workers need the roster */
+};
+
+static inline struct bytes
+member_user(const struct member *m)
+{
+	return (struct bytes){ m->room, m->user_n };
+}
+
+static inline struct bytes
+member_object(const struct member *m)
+{
+	return (struct bytes){ m->room + m->user_n, m->object_n };
+}
+
+void	members_free(struct members *);
+uint32_t members_count(const struct members *);
+
+/* A join of a presence channel, and its answer. */
+void	members_join(struct route *, struct peer *, const struct msg_join *);
+struct member *members_find(const struct members *, struct bytes user);
+/* Seats were taken from a member, and from the route: removes him and tells the
+ * others if they were his last. */
+void	members_left(struct route *, struct member *);
+/* A worker is dead. */
+void	members_forget(struct route *, struct peer *);
+/* Tells all workers of a route who its members are. */
+void	members_roster(struct route *);
+
+#endif

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A channel as the router sees it: which workers have subscribers, where it
+ * stands, what is kept of it.  And the way of a message through the router:
+ * to the backplane, back from it, numbered, out to the workers that want it.
+ *
+ * A route exists while it has a subscriber or a cached message.  Its position
+ * starts with a new epoch each time it is made.
+ *
+ * Runs in: the router.  Owned by: its census.  Dies: route_release().
+ */
+#ifndef PEAL_ROUTE_H
+#define PEAL_ROUTE_H
+
+#include <sys/queue.h>
+
+#include "backplane/backplane.h"
+#include "common/hash.h"
+#include "common/msg.h"
+#include "router/tally.h"
+
+struct cached;
+struct census;
+struct counting;
+struct members;
+struct peer;
+struct router;
+
+struct route {
+	struct hash_link	 link;
+	TAILQ_ENTRY(route)	 order;		/* in its census */
+	struct census		*census;
+	struct tally		 subs;
+	struct members		*members;	/* presence channels */
+	struct cached		*cached;	/* cache channels with a message */
+	struct counting		*counting;	/* where counts are pushed */
+	uint64_t		 epoch, offset;	/* of the last message */
+	bool			 joined;	/* the backplane listens */
+	bool			 waited;	/* somebody waits until it does */
+	uint16_t		 name_n;
+	char			 name[];
+};
+
+static inline struct bytes
+route_name(const struct route *t)
+{
+	return (struct bytes){ t->name, t->name_n };
+}
+
+struct route *route_find(struct census *, struct bytes name);
+/* Finds or makes. */
+struct route *route_get(struct census *, struct bytes name);
+/* Frees it if nothing holds it any more. */
+void	route_release(struct route *);
+
+/* n subscribers of a worker more; true if they are its first. */
+bool	route_add(struct route *, struct peer *, uint64_t n);
+/* n fewer, at most; how many it were.  The route stays until released. */
+uint64_t route_take(struct route *, struct peer *, uint64_t n);
+
+/* Answers a join: now, or when the backplane listens. */
+void	route_answer(struct route *, struct peer *, const struct msg_join *);
+/* All workers with subscribers get it. */
+void	route_cast(struct route *, struct bytes frame);
+
+/* A message from a worker (origin NULL: from pealctl). */
+void	route_publish(struct router *, struct peer *origin,
+	    const struct msg_publish *);
+/* Ends a user's connections, on all workers. */
+void	route_kick(struct router *, struct peer *origin,
+	    const struct msg_kick *);
+
+/* The subscriptions that still wait for the backplane; a peer or a route that
+ * ends takes its own with it (the other is NULL). */
+struct pending;
+TAILQ_HEAD(pending_list, pending);
+void	pending_forget(struct router *, const struct peer *,
+	    const struct route *);
+
+extern const struct backplane_up route_up;
+
+#endif

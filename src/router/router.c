@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The router process: its loop, and one handler per message.
+ *
+ * Runs in: the router.
+ */
+#include "router/router.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#include "common/counters.h"
+#include "common/jail.h"
+#include "common/log.h"
+#include "common/util.h"
+#include "router/control.h"
+
+#define MASTER_FD	3
+#define ORPHAN_MS	5000	/* without a master: wait so long for workers */
+#define SCRATCH_KEEP	(1u << 20)
+
+#define MSG_ROLE	router
+#define MSG_CTX		struct peer
+#include "common/dispatch.inc"
+
+int
+router_take(struct peer *from, unsigned type, struct unpacker *u,
+    const char **why)
+{
+	return router_dispatch(from, from->ipc, type, u, why);
+}
+
+/* ---- life ------------------------------------------------------------------------ */
+
+/* Larger than what any router before had: microseconds since 1970, which still
+ * fit a JavaScript number. */
+static uint64_t
+new_epoch(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+static void
+on_second(evutil_socket_t fd, short what, void *arg)
+{
+	struct router *r = arg;
+
+	(void)fd, (void)what;
+	r->now = clock_ms();
+	router_tick(r);
+}
+
+struct router *
+router_new(struct event_base *base, int master_fd)
+{
+	struct timeval second = { 1, 0 };
+	struct router *r = xcalloc(1, sizeof(*r));
+
+	r->base = base;
+	r->now = clock_ms();
+	r->epoch = r->last_epoch = new_epoch();
+	TAILQ_INIT(&r->peers);
+	TAILQ_INIT(&r->answers);
+	TAILQ_INIT(&r->pending);
+	TAILQ_INIT(&r->countings);
+	LIST_INIT(&r->controls);
+	census_init(r);
+	watchers_init(&r->watchers);
+	history_init(&r->history);
+	sync_init(r);
+	r->master = peer_master(r, master_fd);
+	r->second = event_new(base, -1, EV_PERSIST, on_second, r);
+	if (r->second == NULL || event_add(r->second, &second) < 0)
+		fatal("no timer");
+	return r;
+}
+
+void
+router_free(struct router *r)
+{
+	struct peer *p;
+
+	controls_done(r);
+	sync_done(r);
+	r->sync.on = true;	/* nobody is told of what ends here */
+	TAILQ_FOREACH(p, &r->peers, link)
+		p->gone = true;
+	peers_bury(r);
+	history_done(&r->history);
+	census_done(r);
+	hash_done(&r->watchers);
+	if (r->backplane != NULL)
+		r->backplane->close(r->carrier);
+	peer_free(r->master);
+	event_free(r->second);
+	config_free(r->config);
+	buf_done(&r->scratch);
+	free(r);
+}
+
+/* A broker that is not built in leaves this host alone, not without service. */
+static void
+open_backplane(struct router *r)
+{
+	const char *why = "";
+
+	r->backplane = backplane_by_driver(r->config->backplane.driver);
+	if (r->backplane == NULL) {
+		log_warn("this build has no such backplane driver: "
+		    "messages stay on this host");
+		r->backplane = &backplane_none;
+	}
+	r->carrier = r->backplane->open(&r->config->backplane, r->base,
+	    &route_up, r, &why);
+	if (r->carrier == NULL)
+		die("backplane %s: %s", r->backplane->name, why);
+}
+
+void
+router_settings(struct router *r, struct config *config)
+{
+	config_free(r->config);
+	r->config = config;
+	log_set_level((enum log_level)config->peal.log_level);
+	if (r->backplane == NULL)
+		open_backplane(r);
+	history_limits(&r->history, config->router.cache_ttl,
+	    config->router.cache_size, r->now);
+	census_settings(r);
+}
+
+void
+router_orphaned(struct router *r)
+{
+	r->stopping = true;
+	r->last_moment = r->now + ORPHAN_MS;
+}
+
+/* ---- the loop ---------------------------------------------------------------------- */
+
+void
+router_tick(struct router *r)
+{
+	struct msg_counters m;
+
+	history_purge(&r->history, r->now);
+	peers_watch(r);
+	controls_tick(r);
+	buf_clear(&r->scratch);
+	counters_pack(&counter, &r->scratch);
+	m.packed = buf_view(&r->scratch);
+	msg_pack_counters(ipc_out(r->master->ipc), &m);
+}
+
+bool
+router_turn(struct router *r)
+{
+	bool more;
+
+	r->now = clock_ms();
+	peers_bury(r);
+	sync_turn(r);
+	more = answers_turn(r);
+	controls_turn(r);
+	counts_push(r);
+	more |= peers_flush(r);
+	if (!r->master->gone && peer_backlog(r->master) > 0)
+		ipc_flush(r->master->ipc);
+	if (r->scratch.cap > SCRATCH_KEEP)
+		buf_done(&r->scratch);
+	if (r->stopping)
+		r->done = TAILQ_EMPTY(&r->peers) || r->now >= r->last_moment;
+	return more;
+}
+
+static struct event_base *
+loop_new(void)
+{
+	struct event_config *ec = event_config_new();
+	struct event_base *base;
+
+	if (ec == NULL || event_config_set_flag(ec, EVENT_BASE_FLAG_NOLOCK |
+	    EVENT_BASE_FLAG_IGNORE_ENV) < 0 ||
+	    (base = event_base_new_with_config(ec)) == NULL)
+		fatal("cannot make an event loop");
+	event_config_free(ec);
+	return base;
+}
+
+int
+router_main(void)
+{
+	static const int ignored[] = { SIGPIPE, SIGINT, SIGTERM, SIGHUP,
+	    SIGQUIT };
+	struct router *r;
+	bool more = false;
+
+	log_init("router");
+	for (size_t i = 0; i < NELEM(ignored); i++)
+		signal(ignored[i], SIG_IGN);
+	fd_limit_raise();
+	r = router_new(loop_new(), MASTER_FD);
+	while (!r->done) {
+		event_base_loop(r->base, EVLOOP_ONCE |
+		    (more ? EVLOOP_NONBLOCK : 0));
+		more = router_turn(r);
+	}
+	return 0;
+}
+
+/* ---- what the master says ------------------------------------------------------------ */
+
+void
+router_on_start(struct peer *from, struct ipc *ipc, const struct msg_start *m)
+{
+	(void)from, (void)ipc;
+	if (m->version != MSG_VERSION)
+		fatal("the master speaks another version");
+}
+
+void
+router_on_settings(struct peer *from, struct ipc *ipc,
+    const struct msg_settings *m)
+{
+	char *why;
+	struct config *config = config_unpack(m->packed, &why);
+
+	(void)ipc;
+	if (config == NULL)
+		fatal("settings from the master: %s", why);
+	router_settings(from->router, config);
+}
+
+void
+router_on_log(struct peer *from, struct ipc *ipc, const struct msg_log *m)
+{
+	int old = log_fd();
+
+	(void)from, (void)ipc;
+	log_to_fd(m->fd);
+	if (old > STDERR_FILENO)
+		close(old);
+}
+
+void
+router_on_worker_link(struct peer *from, struct ipc *ipc,
+    const struct msg_worker_link *m)
+{
+	(void)ipc;
+	if (from->router->config == NULL)
+		fatal("a worker's link came before the settings");
+	peer_new(from->router, m->fd, m->slot, m->generation);
+}
+
+void
+router_on_go(struct peer *from, struct ipc *ipc, const struct msg_go *m)
+{
+	struct router *r = from->router;
+	const char *why;
+
+	if (r->config == NULL)
+		fatal("go came before the settings");
+	if (jail_enter(JAIL_ROUTER, r->config->peal.user, r->config->peal.jail,
+	    &why) < 0)
+		die("cannot lock this process in: %s", why);
+	sync_go(r, m->expect);
+	msg_pack_ready(ipc_out(ipc), &(struct msg_ready){ .end_ = "" });
+}
+
+void
+router_on_ping(struct peer *from, struct ipc *ipc, const struct msg_ping *m)
+{
+	(void)from;
+	msg_pack_pong(ipc_out(ipc), &(struct msg_pong){ .n = m->n });
+}
+
+/* Workers have their connections to close yet, and publish while they do. */
+void
+router_on_stop(struct peer *from, struct ipc *ipc, const struct msg_stop *m)
+{
+	struct router *r = from->router;
+
+	(void)ipc;
+	r->stopping = true;
+	r->last_moment = r->now + m->grace_ms + ORPHAN_MS;
+}
+
+void
+router_on_control(struct peer *from, struct ipc *ipc,
+    const struct msg_control *m)
+{
+	(void)ipc;
+	control_take(from->router, m->fd, m->request);
+}
+
+/* ---- what workers say ------------------------------------------------------------------ */
+
+/* Keeps the message for later if not all is known yet. */
+#define HOLD(name) do {							\
+	struct router *r_ = from->router;				\
+									\
+	if (r_->sync.on) {						\
+		buf_clear(&r_->scratch);				\
+		msg_pack_##name(&r_->scratch, m);			\
+		sync_hold(r_, from, MSG_##name, buf_view(&r_->scratch)); \
+		return;							\
+	}								\
+} while (0)
+
+void
+router_on_hello(struct peer *from, struct ipc *ipc, const struct msg_hello *m)
+{
+	if (m->version != MSG_VERSION || m->slot != from->slot ||
+	    m->generation != from->generation) {
+		peer_refuse(from, "it is not who it should be");
+		return;
+	}
+	from->hello = true;
+	if (from->router->xoff)
+		msg_pack_xoff(ipc_out(ipc), &(struct msg_xoff){ .end_ = "" });
+}
+
+void
+router_on_join(struct peer *from, struct ipc *ipc, const struct msg_join *m)
+{
+	(void)ipc;
+	if ((m->flags & JOIN_PRESENCE) && !(m->flags & JOIN_SYNC))
+		HOLD(join);
+	census_join(from->router, from, m);
+}
+
+void
+router_on_leave(struct peer *from, struct ipc *ipc, const struct msg_leave *m)
+{
+	(void)ipc;
+	if (m->user.n > 0)
+		HOLD(leave);
+	census_leave(from->router, from, m);
+}
+
+void
+router_on_connect(struct peer *from, struct ipc *ipc,
+    const struct msg_connect *m)
+{
+	(void)ipc;
+	HOLD(connect);
+	load_connect(census_get(from->router, m->app), from, m);
+}
+
+void
+router_on_load(struct peer *from, struct ipc *ipc, const struct msg_load *m)
+{
+	(void)ipc;
+	load_set(census_get(from->router, m->app), from, m);
+}
+
+void
+router_on_signin(struct peer *from, struct ipc *ipc,
+    const struct msg_signin *m)
+{
+	(void)ipc;
+	if (!(m->flags & JOIN_SYNC))
+		HOLD(signin);
+	users_signin(census_get(from->router, m->app), from, m);
+}
+
+void
+router_on_signout(struct peer *from, struct ipc *ipc,
+    const struct msg_signout *m)
+{
+	(void)ipc;
+	HOLD(signout);
+	users_signout(census_get(from->router, m->app), from, m);
+}
+
+/* Held too: a worker that has not told its channels yet would miss it. */
+void
+router_on_publish(struct peer *from, struct ipc *ipc,
+    const struct msg_publish *m)
+{
+	(void)ipc;
+	HOLD(publish);
+	route_publish(from->router, from, m);
+}
+
+void
+router_on_kick(struct peer *from, struct ipc *ipc, const struct msg_kick *m)
+{
+	(void)ipc;
+	HOLD(kick);
+	route_kick(from->router, from, m);
+}
+
+void
+router_on_query(struct peer *from, struct ipc *ipc, const struct msg_query *m)
+{
+	(void)ipc;
+	answer_query(from->router, from, m);
+}
+
+void
+router_on_synced(struct peer *from, struct ipc *ipc,
+    const struct msg_synced *m)
+{
+	(void)ipc, (void)m;
+	sync_settled(from->router, from);
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The first moments of a router.
+ *
+ * Runs in: the router.
+ */
+#include "router/sync.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "common/log.h"
+#include "common/util.h"
+#include "router/router.h"
+
+#define FRAME_HEAD	4	/* octets of length before a message */
+
+struct held {
+	TAILQ_ENTRY(held)	 link;
+	struct peer		*peer;
+	unsigned		 type;
+	size_t			 n;
+	char			 frame[];
+};
+
+void
+sync_init(struct router *r)
+{
+	r->sync = (struct sync){ .on = true };
+	TAILQ_INIT(&r->sync.held);
+}
+
+static void
+held_free(struct router *r, struct held *h)
+{
+	TAILQ_REMOVE(&r->sync.held, h, link);
+	free(h);
+}
+
+void
+sync_done(struct router *r)
+{
+	while (!TAILQ_EMPTY(&r->sync.held))
+		held_free(r, TAILQ_FIRST(&r->sync.held));
+}
+
+void
+sync_hold(struct router *r, struct peer *peer, unsigned type,
+    struct bytes frame)
+{
+	struct held *h = xmalloc(sizeof(*h) + frame.n);
+
+	h->peer = peer;
+	h->type = type;
+	h->n = frame.n;
+	memcpy(h->frame, frame.p, frame.n);
+	TAILQ_INSERT_TAIL(&r->sync.held, h, link);
+}
+
+static void
+held_replay(struct held *h, struct msg_reader *reader)
+{
+	struct bytes body = bytes_of(h->frame + FRAME_HEAD, h->n - FRAME_HEAD);
+	struct unpacker u;
+	const char *why;
+	unsigned type;
+
+	if (msg_read(reader, body, &type, &u, &why) < 0 ||
+	    router_take(h->peer, type, &u, &why) < 0)
+		fatal("a held message cannot be read: %s", why);
+}
+
+static void
+sync_over(struct router *r)
+{
+	struct msg_reader *reader = msg_reader_new();
+	struct held *h;
+
+	r->sync.on = false;
+	log_debug("synced workers=%" PRIu64 " of=%" PRIu64, r->sync.settled,
+	    r->sync.expect);
+	census_rosters(r);
+	while ((h = TAILQ_FIRST(&r->sync.held)) != NULL) {
+		if (!h->peer->gone)
+			held_replay(h, reader);
+		held_free(r, h);
+	}
+	msg_reader_free(reader);
+}
+
+void
+sync_go(struct router *r, uint64_t expect)
+{
+	r->sync.going = true;
+	r->sync.expect = expect;
+	r->sync.deadline = r->now + SYNC_TIMEOUT;
+}
+
+void
+sync_settled(struct router *r, struct peer *peer)
+{
+	if (peer->synced)
+		return;
+	peer->synced = true;
+	r->sync.settled++;
+}
+
+void
+sync_forget(struct router *r, struct peer *dead)
+{
+	struct held *h, *next;
+
+	for (h = TAILQ_FIRST(&r->sync.held); h != NULL; h = next) {
+		next = TAILQ_NEXT(h, link);
+		if (h->peer == dead)
+			held_free(r, h);
+	}
+	if (!dead->synced)
+		r->sync.settled++;
+}
+
+void
+sync_turn(struct router *r)
+{
+	struct sync *s = &r->sync;
+
+	if (s->late) {
+		/* A worker that was too late brought members that the others
+		 * do not know. */
+		s->late = false;
+		census_rosters(r);
+	}
+	if (!s->on || !s->going)
+		return;
+	if (s->settled < s->expect) {
+		if (r->now < s->deadline)
+			return;
+		log_warn("not all workers have told what they hold");
+	}
+	sync_over(r);
+}

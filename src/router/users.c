@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Users who are signed in, and who watches whom.
+ *
+ * Runs in: the router.
+ */
+#include "router/users.h"
+
+#include <stdlib.h>
+
+#include "common/counters.h"
+#include "common/util.h"
+#include "router/router.h"
+
+struct user {
+	struct hash_link	 link;
+	struct census		*census;
+	struct tally		 connections;
+	LIST_HEAD(, edge)	 watched_by;
+	uint64_t		 asked;		/* number of the sign-in that
+						   named him last */
+	uint32_t		 id_n;
+	char			 id[];
+};
+
+struct edge {
+	LIST_ENTRY(edge)	 of_user;
+	struct user		*user;
+	struct watcher		*watcher;
+};
+
+struct watcher_key {
+	const struct peer	*peer;
+	uint64_t		 conn;
+};
+
+struct watcher {
+	struct hash_link	 link;
+	LIST_ENTRY(watcher)	 of_peer;
+	struct watcher_key	 key;
+	struct router		*router;
+	struct peer		*peer;
+	uint32_t		 n;
+	struct edge		 edges[];
+};
+
+/* ---- the tables ------------------------------------------------------------------ */
+
+static struct bytes
+key_of_user(const struct hash_link *l)
+{
+	const struct user *u = container_of(l, const struct user, link);
+
+	return bytes_of(u->id, u->id_n);
+}
+
+static struct bytes
+key_of_watcher(const struct hash_link *l)
+{
+	const struct watcher *w = container_of(l, const struct watcher, link);
+
+	return bytes_of(&w->key, sizeof(w->key));
+}
+
+void
+watchers_init(struct hash *h)
+{
+	hash_init(h, key_of_watcher);
+}
+
+void
+users_init(struct census *c)
+{
+	hash_init(&c->users, key_of_user);
+}
+
+/* All workers are buried by then, and nobody is left. */
+void
+users_done(struct census *c)
+{
+	hash_done(&c->users);
+}
+
+static struct user *
+user_find(struct census *c, struct bytes id)
+{
+	struct hash_link *l = hash_find(&c->users, id);
+
+	return l != NULL ? container_of(l, struct user, link) : NULL;
+}
+
+static struct user *
+user_get(struct census *c, struct bytes id)
+{
+	struct user *u = user_find(c, id);
+
+	if (u != NULL)
+		return u;
+	u = xcalloc(1, sizeof(*u) + id.n);
+	u->census = c;
+	u->id_n = (uint32_t)id.n;
+	if (id.n > 0)
+		memcpy(u->id, id.p, id.n);
+	LIST_INIT(&u->watched_by);
+	hash_insert(&c->users, &u->link);
+	return u;
+}
+
+static void
+user_release(struct user *u)
+{
+	if (u->connections.total > 0 || !LIST_EMPTY(&u->watched_by))
+		return;
+	hash_remove(&u->census->users, &u->link);
+	free(u);
+}
+
+static struct watcher *
+watcher_find(struct router *r, const struct peer *peer, uint64_t conn)
+{
+	struct watcher_key key = { peer, conn };
+	struct hash_link *l;
+
+	l = hash_find(&r->watchers, bytes_of(&key, sizeof(key)));
+	return l != NULL ? container_of(l, struct watcher, link) : NULL;
+}
+
+static void
+watcher_free(struct watcher *w)
+{
+	for (uint32_t i = 0; i < w->n; i++) {
+		LIST_REMOVE(&w->edges[i], of_user);
+		user_release(w->edges[i].user);
+	}
+	LIST_REMOVE(w, of_peer);
+	hash_remove(&w->router->watchers, &w->link);
+	free(w);
+}
+
+/* ---- telling watchers -------------------------------------------------------------- */
+
+static void
+watcher_tell(struct watcher *w, struct msg_strings online,
+    struct msg_strings offline)
+{
+	struct router *r = w->router;
+
+	if (online.n + offline.n == 0)
+		return;
+	msg_pack_watch(ipc_out(w->peer->ipc), &(struct msg_watch){
+	    .epoch = r->epoch, .serial = ++r->serial, .conn = w->key.conn,
+	    .online_out = online, .offline_out = offline });
+}
+
+/* He came or went: all who watch him hear of it. */
+static void
+user_turned(const struct user *u, bool online)
+{
+	struct bytes id = bytes_of(u->id, u->id_n);
+	struct msg_strings one = { &id, 1 }, none = { NULL, 0 };
+	struct edge *e;
+
+	if (u->census->router->sync.on)
+		return;
+	LIST_FOREACH(e, &u->watched_by, of_user)
+		watcher_tell(e->watcher, online ? one : none,
+		    online ? none : one);
+}
+
+/* Tells a new watcher how those on its list are now. */
+static void
+watcher_answer(struct watcher *w)
+{
+	struct bytes *ids;
+	uint32_t on = 0, off = 0;
+
+	if (w->n == 0)
+		return;
+	ids = xreallocarray(NULL, w->n, sizeof(*ids));
+	for (uint32_t i = 0; i < w->n; i++) {
+		const struct user *u = w->edges[i].user;
+		uint32_t at = u->connections.total > 0 ? on++ : w->n - ++off;
+
+		ids[at] = bytes_of(u->id, u->id_n);
+	}
+	watcher_tell(w, (struct msg_strings){ ids, on },
+	    (struct msg_strings){ ids + on, off });
+	free(ids);
+}
+
+/* ---- coming and going -------------------------------------------------------------- */
+
+static struct watcher *
+watcher_new(struct census *c, struct peer *peer, const struct msg_signin *m)
+{
+	struct router *r = c->router;
+	struct watcher *w = xcalloc(1, sizeof(*w) +
+	    m->watch.n * sizeof(w->edges[0]));
+
+	w->router = r;
+	w->peer = peer;
+	w->key.peer = peer;
+	w->key.conn = m->conn;
+	r->signins++;
+	for (uint32_t i = 0; i < m->watch.n; i++) {
+		struct user *u = user_get(c, msg_list_at(&m->watch, i));
+		struct edge *e = &w->edges[w->n];
+
+		if (u->asked == r->signins)
+			continue;	/* named twice */
+		u->asked = r->signins;
+		e->user = u;
+		e->watcher = w;
+		LIST_INSERT_HEAD(&u->watched_by, e, of_user);
+		w->n++;
+	}
+	hash_insert(&r->watchers, &w->link);
+	LIST_INSERT_HEAD(&peer->watchers, w, of_peer);
+	return w;
+}
+
+void
+users_signin(struct census *c, struct peer *peer, const struct msg_signin *m)
+{
+	struct user *u = user_get(c, m->user);
+	struct watcher *w = watcher_find(c->router, peer, m->conn);
+
+	if (w != NULL)
+		watcher_free(w);
+	tally_add(&u->connections, peer, 1);
+	if (u->connections.total == 1) {
+		counter.users++;
+		if (!(m->flags & JOIN_SYNC))
+			user_turned(u, true);
+	}
+	if (m->watch.n == 0)
+		return;
+	w = watcher_new(c, peer, m);
+	if (!(m->flags & JOIN_SYNC))
+		watcher_answer(w);
+}
+
+/* His last connection may have gone. */
+static void
+user_left(struct user *u)
+{
+	if (u->connections.total == 0) {
+		counter.users--;
+		user_turned(u, false);
+		user_release(u);
+	}
+}
+
+void
+users_signout(struct census *c, struct peer *peer, const struct msg_signout *m)
+{
+	struct watcher *w = watcher_find(c->router, peer, m->conn);
+	struct user *u;
+
+	if (w != NULL)
+		watcher_free(w);
+	u = user_find(c, m->user);
+	if (u != NULL && tally_take(&u->connections, peer, 1) > 0)
+		user_left(u);
+}
+
+void
+users_forget_watchers(struct peer *dead)
+{
+	while (!LIST_EMPTY(&dead->watchers))
+		watcher_free(LIST_FIRST(&dead->watchers));
+}
+
+void
+users_forget(struct census *c, struct peer *dead)
+{
+	struct hash_cursor at = { 0 };
+	struct hash_link *l;
+
+	while ((l = hash_walk(&c->users, &at)) != NULL) {
+		struct user *u = container_of(l, struct user, link);
+
+		if (tally_drop(&u->connections, dead) > 0)
+			user_left(u);
+	}
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Users who are signed in, over all workers, and who watches whom: the first
+ * connection of a user makes him online, the last one that goes makes him
+ * offline.
+ *
+ * A watcher is one connection with the list it gave at sign-in; each entry is
+ * an edge to the user it watches, who may well be absent.
+ *
+ * Runs in: the router.  Owned by: its census.  Dies: a user with his last
+ * connection and watcher, a watcher with its connection.
+ */
+#ifndef PEAL_USERS_H
+#define PEAL_USERS_H
+
+#include <sys/queue.h>
+
+#include "common/hash.h"
+#include "common/msg.h"
+#include "router/tally.h"
+
+struct census;
+struct peer;
+struct router;
+
+void	users_init(struct census *);
+void	users_done(struct census *);
+
+/* A connection signed in / is gone.  Watchers are told. */
+void	users_signin(struct census *, struct peer *, const struct msg_signin *);
+void	users_signout(struct census *, struct peer *,
+	    const struct msg_signout *);
+
+/* A worker is dead: first its watchers, then its users in each census. */
+void	users_forget_watchers(struct peer *);
+void	users_forget(struct census *, struct peer *);
+
+/* The table of watchers, in struct router. */
+void	watchers_init(struct hash *);
+
+#endif
