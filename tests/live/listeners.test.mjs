@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT
+// Where clients connect: TLS, unix sockets, IPv6, several at once; the prefix.
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import fs from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { after, test } from "node:test";
+import tls from "node:tls";
+import { Server, live, unique, within } from "./harness.mjs";
+
+const dir = fs.mkdtempSync(path.join(os.tmpdir(), "peal-tls-"));
+const key = path.join(dir, "key.pem"), chain = path.join(dir, "chain.pem");
+execFileSync("openssl", ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+    "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", key, "-out", chain], { stdio: "ignore" });
+const ca = fs.readFileSync(chain);
+after(() => fs.rmSync(dir, { recursive: true, force: true }));
+
+live("tls", { listeners: { "listen secure": { address: "127.0.0.1:0", certificate: chain, certificate_key: key } } }, (s) => {
+	const secure = () => s.server.addresses[1];
+
+	test("wss and https beside plain, one set of channels", async () => {
+		const channel = unique("presence-tls");
+		const a = await s.server.connect({ url: s.server.url({ scheme: "wss", address: secure() }), wsOptions: { ca } });
+		const b = await s.server.connect();
+		await a.subscribe(channel, { user_id: "a", user_info: {} });
+		await b.subscribe(channel, { user_id: "b", user_info: {} });
+		await a.expect("pusher_internal:member_added", channel);
+		const { status } = await s.server.call("POST", `/apps/${s.server.app.id}/events`,
+		    { name: "e", data: "x".repeat(8000), channel }, { secure: true, address: secure(), tls: { ca } });
+		assert.equal(status, 200);
+		await a.expect("e", channel, "x".repeat(8000));
+		await b.expect("e", channel, "x".repeat(8000));
+		a.send({ event: "client-x", channel, data: {} });
+		await b.expect("client-x", channel);
+	});
+
+	test("large messages both ways", async () => {
+		const a = await s.server.connect({ url: s.server.url({ scheme: "wss", address: secure() }), wsOptions: { ca } });
+		const text = JSON.stringify({ event: "pusher:ping", data: "x".repeat(9900) });
+		for (let i = 0; i < 50; i++)
+			a.send(text);
+		for (let i = 0; i < 50; i++)
+			await a.expect("pusher:pong");
+	});
+
+	test("sessions are resumed, whichever worker answers", async () => {
+		const connect = (session) => within(new Promise((resolve, reject) => {
+			const at = secure().lastIndexOf(":");
+			const socket = tls.connect({ host: secure().slice(0, at), port: Number(secure().slice(at + 1)), ca, session, servername: "localhost" }, () => {
+				const reused = socket.isSessionReused();
+				socket.write("GET /up HTTP/1.1\r\nHost: x\r\n\r\n");
+				let ticket;
+				socket.on("session", (t) => { ticket = t; });
+				socket.on("data", () => { socket.end(); });
+				socket.on("close", () => resolve({ reused, ticket }));
+			});
+			socket.on("error", reject);
+		}), "TLS handshake");
+		const { ticket } = await connect();
+		assert.ok(ticket);
+		for (let i = 0; i < 6; i++)
+			assert.equal((await connect(ticket)).reused, true);
+	});
+
+	test("old TLS versions and plain HTTP are refused, others notice nothing", async () => {
+		const a = await s.server.connect({ url: s.server.url({ scheme: "wss", address: secure() }), wsOptions: { ca } });
+		const at = secure().lastIndexOf(":");
+		await within(new Promise((resolve, reject) => {
+			const socket = tls.connect({ host: "127.0.0.1", port: Number(secure().slice(at + 1)), ca, minVersion: "TLSv1", maxVersion: "TLSv1.1", ciphers: "ALL@SECLEVEL=0" }, () => reject(new Error("TLS 1.1 was accepted")));
+			socket.on("error", resolve);
+		}), "refusal");
+		const w = await s.server.wire({ address: secure() });
+		w.write("GET /up HTTP/1.1\r\nHost: x\r\n\r\n");
+		assert.doesNotMatch(await w.rest(), /health/);
+		await a.ping();
+	});
+});
+
+live("tls 1.3 only", { workers: [1], listeners: { "listen secure": { address: "127.0.0.1:0", certificate: chain, certificate_key: key, tls_min_version: "1.3" } } }, (s) => {
+	test("1.2 is refused, 1.3 is taken", async () => {
+		const port = Number(s.server.addresses[1].split(":").at(-1));
+		const attempt = (maxVersion) => within(new Promise((resolve) => {
+			const socket = tls.connect({ host: "127.0.0.1", port, ca, maxVersion }, () => { resolve(socket.getProtocol()); socket.destroy(); });
+			socket.on("error", () => resolve("refused"));
+		}), "TLS");
+		assert.equal(await attempt("TLSv1.2"), "refused");
+		assert.equal(await attempt("TLSv1.3"), "TLSv1.3");
+	});
+});
+
+const socketDir = fs.mkdtempSync(path.join(os.tmpdir(), "peal-unix-"));
+after(() => fs.rmSync(socketDir, { recursive: true, force: true }));
+for (const workers of [1, 3])
+	test(`unix socket, IPv6 and several addresses (${workers})`, async () => {
+		const socketPath = path.join(socketDir, `peal-${workers}.sock`);
+		const server = await Server.start({ workers, listen: { address: ["127.0.0.1:0", "[::1]:0", `unix:${socketPath}`], unix_mode: "0600" } });
+		try {
+			assert.equal(server.addresses.length, 3, server.log);
+			const six = server.addresses.find((a) => a.startsWith("["));
+			assert.equal(fs.statSync(socketPath).mode & 0o777, 0o600);
+			const a = await server.connect();
+			const b = await server.connect({ address: six });
+			const c = await server.connect({ url: `ws+unix://${socketPath}:/app/${server.app.key}?protocol=7` });
+			for (const one of [a, b, c])
+				await one.subscribe("room");
+			for (const more of [{ address: six }, { socketPath }, {}])
+				await server.publish("room", "e", "1", more);
+			for (const one of [a, b, c])
+				for (let i = 0; i < 3; i++)
+					await one.expect("e", "room");
+			assert.equal((await server.request("GET", "/up", "", { socketPath })).text, '{"health":"OK"}');
+		} finally {
+			await server.stop();
+		}
+	});
+
+live("path prefix", { http: { path: "/ws/peal" } }, (s) => {
+	test("everything lies under it, nothing beside it", async () => {
+		const c = await s.server.connect();
+		await c.subscribe("room");
+		assert.equal((await s.server.request("GET", "/ws/peal/up")).status, 200);
+		assert.equal((await s.server.request("GET", "/up")).status, 404);
+		assert.equal((await s.server.request("GET", "/ws/pealup")).status, 404);
+		await assert.rejects(s.server.open({ prefix: "" }));
+		// pusher-http-php signs without the prefix, others with it.
+		for (const prefix of ["", "/ws/peal"]) {
+			await s.server.publish("room", "e", "1", { prefix });
+			await c.expect("e", "room");
+		}
+		assert.equal((await s.server.get("/channels", {}, { prefix: "/other" })).status, 401);
+		assert.equal((await s.server.get("/channels", {}, { sendPrefix: "" })).status, 404);
+	});
+});
+
+live("many from one address", { workers: [1], http: { max_connections_per_address: 5 } }, (s) => {
+	test("the sixth is turned away, a place that is given back counts", async () => {
+		const crowd = await s.server.crowd(5);
+		await assert.rejects(s.server.open());
+		await crowd[0].ping();
+		await crowd[1].kill();
+		for (let i = 0; ; i++)
+			try {
+				await (await s.server.connect()).ping();
+				break;
+			} catch (error) {
+				if (i > 100)
+					throw error;
+			}
+	});
+});
