@@ -1,1 +1,56 @@
-# Fuzz targets; make check replays their corpora.
+# Fuzz targets: tests/fuzz/fuzz_NAME.c and a corpus each.  `make check` replays
+# the corpora (replay_NAME); a build with --enable-fuzzing has the fuzzers
+# themselves (fuzz_NAME), which contrib/fuzz runs.
+noinst_PROGRAMS =
+
+if HAVE_HTTP_PARSER
+HTTP_PARSER_CPPFLAGS = -DHAVE_HTTP_PARSER=1
+HTTP_PARSER_LIBS = -lhttp_parser
+endif
+if HAVE_WSLAY
+WSLAY_CPPFLAGS = -DHAVE_WSLAY=1
+WSLAY_LIBS = -lwslay
+endif
+
+FUZZ_REPLAY = tests/fuzz/replay.c tests/fuzz/fuzz.h
+FUZZ_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+
+EXTRA_DIST += tests/fuzz/corpus/http
+check_PROGRAMS += tests/fuzz/replay_http
+tests_fuzz_replay_http_SOURCES = tests/fuzz/fuzz_http.c $(FUZZ_REPLAY)
+tests_fuzz_replay_http_CPPFLAGS = $(AM_CPPFLAGS) $(HTTP_PARSER_CPPFLAGS)
+tests_fuzz_replay_http_LDADD = libpeal.a $(HTTP_PARSER_LIBS)
+TESTS += tests/fuzz/replay_http
+if FUZZING
+noinst_PROGRAMS += tests/fuzz/fuzz_http
+tests_fuzz_fuzz_http_SOURCES = tests/fuzz/fuzz_http.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_http_CPPFLAGS = $(AM_CPPFLAGS) $(HTTP_PARSER_CPPFLAGS)
+tests_fuzz_fuzz_http_LDADD = libpeal.a $(HTTP_PARSER_LIBS)
+tests_fuzz_fuzz_http_LDFLAGS = $(FUZZ_LDFLAGS)
+endif
+
+EXTRA_DIST += tests/fuzz/corpus/websocket
+check_PROGRAMS += tests/fuzz/replay_websocket
+tests_fuzz_replay_websocket_SOURCES = tests/fuzz/fuzz_websocket.c $(FUZZ_REPLAY)
+tests_fuzz_replay_websocket_CPPFLAGS = $(AM_CPPFLAGS) $(WSLAY_CPPFLAGS)
+tests_fuzz_replay_websocket_LDADD = libpeal.a $(WSLAY_LIBS)
+TESTS += tests/fuzz/replay_websocket
+if FUZZING
+noinst_PROGRAMS += tests/fuzz/fuzz_websocket
+tests_fuzz_fuzz_websocket_SOURCES = tests/fuzz/fuzz_websocket.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_websocket_CPPFLAGS = $(AM_CPPFLAGS) $(WSLAY_CPPFLAGS)
+tests_fuzz_fuzz_websocket_LDADD = libpeal.a $(WSLAY_LIBS)
+tests_fuzz_fuzz_websocket_LDFLAGS = $(FUZZ_LDFLAGS)
+endif
+
+EXTRA_DIST += tests/fuzz/corpus/deflate
+check_PROGRAMS += tests/fuzz/replay_deflate
+tests_fuzz_replay_deflate_SOURCES = tests/fuzz/fuzz_deflate.c $(FUZZ_REPLAY)
+tests_fuzz_replay_deflate_LDADD = libpeal.a
+TESTS += tests/fuzz/replay_deflate
+if FUZZING
+noinst_PROGRAMS += tests/fuzz/fuzz_deflate
+tests_fuzz_fuzz_deflate_SOURCES = tests/fuzz/fuzz_deflate.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_deflate_LDADD = libpeal.a
+tests_fuzz_fuzz_deflate_LDFLAGS = $(FUZZ_LDFLAGS)
+endif
