@@ -2,8 +2,8 @@
  *
  * Digests, see crypto.h.
  *
- * HMAC is built here from two runs of the digest: OpenSSL's own allocates and
- * frees for every key, and each request comes with another.
+ * HMAC is built here from two runs of the digest: OpenSSL's own copies contexts
+ * about for every key, and each request comes with another.
  */
 #include "common/crypto.h"
 
@@ -15,37 +15,36 @@
 #define SHA256_BLOCK	64
 #define SHA256_SIZE	32
 
-static struct {
-	EVP_MD		*sha256, *sha1, *md5;
-	/* One each: a context keeps what it allocated for its algorithm. */
-	EVP_MD_CTX	*on_sha256, *on_sha1, *on_md5;
-} state;
+/* One context for each algorithm; it stays tied to it. */
+static EVP_MD_CTX *sha256, *sha1, *md5;
 
-static void
-prepare(const char *name, EVP_MD **md, EVP_MD_CTX **ctx)
+static EVP_MD_CTX *
+prepare(const char *name)
 {
-	*md = EVP_MD_fetch(NULL, name, NULL);
-	*ctx = EVP_MD_CTX_new();
-	if (*md == NULL || *ctx == NULL ||
-	    !EVP_DigestInit_ex2(*ctx, *md, NULL))
+	EVP_MD *md = EVP_MD_fetch(NULL, name, NULL);
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+
+	if (md == NULL || ctx == NULL || !EVP_DigestInit_ex2(ctx, md, NULL))
 		fatal("OpenSSL has no %s", name);
+	EVP_MD_free(md);	/* the context holds it too */
+	return ctx;
 }
 
 void
 crypto_init(void)
 {
-	if (state.sha256 != NULL)
+	if (sha256 != NULL)
 		return;
-	prepare("SHA256", &state.sha256, &state.on_sha256);
-	prepare("SHA1", &state.sha1, &state.on_sha1);
-	prepare("MD5", &state.md5, &state.on_md5);
+	sha256 = prepare("SHA256");
+	sha1 = prepare("SHA1");
+	md5 = prepare("MD5");
 }
 
 static void
-digest(EVP_MD_CTX *ctx, EVP_MD *md, const struct bytes *parts, size_t n,
+digest(EVP_MD_CTX *ctx, const struct bytes *parts, size_t n,
     unsigned char *out)
 {
-	bool ok = EVP_DigestInit_ex2(ctx, md, NULL) != 0;
+	bool ok = EVP_DigestInit_ex2(ctx, NULL, NULL) != 0;
 
 	for (size_t i = 0; ok && i < n; i++)
 		ok = parts[i].n == 0 ||
@@ -75,12 +74,12 @@ hmac_run(const unsigned char key[SHA256_BLOCK], unsigned char pad,
 
 	for (size_t i = 0; i < sizeof(block); i++)
 		block[i] = key[i] ^ pad;
-	ok = EVP_DigestInit_ex2(state.on_sha256, state.sha256, NULL) &&
-	    EVP_DigestUpdate(state.on_sha256, block, sizeof(block));
+	ok = EVP_DigestInit_ex2(sha256, NULL, NULL) &&
+	    EVP_DigestUpdate(sha256, block, sizeof(block));
 	for (size_t i = 0; ok && i < n; i++)
-		ok = parts[i].n == 0 || EVP_DigestUpdate(state.on_sha256,
+		ok = parts[i].n == 0 || EVP_DigestUpdate(sha256,
 		    parts[i].p, parts[i].n);
-	if (!ok || !EVP_DigestFinal_ex(state.on_sha256, out, NULL))
+	if (!ok || !EVP_DigestFinal_ex(sha256, out, NULL))
 		fatal("HMAC-SHA256 failed in OpenSSL");
 	OPENSSL_cleanse(block, sizeof(block));
 }
@@ -94,7 +93,7 @@ hmac_sha256_hex(struct bytes key, const struct bytes *parts, size_t n,
 
 	crypto_init();
 	if (key.n > sizeof(block))
-		digest(state.on_sha256, state.sha256, &key, 1, block);
+		digest(sha256, &key, 1, block);
 	else if (key.n != 0)
 		memcpy(block, key.p, key.n);
 	hmac_run(block, 0x36, parts, n, sum);
@@ -109,7 +108,7 @@ md5_hex(struct bytes text, char out[32])
 	unsigned char sum[16];
 
 	crypto_init();
-	digest(state.on_md5, state.md5, &text, 1, sum);
+	digest(md5, &text, 1, sum);
 	hex(sum, sizeof(sum), out);
 }
 
@@ -122,7 +121,7 @@ websocket_accept(struct bytes key, char out[28])
 	unsigned char sum[20], text[29];
 
 	crypto_init();
-	digest(state.on_sha1, state.sha1, parts, 2, sum);
+	digest(sha1, parts, 2, sum);
 	EVP_EncodeBlock(text, sum, sizeof(sum));
 	memcpy(out, text, 28);
 }

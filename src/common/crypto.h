@@ -4,7 +4,7 @@
  * that includes OpenSSL.
  *
  * Runs in: workers, router, pealctl.  Call crypto_init() before the jail: OpenSSL
- * opens files and fetches algorithms then, and allocates nothing per call after.
+ * opens files and fetches algorithms then, and not later.
  */
 #ifndef PEAL_CRYPTO_H
 #define PEAL_CRYPTO_H

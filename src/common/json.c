@@ -585,14 +585,14 @@ name_is(const struct json *key, struct bytes name)
 int
 json_pick(const struct json *v, const struct json_want *wants, size_t n)
 {
-	struct json key, value;
+	struct json all = *v, key, value;	/* v may be one of the outs */
 	size_t pos = 0;
 
 	for (size_t i = 0; i < n; i++)
 		*wants[i].out = (struct json){ .type = JSON_MISSING };
-	if (v->type != JSON_OBJECT)
+	if (all.type != JSON_OBJECT)
 		return -1;
-	while (json_next(v, &pos, &key, &value)) {
+	while (json_next(&all, &pos, &key, &value)) {
 		for (size_t i = 0; i < n; i++) {
 			if (name_is(&key, wants[i].name))
 				*wants[i].out = value;

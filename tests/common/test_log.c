@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Tests src/common/log.c.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <pty.h>
+#include <regex.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "common/util.h"
+
+/* Datagrams: one write is one packet. */
+static int pair[2];
+static char line[8192];
+
+static int
+set_up(void **state)
+{
+	(void)state;
+	if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, pair) < 0)
+		return -1;
+	log_init("worker/2");
+	log_to_fd(pair[1]);
+	log_set_level(LOG_LEVEL_INFO);
+	return 0;
+}
+
+static int
+tear_down(void **state)
+{
+	(void)state;
+	log_to_fd(2);
+	close(pair[0]);
+	close(pair[1]);
+	return 0;
+}
+
+/* The next line; NULL if there is none. */
+static const char *
+next_line(void)
+{
+	ssize_t n = recv(pair[0], line, sizeof(line) - 1, 0);
+
+	if (n < 0)
+		return NULL;
+	line[n] = '\0';
+	return line;
+}
+
+static void
+assert_matches(const char *text, const char *pattern)
+{
+	regex_t re;
+
+	assert_non_null(text);
+	assert_int_equal(regcomp(&re, pattern, REG_EXTENDED | REG_NOSUB), 0);
+	if (regexec(&re, text, 0, NULL, 0) != 0)
+		fail_msg("\"%s\" is not like %s", text, pattern);
+	regfree(&re);
+}
+
+#define STAMP "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\\.[0-9]{3}Z "
+
+static void
+test_format(void **state)
+{
+	(void)state;
+	log_info("opened conn=%d app=%s", 7, "chat");
+	assert_matches(next_line(), STAMP
+	    "info worker/2: opened conn=7 app=chat\n$");
+	log_warn("w");
+	assert_matches(next_line(), STAMP "warn worker/2: w\n$");
+	errno = ENOENT;
+	log_error("%m");
+	assert_int_equal(errno, ENOENT);
+	assert_matches(next_line(), STAMP
+	    "error worker/2: No such file or directory\n$");
+	assert_null(next_line());
+}
+
+static void
+test_time(void **state)
+{
+	struct tm tm = { 0 };
+	time_t before = time(NULL), logged;
+
+	(void)state;
+	log_info("x");
+	assert_non_null(next_line());
+	assert_non_null(strptime(line, "%Y-%m-%dT%H:%M:%S", &tm));
+	logged = timegm(&tm);
+	assert_in_range(logged, before, time(NULL));
+}
+
+static void
+test_level(void **state)
+{
+	(void)state;
+	assert_true(log_wants(LOG_LEVEL_INFO));
+	assert_false(log_wants(LOG_LEVEL_DEBUG));
+	log_debug("unseen");
+	assert_null(next_line());
+	log_set_level(LOG_LEVEL_ERROR);
+	log_warn("unseen");
+	assert_null(next_line());
+	log_error("seen");
+	assert_non_null(next_line());
+	log_set_level(LOG_LEVEL_DEBUG);
+	log_debug("seen");
+	assert_matches(next_line(), STAMP "debug worker/2: seen\n$");
+}
+
+static void
+test_one_line(void **state)
+{
+	char *long_text = xmalloc(20001);
+
+	(void)state;
+	log_info("a\nb\r\033[2Jc");
+	assert_matches(next_line(), "worker/2: a b  \\[2Jc\n$");
+	assert_null(next_line());
+	memset(long_text, 'x', 20000);
+	long_text[20000] = '\0';
+	log_info("%s", long_text);
+	assert_matches(next_line(), STAMP "info worker/2: x{4000,}\\.\\.\\.\n$");
+	assert_in_range(strlen(line), 4000, 4096);
+	assert_null(next_line());
+	free(long_text);
+}
+
+static void
+test_colours(void **state)
+{
+	struct termios raw;
+	int master, slave;
+	ssize_t n;
+
+	(void)state;
+	if (openpty(&master, &slave, NULL, NULL, NULL) < 0)
+		skip();
+	assert_int_equal(tcgetattr(slave, &raw), 0);
+	cfmakeraw(&raw);
+	assert_int_equal(tcsetattr(slave, TCSANOW, &raw), 0);
+	unsetenv("NO_COLOR");
+	log_to_fd(slave);
+	log_error("x");
+	n = read(master, line, sizeof(line) - 1);
+	assert_true(n > 0);
+	line[n] = '\0';
+	assert_matches(line, STAMP "\033\\[31merror\033\\[0m worker/2: x\n$");
+	setenv("NO_COLOR", "1", 1);
+	log_to_fd(slave);
+	log_error("x");
+	n = read(master, line, sizeof(line) - 1);
+	assert_true(n > 0);
+	line[n] = '\0';
+	assert_matches(line, STAMP "error worker/2: x\n$");
+	unsetenv("NO_COLOR");
+	close(master);
+	close(slave);
+}
+
+static void
+test_bytes(void **state)
+{
+	char many[300], expect[300];
+
+	(void)state;
+	assert_string_equal(log_bytes(B("plain \xc3\xa4\xf0\x9f\x98\x80")),
+	    "plain \xc3\xa4\xf0\x9f\x98\x80");
+	assert_string_equal(log_bytes(B("a\nb\033[0m\0\x7f")),
+	    "a\\x0ab\\x1b[0m\\x00\\x7f");
+	assert_string_equal(log_bytes(B("\xc2\x9b""1m\x80\xe2\x82")),
+	    "\\xc2\\x9b1m\\x80\\xe2\\x82");
+	assert_string_equal(log_bytes(B("")), "");
+	assert_string_equal(log_bytes(bytes_of(NULL, 0)), "");
+	memset(many, 'x', sizeof(many));
+	memset(expect, 'x', 200);
+	memcpy(expect + 200, "...", 4);
+	assert_string_equal(log_bytes(bytes_of(many, 201)), expect);
+	expect[200] = '\0';
+	assert_string_equal(log_bytes(bytes_of(many, 200)), expect);
+	/* The longest that can come out. */
+	memset(many, 1, sizeof(many));
+	assert_int_equal(strlen(log_bytes(bytes_of(many, 300))), 803);
+}
+
+static void
+test_bytes_slots(void **state)
+{
+	const char *at[8];
+
+	(void)state;
+	for (int i = 0; i < 8; i++) {
+		char digit = (char)('0' + i);
+
+		at[i] = log_bytes(bytes_of(&digit, 1));
+	}
+	for (int i = 0; i < 8; i++)
+		assert_int_equal(at[i][0], '0' + i);
+}
+
+static int
+child_status(void (*f)(void))
+{
+	int status;
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		/* The sanitizers would report SIGABRT as theirs. */
+		signal(SIGABRT, SIG_DFL);
+		f();
+		_exit(99);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return status;
+}
+
+static void
+call_fatal(void)
+{
+	fatal("broken %d", 3);
+}
+
+static void
+call_die(void)
+{
+	die("no such file");
+}
+
+static void
+call_die_unnamed(void)
+{
+	log_init("");
+	die("no such file");
+}
+
+static void
+test_ends(void **state)
+{
+	int status = child_status(call_fatal);
+
+	(void)state;
+	assert_true(WIFSIGNALED(status));
+	assert_int_equal(WTERMSIG(status), SIGABRT);
+	assert_matches(next_line(), STAMP "error worker/2: broken 3\n$");
+	status = child_status(call_die);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 1);
+	assert_matches(next_line(), STAMP "error worker/2: no such file\n$");
+	status = child_status(call_die_unnamed);
+	assert_int_equal(WEXITSTATUS(status), 1);
+	assert_matches(next_line(), "^(lt-)?test_log: no such file\n$");
+}
+
+/* The reader is gone: the writer goes on. */
+static void
+test_no_reader(void **state)
+{
+	(void)state;
+	close(pair[0]);
+	log_info("nobody reads this");
+	pair[0] = -1;
+}
+
+int
+main(void)
+{
+#define TEST(f)	cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		TEST(test_format),
+		TEST(test_time),
+		TEST(test_level),
+		TEST(test_one_line),
+		TEST(test_colours),
+		TEST(test_bytes),
+		TEST(test_bytes_slots),
+		TEST(test_ends),
+		TEST(test_no_reader),
+	};
+
+	signal(SIGPIPE, SIG_IGN);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
