@@ -68,17 +68,22 @@ load_env_file(struct config_draft *d, const char *path)
 	return rc;
 }
 
+const char *
+config_file(const struct config_source *src)
+{
+	if (src->file != NULL)
+		return src->file;
+	return access(DEFAULT_FILE, F_OK) == 0 ? DEFAULT_FILE : NULL;
+}
+
 static int
 load_file(struct config_draft *d, const char *path)
 {
 	struct buf text = { 0 };
 	int rc = 0;
 
-	if (path == NULL) {
-		if (access(DEFAULT_FILE, F_OK) < 0)
-			return 0;
-		path = DEFAULT_FILE;
-	}
+	if (path == NULL)
+		return 0;
 	if (read_file(d, path, &text) < 0 ||
 	    config_ini_parse(d, path, buf_view(&text)) < 0)
 		rc = -1;
@@ -93,7 +98,7 @@ load(struct config_draft *d, const struct config_source *src)
 {
 	d->env.environ_ = src->environ_;
 	if (load_env_file(d, src->env_file) < 0 ||
-	    load_file(d, src->file) < 0)
+	    load_file(d, config_file(src)) < 0)
 		return -1;
 	if (d->config->n_listen == 0)
 		config_draft_add(d, config_section_find(B("listen")),

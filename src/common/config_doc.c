@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The settings as text: --dump-config, the commented etc/peal.ini, and the
- * manual page peal.ini(5).  All three are made of tables/config.def.
+ * The settings as text: --dump-config and the commented etc/peal.ini, both
+ * made of tables/config.def.  The manual page is config_manual.c.
  *
  * Runs in: master.  Owns: nothing.
  */
@@ -58,15 +58,23 @@ config_dump(const struct config *c, bool with_secrets, struct buf *out)
 
 /* ---- words on lines ------------------------------------------------------- */
 
-/* Text in lines of COLUMNS with a prefix each. */
-static void
-wrap(struct buf *out, const char *prefix, const char *text)
+/* Does the text so far end a sentence? */
+static bool
+sentence_ends(const struct buf *out)
+{
+	return out->n > 0 && out->p[out->n - 1] == '.';
+}
+
+void
+config_wrap(struct buf *out, const char *prefix, const char *text,
+    bool sentences)
 {
 	size_t column = 0, n;
 
-	while (*text != '\0') {
+	for (; *text != '\0'; text += n + strspn(text + n, " ")) {
 		n = strcspn(text, " ");
-		if (column > 0 && column + 1 + n > COLUMNS) {
+		if (column > 0 && (column + 1 + n > COLUMNS ||
+		    (sentences && sentence_ends(out)))) {
 			buf_char(out, '\n');
 			column = 0;
 		}
@@ -79,32 +87,35 @@ wrap(struct buf *out, const char *prefix, const char *text)
 		}
 		buf_add(out, text, n);
 		column += n;
-		text += n + strspn(text + n, " ");
 	}
 	buf_char(out, '\n');
 }
 
-/* "yes or no", "0 to 100 (0 is no limit)", "text", ... */
 static void
-kind(const struct config_key *k, struct buf *out)
+words_kind(const char *words, struct buf *out)
 {
-	static const char *const texts[] = {
-		[CONFIG_TEXT] = "a text", [CONFIG_SECRET] = "a text, secret",
-		[CONFIG_STRINGS] = "a list: commas, or the key repeated",
-		[CONFIG_SIZE] = "octets, k, m or g; ",
-		[CONFIG_TIME] = "seconds, or ms, s, m, h; ",
-		[CONFIG_CHOICE] = "one of ", [CONFIG_FLAG] = "",
-		[CONFIG_COUNT] = "",
-	};
-
-	buf_str(out, texts[k->type]);
-	config_value_allowed(k, out);
+	for (; *words != '\0'; words++)
+		if (*words == '|')
+			buf_str(out, " | ");
+		else
+			buf_char(out, *words);
 }
 
-static const char *
-when(const struct config_key *k)
+void
+config_kind(const struct config_key *k, struct buf *out)
 {
-	return k->live ? "live" : "reload";
+	static const char *const texts[] = {
+		[CONFIG_TEXT] = "text", [CONFIG_SECRET] = "text, secret",
+		[CONFIG_STRINGS] = "list",
+		[CONFIG_SIZE] = "octets, ", [CONFIG_TIME] = "time, ",
+		[CONFIG_CHOICE] = "", [CONFIG_FLAG] = "", [CONFIG_COUNT] = "",
+	};
+
+	buf_str(out, k->live ? "live; " : "reload; ");
+	buf_str(out, texts[k->type]);
+	if (k->words != NULL)
+		words_kind(k->words, out);
+	config_value_range(k, out);
 }
 
 /* ---- etc/peal.ini --------------------------------------------------------- */
@@ -120,8 +131,9 @@ static const char template_head[] =
 "# \"In quotes\" a value may hold # and ;.  ${NAME} and ${NAME:-default} are\n"
 "# taken from the environment.\n"
 "#\n"
-"# (live) is in force after a reload without touching any connection;\n"
-"# (reload) makes the processes anew.  More: man 5 peal.ini.\n";
+"# What is (live) is in force after `pealctl reload` or SIGHUP, which touch no\n"
+"# connection; what is (reload) needs new processes, in this release a restart\n"
+"# of peald.  More: man 5 peal.ini.\n";
 
 /* What a key without a default may look like. */
 static const struct example {
@@ -151,11 +163,11 @@ template_key(const struct config_section *s, const struct config_key *k,
 	const char *value = example(s, k);
 	struct buf text = { 0 };
 
-	buf_fmt(&text, "%s (%s; ", k->help, when(k));
-	kind(k, &text);
+	buf_fmt(&text, "%s (", k->help);
+	config_kind(k, &text);
 	buf_char(&text, ')');
 	buf_char(out, '\n');
-	wrap(out, "# ", buf_cstr(&text));
+	config_wrap(out, "# ", buf_cstr(&text), false);
 	buf_fmt(out, "#%s =%s%s\n", k->name, value[0] != '\0' ? " " : "",
 	    value);
 	buf_done(&text);
@@ -170,16 +182,10 @@ config_template(struct buf *out)
 	buf_str(out, template_head);
 	for (s = config_sections(); s->name != NULL; s++) {
 		buf_str(out, "\n\n");
-		wrap(out, "# ", s->help);
+		config_wrap(out, "# ", s->help, false);
 		buf_fmt(out, strcmp(s->name, "app") == 0 ? "#[%s chat]\n" :
 		    "[%s]\n", s->name);
 		for (k = s->keys; k->name != NULL; k++)
 			template_key(s, k, out);
 	}
-}
-
-void
-config_manual(struct buf *out)
-{
-	buf_str(out, ".Dd\n");
 }

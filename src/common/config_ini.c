@@ -102,9 +102,9 @@ refuse_section(struct reader *r, struct bytes name)
 	near = config_nearest(name, names, n);
 	list_sections(&known);
 	rc = config_draft_refuse(r->draft, r->place,
-	    "[%s]: unknown section%s%s%s; known are %s", log_bytes(name),
+	    "[%s]: unknown section%s%s%s known are %s", log_bytes(name),
 	    near != NULL ? ", did you mean [" : "", near != NULL ? near : "",
-	    near != NULL ? "]?" : "", buf_cstr(&known));
+	    near != NULL ? "]?" : ";", buf_cstr(&known));
 	buf_done(&known);
 	return rc;
 }
@@ -240,9 +240,9 @@ refuse_key(struct reader *r, const char *name)
 	}
 	near = config_nearest(bytes_str(name), names, s->n_keys);
 	rc = refuse_here(r, log_bytes(bytes_str(name)),
-	    "unknown key%s%s%s; known are %s",
+	    "unknown key%s%s%s known are %s",
 	    near != NULL ? ", did you mean " : "", near != NULL ? near : "",
-	    near != NULL ? "?" : "", buf_cstr(&known));
+	    near != NULL ? "?" : ";", buf_cstr(&known));
 	buf_done(&known);
 	free(names);
 	return rc;

@@ -77,6 +77,8 @@ bool	config_value_equal(const struct config_key *, const void *,
 void	config_value_free(const struct config_key *, void *section_struct);
 /* "0 to 100000000 (0 is no limit)", "yes and no", "none, members and all". */
 void	config_value_allowed(const struct config_key *, struct buf *);
+/* The range of a number alone, nothing for other types. */
+void	config_value_range(const struct config_key *, struct buf *);
 /* A text of settings quoted so that the file's reader gives it back. */
 void	config_quote(struct bytes, struct buf *);
 
@@ -184,6 +186,15 @@ int	config_draft_refuse_key(struct config_draft *,
 	    const struct config_mark *, const char *key, const char *, ...)
 	    __attribute__((format(printf, 4, 5)));
 
+/* ---- documents (config_doc.c) --------------------------------------------- */
+
+/* Text in lines of 78 columns with a prefix each; sentences: each begins a
+ * line, as mdoc likes it. */
+void	config_wrap(struct buf *, const char *prefix, const char *text,
+	    bool sentences);
+/* "live; yes | no", "reload; time, 1s to 10m": what one may write. */
+void	config_kind(const struct config_key *, struct buf *);
+
 /* ---- the steps of a load, in this order ---------------------------------- */
 
 /* An INI file in memory.  file: its name, must outlive the draft. */
@@ -194,7 +205,12 @@ int	config_reverb_apply(struct config_draft *,
 /* Do the values fit together? */
 int	config_check(struct config_draft *);
 
-/* One complete line of a name that is near to a wrong one, or NULL. */
+/* The i-th variable of Reverb and what it sets ("app", "key"); section and key
+ * are NULL for one without effect.  False behind the last. */
+bool	config_reverb_variable(size_t i, const char **name,
+	    const char **section, const char **key);
+
+/* The name that a wrong one was probably meant to be, or NULL. */
 const char *config_nearest(struct bytes wrong, const char *const *names,
 	    size_t n);
 

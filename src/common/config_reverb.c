@@ -69,6 +69,35 @@ static const struct variable {
 	{ NULL, NULL, NULL }
 };
 
+static const struct table {
+	const struct variable *rows;
+	const char	*section;
+} tables[] = {
+	{ http_variables, "http" },
+	{ app_variables, "app" },
+	{ scaling_variables, "backplane" },
+	{ redis_variables, "backplane" },
+};
+
+bool
+config_reverb_variable(size_t i, const char **name, const char **section,
+    const char **key)
+{
+	const struct variable *v;
+	size_t t;
+
+	for (t = 0; t < NELEM(tables); t++)
+		for (v = tables[t].rows; v->name != NULL; v++)
+			if (i-- == 0) {
+				*name = v->name;
+				*key = v->key;
+				*section = v->key != NULL ?
+				    tables[t].section : NULL;
+				return true;
+			}
+	return false;
+}
+
 /* ---- values --------------------------------------------------------------- */
 
 static int
@@ -103,6 +132,16 @@ true_is_redis(struct bytes *value, const char **why)
 	return 0;
 }
 
+/* A real environment may hold the quotes of a .env line. */
+static struct bytes
+without_quotes(struct bytes text)
+{
+	if (text.n >= 2 && text.p[0] == text.p[text.n - 1] &&
+	    (text.p[0] == '"' || text.p[0] == '\''))
+		return bytes_of(text.p + 1, text.n - 2);
+	return text;
+}
+
 /* As env() of Laravel: false if the variable says nothing. */
 static bool
 get(const struct config_draft *d, const char *name, struct given *g)
@@ -115,10 +154,10 @@ get(const struct config_draft *d, const char *name, struct given *g)
 	if (text == NULL)
 		return false;
 	g->name = name;
-	g->value = bytes_str(text);
+	g->value = without_quotes(bytes_str(text));
 	if (bytes_ieq(g->value, B("(true)")) ||
 	    bytes_ieq(g->value, B("(false)")))
-		g->value = bytes_of(text + 1, g->value.n - 2);
+		g->value = bytes_of(g->value.p + 1, g->value.n - 2);
 	for (i = 0; i < NELEM(nothing); i++)
 		if (bytes_ieq(g->value, bytes_str(nothing[i])))
 			return false;

@@ -399,7 +399,9 @@ config_value_free(const struct config_key *k, void *section_struct)
 static void
 show_zero(const struct config_key *k, struct buf *out)
 {
-	const char *p = k->min == 0 ? strstr(k->help, "; 0") : NULL;
+	const char *p;
+
+	p = k->min == 0 && k->max > 0 ? strstr(k->help, "; 0") : NULL;
 
 	if (p != NULL) {
 		p += 2;
@@ -421,12 +423,8 @@ show_words(const char *words, struct buf *out)
 }
 
 void
-config_value_allowed(const struct config_key *k, struct buf *out)
+config_value_range(const struct config_key *k, struct buf *out)
 {
-	if (k->words != NULL) {
-		show_words(k->words, out);
-		return;
-	}
 	if (k->type != CONFIG_COUNT && k->type != CONFIG_SIZE &&
 	    k->type != CONFIG_TIME)
 		return;
@@ -435,6 +433,14 @@ config_value_allowed(const struct config_key *k, struct buf *out)
 	show_number(k, k->max, out);
 	if (strcmp(k->def, "auto") == 0)
 		buf_str(out, " and auto");
+}
+
+void
+config_value_allowed(const struct config_key *k, struct buf *out)
+{
+	if (k->words != NULL)
+		show_words(k->words, out);
+	config_value_range(k, out);
 	show_zero(k, out);
 }
 
