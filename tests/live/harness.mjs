@@ -99,12 +99,14 @@ export class Server {
 	/**
 	 * options: workers, peal, listen, listeners (more sections by name), app
 	 * (changes to the one app) or apps (by name), http, websocket, router:
-	 * settings; args, env: of the process; file: false starts without -c.
+	 * settings; args, env: of the process; file: false starts without -c;
+	 * descriptors: its soft limit of open files.
 	 */
 	static async start(options = {}) {
 		const server = new Server();
 		const { args = [], env = {}, file = true, files = {},
-		    workers = 1, ...rest } = options;
+		    workers = 1, descriptors, ...rest } = options;
+		server.descriptors = descriptors;
 		server.dir = fs.mkdtempSync(path.join(os.tmpdir(), "peal-live-"));
 		for (const [name, text] of Object.entries(files))
 			fs.writeFileSync(path.join(server.dir, name), text);
@@ -126,7 +128,9 @@ export class Server {
 		this.addresses = [];
 		this.allowed = [];
 		this.waiters = new Set();
-		this.child = spawn(peald, args, {
+		const command = this.descriptors ? ["sh", "-c",
+		    `ulimit -Sn ${this.descriptors}; exec "$0" "$@"`, peald] : [peald];
+		this.child = spawn(command[0], [...command.slice(1), ...args], {
 			cwd: this.dir,
 			env: { PATH: process.env.PATH, HOME: this.dir,
 			    ASAN_OPTIONS: "abort_on_error=0:detect_leaks=1",
@@ -318,6 +322,14 @@ export class Server {
 	async get(target, query = {}, more = {}) {
 		return this.call("GET", `/apps/${(more.app ?? this.app).id}${target}`,
 		    undefined, { query, ...more });
+	}
+
+	/** None of these subscribers of a channel has anything more to hear. */
+	async silence(clients, channel) {
+		const marker = `marker-${crypto.randomUUID()}`;
+		await this.publish(channel, marker, "{}");
+		for (const c of clients)
+			await c.expect(marker, channel);
 	}
 
 	/** Bytes in, bytes out: a plain TCP connection. */
