@@ -188,5 +188,5 @@ status_apps(struct buf *out)
 {
 	for (size_t i = 0; i < master.config->n_app; i++)
 		add_app(out, &master.config->app[i]);
-	buf_fmt(out, "{\"ok\":true,\"apps\":%zu}\n", master.config->n_app);
+	buf_fmt(out, "{\"ok\":true,\"count\":%zu}\n", master.config->n_app);
 }

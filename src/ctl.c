@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * pealctl: asks a running peald, and tells it what to do.
+ *
+ * Runs in: pealctl.  Owns: what main() has; the process is short.
+ */
+#include <config.h>		/* of configure, not our own */
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/json.h"
+#include "common/log.h"
+#include "common/util.h"
+#include "ctl/show.h"
+#include "ctl/talk.h"
+
+#ifndef SBINDIR
+#define SBINDIR	"/usr/sbin"
+#endif
+
+enum { STATUS_OK, STATUS_REFUSED, STATUS_USAGE };
+
+/* What the command line said. */
+struct call {
+	const struct verb *verb;
+	const char	*file, *socket, *app;
+	bool		 json, now;
+	char		**args;		/* behind the verb */
+	int		 n;
+};
+
+struct verb {
+	const char	*name, *args, *summary;
+	int		 min, max;
+	const char	*help;
+	/* The request's members behind "verb", if it has any. */
+	void		(*ask)(const struct call *, struct buf *);
+	void		(*show)(struct bytes answer);
+	const char	*rows;		/* their name in --json; NULL: no rows */
+	/* In place of asking. */
+	int		(*run)(struct call *);
+	bool		 takes_app;	/* -a; also as one more first argument */
+};
+
+static const struct verb *verb_find(const char *);
+static int	run_check(struct call *);
+static int	run_help(struct call *);
+
+/* ---- requests ------------------------------------------------------------------ */
+
+static void
+add(struct buf *out, const char *name, const char *value)
+{
+	buf_fmt(out, ",\"%s\":", name);
+	json_quote(out, bytes_str(value));
+}
+
+static void
+ask_channels(const struct call *c, struct buf *out)
+{
+	if (c->n > 0)
+		add(out, "prefix", c->args[0]);
+}
+
+static void
+ask_users(const struct call *c, struct buf *out)
+{
+	add(out, "channel", c->args[0]);
+}
+
+/* The data is a text; clients decode it if it is JSON. */
+static void
+ask_publish(const struct call *c, struct buf *out)
+{
+	add(out, "channel", c->args[0]);
+	add(out, "event", c->args[1]);
+	add(out, "data", c->args[2]);
+}
+
+static void
+ask_terminate(const struct call *c, struct buf *out)
+{
+	add(out, "user", c->args[0]);
+}
+
+static void
+ask_stop(const struct call *c, struct buf *out)
+{
+	if (c->now)
+		buf_str(out, ",\"now\":true");
+}
+
+static void
+show_stopped(struct bytes answer)
+{
+	(void)answer;
+	puts("Stopped.");
+}
+
+static void
+show_done(struct bytes answer)
+{
+	(void)answer;
+	puts("Done.");
+}
+
+/* ---- verbs ------------------------------------------------------------------------ */
+
+static const struct verb verbs[] = {
+	{ "status", "", "processes, addresses, connections, counters", 0, 0,
+	  "Shows how the service is: its addresses, its processes and what "
+	  "they\nhold, and every counter that has moved.\n\n"
+	  "    pealctl status\n"
+	  "    pealctl --json status | jq .totals.connections\n",
+	  NULL, show_status, NULL, NULL, false },
+	{ "apps", "", "applications that may connect", 0, 0,
+	  "Lists the [app NAME] sections in force. Secrets are not shown.\n\n"
+	  "    pealctl apps\n",
+	  NULL, show_apps, "apps", NULL, false },
+	{ "channels", "[-a APP] [PREFIX]", "channels with subscribers", 0, 1,
+	  "Lists the occupied channels of an application, over all workers, "
+	  "with\ntheir subscriptions and (presence channels) users. PREFIX "
+	  "picks those\nwhose names start so.\n\n"
+	  "    pealctl channels\n"
+	  "    pealctl channels -a shop presence-\n",
+	  ask_channels, show_channels, "channels", NULL, true },
+	{ "users", "[-a APP] CHANNEL", "users of a presence channel", 1, 1,
+	  "Lists who is on a presence channel, in the order they came.\n\n"
+	  "    pealctl users presence-room\n",
+	  ask_users, show_users, "users", NULL, true },
+	{ "connections", "[-a APP]", "how many connections an app has", 0, 0,
+	  "Counts the WebSocket connections of an application, over all "
+	  "workers:\nall that are open, and those that hold a "
+	  "subscription.\n\n"
+	  "    pealctl connections -a shop\n",
+	  NULL, show_connections, "connections", NULL, true },
+	{ "publish", "[-a APP] CHANNEL EVENT DATA", "send an event", 3, 3,
+	  "Sends an event to all subscribers of a channel, as an application "
+	  "would\ndo with POST /apps/ID/events. DATA is the text of the "
+	  "event's data; where\nit is JSON, clients decode it.\n\n"
+	  "    pealctl publish news hello '{\"text\":\"Hello\"}'\n"
+	  "    pealctl publish -a shop private-orders.7 shipped '{}'\n",
+	  ask_publish, show_done, NULL, NULL, true },
+	{ "terminate", "[-a APP] USER", "close all connections of a user", 1, 1,
+	  "Closes every connection that signed in as USER (4009; clients do "
+	  "not\ncome back by themselves).\n\n"
+	  "    pealctl terminate -a shop 42\n",
+	  ask_terminate, show_done, NULL, NULL, true },
+	{ "check", "[FILE]", "are the settings good?", 0, 1,
+	  "Checks settings without touching a running server: peald --check "
+	  "-c FILE.\nMistakes are shown with file, line, and what is "
+	  "allowed.\n\n"
+	  "    pealctl check\n"
+	  "    pealctl check /tmp/new-peal.ini\n",
+	  NULL, NULL, NULL, run_check, false },
+	{ "reload", "", "put changed settings in force", 0, 0,
+	  "Has peald read its settings and certificates again, and answers "
+	  "when all\nprocesses have them. Nobody is disconnected. If the file "
+	  "has a mistake, or\na setting changed that needs a restart, nothing "
+	  "is changed and the exit\nstatus is 1.\n\n"
+	  "    pealctl check && pealctl reload\n",
+	  NULL, show_changed, NULL, NULL, false },
+	{ "stop", "[--now]", "end the service in good order", 0, 0,
+	  "Clients are told to reconnect elsewhere (4200), spread over "
+	  "[peal]\ndrain_timeout, then all processes end; pealctl returns "
+	  "when they have.\nWith --now nobody is given time.\n\n"
+	  "    pealctl stop\n",
+	  ask_stop, show_stopped, NULL, NULL, false },
+	{ "help", "[VERB]", "more about a verb", 0, 1,
+	  "    pealctl help publish\n",
+	  NULL, NULL, NULL, run_help, false },
+};
+
+static const struct verb *
+verb_find(const char *name)
+{
+	for (size_t i = 0; i < NELEM(verbs); i++)
+		if (strcmp(verbs[i].name, name) == 0)
+			return &verbs[i];
+	return NULL;
+}
+
+/* ---- help --------------------------------------------------------------------------- */
+
+static void
+print_help(FILE *to)
+{
+	fputs("usage: pealctl [-c FILE | -s SOCKET] [--json] VERB ...\n\n"
+	    "Asks a running peald, and tells it what to do.\n\n", to);
+	for (size_t i = 0; i < NELEM(verbs); i++)
+		fprintf(to, "  %-12s %-28s %s\n", verbs[i].name,
+		    verbs[i].args, verbs[i].summary);
+	fputs("\n"
+	    "  -c, --config FILE    speak to the peald with these settings\n"
+	    "  -s, --socket PATH    speak to this control socket\n"
+	    "  -a, --app APP        the application: its name or id; may be "
+	    "left out\n"
+	    "                       where there is only one\n"
+	    "  -j, --json           print JSON\n"
+	    "      --               what follows is no option\n\n"
+	    "Without -c and -s the only peald that runs here is asked. Exit "
+	    "status: 0 done,\n1 refused or not to be reached, 2 wrong usage. "
+	    "`pealctl help VERB` explains.\n", to);
+}
+
+static int
+run_help(struct call *c)
+{
+	const struct verb *v;
+
+	if (c->n == 0) {
+		print_help(stdout);
+		return STATUS_OK;
+	}
+	if ((v = verb_find(c->args[0])) == NULL) {
+		fprintf(stderr, "pealctl: there is no verb %s\n", c->args[0]);
+		return STATUS_USAGE;
+	}
+	printf("usage: pealctl %s%s%s\n\n%s", v->name,
+	    v->args[0] != '\0' ? " " : "", v->args, v->help);
+	return STATUS_OK;
+}
+
+static int
+usage(const struct verb *v)
+{
+	if (v != NULL)
+		fprintf(stderr, "usage: pealctl %s %s\n", v->name, v->args);
+	else
+		print_help(stderr);
+	return STATUS_USAGE;
+}
+
+/* ---- check --------------------------------------------------------------------------- */
+
+/* The peald of this build or installation: beside pealctl, in ../sbin, or
+ * where it was configured to be. */
+static char *
+peald_path(void)
+{
+	static const char *const places[] = { "peald", "../sbin/peald" };
+	char self[4096], *path, *slash;
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+	if (n > 0) {
+		self[n] = '\0';
+		if ((slash = strrchr(self, '/')) != NULL)
+			slash[1] = '\0';
+		for (size_t i = 0; i < NELEM(places); i++) {
+			path = xasprintf("%s%s", self, places[i]);
+			if (access(path, X_OK) == 0)
+				return path;
+			free(path);
+		}
+	}
+	return xstrdup(SBINDIR "/peald");
+}
+
+static int
+run_check(struct call *c)
+{
+	const char *file = c->n > 0 ? c->args[0] : c->file;
+	char *path = peald_path();
+
+	if (file != NULL)
+		execl(path, "peald", "--check", "-c", file, (char *)NULL);
+	else
+		execl(path, "peald", "--check", (char *)NULL);
+	fprintf(stderr, "pealctl: cannot run %s\n", path);
+	free(path);
+	return STATUS_REFUSED;
+}
+
+/* ---- asking --------------------------------------------------------------------------- */
+
+static void
+request_make(const struct call *c, struct buf *line)
+{
+	buf_str(line, "{\"verb\":");
+	json_quote(line, bytes_str(c->verb->name));
+	if (c->app != NULL)
+		add(line, "app", c->app);
+	if (c->verb->ask != NULL)
+		c->verb->ask(c, line);
+	buf_str(line, "}\n");
+}
+
+/* What the last line says: ok, or why not (caller frees). */
+static char *
+answer_error(struct bytes answer)
+{
+	struct json line, ok = { .type = JSON_MISSING }, error = ok;
+	const struct json_want want[] = { { BYTES("ok"), &ok },
+		{ BYTES("error"), &error } };
+	struct buf scratch = { 0 };
+	size_t pos = 0;
+	char *why;
+
+	while (ok.type == JSON_MISSING && talk_line(answer, &pos, &line))
+		(void)json_pick(&line, want, NELEM(want));
+	if (ok.type == JSON_TRUE)
+		return NULL;
+	if (error.type != JSON_STRING)
+		return xstrdup("the answer was cut off");
+	why = bytes_dup(json_text(&error, &scratch));
+	buf_done(&scratch);
+	return why;
+}
+
+static int
+fail(char *why)
+{
+	fprintf(stderr, "pealctl: %s\n", why);
+	free(why);
+	return STATUS_REFUSED;
+}
+
+static int
+run_ask(struct call *c)
+{
+	struct buf line = { 0 }, answer = { 0 };
+	char *why = NULL, *path = talk_find(c->file, c->socket, &why);
+	int status = STATUS_OK;
+
+	if (path == NULL)
+		return fail(why);
+	request_make(c, &line);
+	if (talk(path, buf_view(&line), &answer, &why) < 0 ||
+	    (why = answer_error(buf_view(&answer))) != NULL) {
+		if (c->json && answer.n != 0)
+			show_json(buf_view(&answer), NULL);
+		status = fail(why);
+	} else if (c->json) {
+		show_json(buf_view(&answer), c->verb->rows);
+	} else {
+		c->verb->show(buf_view(&answer));
+	}
+	buf_done(&line);
+	buf_done(&answer);
+	free(path);
+	return status;
+}
+
+/* ---- command line ---------------------------------------------------------------------- */
+
+static bool
+options_read(struct call *c, int argc, char **argv, int *status)
+{
+	static const struct option longs[] = {
+		{ "config", required_argument, NULL, 'c' },
+		{ "socket", required_argument, NULL, 's' },
+		{ "app", required_argument, NULL, 'a' },
+		{ "json", no_argument, NULL, 'j' },
+		{ "now", no_argument, NULL, 'n' },
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ NULL, 0, NULL, 0 },
+	};
+	int o;
+
+	*status = STATUS_OK;
+	while ((o = getopt_long(argc, argv, "c:s:a:jhV", longs, NULL)) != -1) {
+		switch (o) {
+		case 'c': c->file = optarg; break;
+		case 's': c->socket = optarg; break;
+		case 'a': c->app = optarg; break;
+		case 'j': c->json = true; break;
+		case 'n': c->now = true; break;
+		case 'h':
+			print_help(stdout);
+			return false;
+		case 'V':
+			puts("pealctl " PACKAGE_VERSION);
+			return false;
+		default:
+			*status = usage(NULL);
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool
+arguments_fit(struct call *c)
+{
+	const struct verb *v = c->verb;
+
+	/* publish APP CHANNEL EVENT DATA: the app without -a. */
+	if (v->takes_app && c->app == NULL && c->n == v->max + 1) {
+		c->app = *c->args++;
+		c->n--;
+	}
+	return c->n >= v->min && c->n <= v->max &&
+	    (c->app == NULL || v->takes_app);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct call c = { 0 };
+	int status;
+
+	log_init("pealctl");
+	if (!options_read(&c, argc, argv, &status))
+		return status;
+	if (optind >= argc)
+		return usage(NULL);
+	if ((c.verb = verb_find(argv[optind])) == NULL) {
+		fprintf(stderr, "pealctl: there is no verb %s; pealctl help "
+		    "lists them\n", argv[optind]);
+		return STATUS_USAGE;
+	}
+	c.args = argv + optind + 1;
+	c.n = argc - optind - 1;
+	if (!arguments_fit(&c))
+		return usage(c.verb);
+	return c.verb->run != NULL ? c.verb->run(&c) : run_ask(&c);
+}

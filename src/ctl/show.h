@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Answers of peald, set for people.
+ *
+ * Runs in: pealctl.
+ */
+#ifndef PEAL_SHOW_H
+#define PEAL_SHOW_H
+
+#include "common/buf.h"
+#include "common/json.h"
+
+/* Each takes the whole answer, whose last line said ok. */
+void	show_status(struct bytes answer);
+void	show_apps(struct bytes answer);
+void	show_channels(struct bytes answer);
+void	show_users(struct bytes answer);
+void	show_connections(struct bytes answer);
+void	show_changed(struct bytes answer);
+/* The answer as one JSON document: {"channels":[...],"ok":true}, or its only
+ * line if rows is NULL. */
+void	show_json(struct bytes answer, const char *rows);
+
+#endif

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Finding the socket of a running peald, and one question and its answer.
+ *
+ * Runs in: pealctl.
+ */
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <errno.h>
+#include <glob.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/config.h"
+#include "common/util.h"
+#include "ctl/talk.h"
+
+#ifndef SYSCONFDIR
+#define SYSCONFDIR	"/etc"
+#endif
+#define FILE_DEFAULT	SYSCONFDIR "/peal/peal.ini"
+
+static int
+dial(const char *path)
+{
+	struct sockaddr_un to = { .sun_family = AF_UNIX };
+	int fd, saved;
+
+	if (strlen(path) >= sizeof(to.sun_path)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	memcpy(to.sun_path, path, strlen(path) + 1);
+	if ((fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) < 0)
+		return -1;
+	if (connect(fd, (const struct sockaddr *)&to, sizeof(to)) == 0)
+		return fd;
+	saved = errno;
+	close(fd);
+	errno = saved;
+	return -1;
+}
+
+static bool
+answers(const char *path)
+{
+	int fd = dial(path);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
+/* ---- finding ------------------------------------------------------------------ */
+
+static char *
+path_of_settings(const char *file, char **why)
+{
+	struct config_source source = { .file = file, .environ_ = environ };
+	struct config *config = config_load(&source, why);
+	char *path;
+
+	if (config == NULL)
+		return NULL;
+	path = config_control_path(config);
+	config_free(config);
+	return path;
+}
+
+static char *
+path_of_default(void)
+{
+	char *path, *why = NULL;
+
+	if (access(FILE_DEFAULT, R_OK) < 0)
+		return NULL;
+	path = path_of_settings(FILE_DEFAULT, &why);
+	free(why);
+	if (path != NULL && !answers(path)) {
+		free(path);
+		path = NULL;
+	}
+	return path;
+}
+
+/* Sockets in the runtime directories that somebody answers on. */
+static char *
+path_of_runtime(char **why)
+{
+	const char *own = getenv("XDG_RUNTIME_DIR");
+	char *patterns[3] = { xstrdup("/run/peal/*.sock"), NULL, NULL };
+	char *found = NULL;
+	struct buf list = { 0 };
+	unsigned n = 0;
+	glob_t files;
+
+	if (own != NULL && own[0] == '/')
+		patterns[1] = xasprintf("%s/peal-*.sock", own);
+	patterns[2] = xasprintf("/tmp/peal-%u/*.sock", (unsigned)geteuid());
+	for (size_t i = 0; i < NELEM(patterns); i++) {
+		if (patterns[i] == NULL ||
+		    glob(patterns[i], 0, NULL, &files) != 0)
+			continue;
+		for (size_t k = 0; k < files.gl_pathc; k++) {
+			if (!answers(files.gl_pathv[k]))
+				continue;
+			buf_fmt(&list, "\n  %s", files.gl_pathv[k]);
+			free(found);
+			found = xstrdup(files.gl_pathv[k]);
+			n++;
+		}
+		globfree(&files);
+	}
+	for (size_t i = 0; i < NELEM(patterns); i++)
+		free(patterns[i]);
+	if (n > 1) {
+		*why = xasprintf("several are running; say which with "
+		    "--socket, or -c FILE:%s", buf_cstr(&list));
+		free(found);
+		found = NULL;
+	} else if (n == 0) {
+		*why = xstrdup("no peald is running here that you may speak "
+		    "to; -c FILE or --socket PATH says where one is");
+	}
+	buf_done(&list);
+	return found;
+}
+
+char *
+talk_find(const char *file, const char *path, char **why)
+{
+	char *found;
+
+	*why = NULL;
+	if (path != NULL)
+		return xstrdup(path);
+	if (file != NULL)
+		return path_of_settings(file, why);
+	if ((found = path_of_default()) != NULL)
+		return found;
+	return path_of_runtime(why);
+}
+
+/* ---- speaking ------------------------------------------------------------------ */
+
+static int
+send_all(int fd, struct bytes line)
+{
+	ssize_t n;
+
+	while (line.n > 0) {
+		n = send(fd, line.p, line.n, MSG_NOSIGNAL);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -1;
+		line = bytes_skip(line, (size_t)n);
+	}
+	return 0;
+}
+
+static int
+read_all(int fd, struct buf *answer)
+{
+	ssize_t n;
+
+	for (;;) {
+		n = recv(fd, buf_room(answer, 65536), 65536, 0);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return (int)n;
+		answer->n += (size_t)n;
+	}
+}
+
+int
+talk(const char *path, struct bytes line, struct buf *answer, char **why)
+{
+	int fd = dial(path), r;
+
+	if (fd < 0) {
+		*why = errno == EACCES || errno == EPERM ?
+		    xasprintf("%s: only root and the peal user may speak to "
+			"peald", path) :
+		    errno == ENOENT || errno == ECONNREFUSED ?
+		    xasprintf("%s: no peald is running there", path) :
+		    xasprintf("%s: %s", path, strerror(errno));
+		return -1;
+	}
+	/* A refusal may be there before all was sent. */
+	(void)!send_all(fd, line);
+	r = read_all(fd, answer);
+	if (r < 0 && answer->n == 0)
+		*why = xasprintf("%s: %s", path, strerror(errno));
+	close(fd);
+	return r < 0 && answer->n == 0 ? -1 : 0;
+}
+
+bool
+talk_line(struct bytes answer, size_t *pos, struct json *line)
+{
+	struct bytes rest;
+	ptrdiff_t end;
+	const char *why;
+
+	if (*pos >= answer.n)
+		return false;
+	rest = bytes_skip(answer, *pos);
+	end = bytes_find(rest, '\n');
+	if (end < 0)
+		return false;
+	*pos += (size_t)end + 1;
+	rest.n = (size_t)end;
+	return json_parse(rest, line, &why) == 0 && line->type == JSON_OBJECT;
+}
