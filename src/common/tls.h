@@ -2,6 +2,8 @@
  *
  * A TLS server stream over a non-blocking socket, by OpenSSL 3.
  *
+ * Writes may raise SIGPIPE: a process that uses this ignores it.
+ *
  * Memory is what counts: SSL_MODE_RELEASE_BUFFERS (14 KB an idle connection
  * instead of 48), no session cache, tickets with keys that the master made, so
  * that any worker resumes any session.
