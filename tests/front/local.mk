@@ -1,1 +1,9 @@
 # Tests of src/front: TAP programs.
+
+# Clients that write down what they are sent, a router that is played.
+check_PROGRAMS += tests/front/test_pusher
+tests_front_test_pusher_SOURCES = tests/front/test_pusher.c \
+	tests/worker/fake.c tests/worker/fake.h
+tests_front_test_pusher_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests
+tests_front_test_pusher_LDADD = $(TEST_LDADD)
+TESTS += tests/front/test_pusher

@@ -24,3 +24,19 @@ tests_worker_test_uplink_SOURCES = tests/worker/test_uplink.c
 tests_worker_test_uplink_LDADD = $(TEST_LDADD)
 TESTS += tests/worker/test_channel tests/worker/test_presence \
 	tests/worker/test_uplink
+
+# Applications, signatures, the API: a worker without sockets.
+check_PROGRAMS += tests/worker/test_app tests/worker/test_auth \
+	tests/worker/test_params tests/worker/test_api
+tests_worker_test_app_SOURCES = tests/worker/test_app.c
+tests_worker_test_app_LDADD = $(TEST_LDADD)
+tests_worker_test_auth_SOURCES = tests/worker/test_auth.c
+tests_worker_test_auth_LDADD = $(TEST_LDADD)
+tests_worker_test_params_SOURCES = tests/worker/test_params.c
+tests_worker_test_params_LDADD = $(TEST_LDADD)
+tests_worker_test_api_SOURCES = tests/worker/test_api.c \
+	tests/worker/fake.c tests/worker/fake.h
+tests_worker_test_api_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests
+tests_worker_test_api_LDADD = $(TEST_LDADD)
+TESTS += tests/worker/test_app tests/worker/test_auth \
+	tests/worker/test_params tests/worker/test_api
