@@ -206,6 +206,14 @@ peer_flush(struct peer *p)
 		ipc_flush(p->ipc);
 }
 
+/* The same at the end, but not if the kernel took no more a moment ago. */
+static void
+peer_flush_rest(struct peer *p)
+{
+	if (ipc_stuck_since(p->ipc) == 0)
+		peer_flush(p);
+}
+
 static bool
 peer_unsettled(const struct peer *p)
 {
@@ -356,7 +364,7 @@ peers_flush(struct router *r)
 	}
 	peers_pressure(r);
 	TAILQ_FOREACH(p, &r->peers, link)
-		peer_flush(p);
+		peer_flush_rest(p);
 	TAILQ_FOREACH(p, &r->peers, link) {
 		const struct batch *b = TAILQ_FIRST(&p->batches);
 

@@ -1,1 +1,51 @@
-# Tests of src/router: TAP programs.
+# Tests of src/router: TAP programs.  Each plays the workers of a router in its
+# own process (driver.c); the clock is the test's.
+router_tests = \
+	tests/router/test_answer \
+	tests/router/test_control \
+	tests/router/test_count \
+	tests/router/test_history \
+	tests/router/test_load \
+	tests/router/test_members \
+	tests/router/test_peer \
+	tests/router/test_route \
+	tests/router/test_sync \
+	tests/router/test_tally \
+	tests/router/test_users
+check_PROGRAMS += $(router_tests)
+TESTS += $(router_tests)
+router_driver = tests/router/driver.c tests/router/driver.h
+router_ldflags = $(AM_LDFLAGS) -Wl,--wrap=clock_ms
+tests_router_test_answer_SOURCES = tests/router/test_answer.c $(router_driver)
+tests_router_test_answer_LDADD = $(TEST_LDADD)
+tests_router_test_answer_LDFLAGS = $(router_ldflags)
+tests_router_test_control_SOURCES = tests/router/test_control.c $(router_driver)
+tests_router_test_control_LDADD = $(TEST_LDADD)
+tests_router_test_control_LDFLAGS = $(router_ldflags)
+tests_router_test_count_SOURCES = tests/router/test_count.c $(router_driver)
+tests_router_test_count_LDADD = $(TEST_LDADD)
+tests_router_test_count_LDFLAGS = $(router_ldflags)
+tests_router_test_history_SOURCES = tests/router/test_history.c $(router_driver)
+tests_router_test_history_LDADD = $(TEST_LDADD)
+tests_router_test_history_LDFLAGS = $(router_ldflags)
+tests_router_test_load_SOURCES = tests/router/test_load.c $(router_driver)
+tests_router_test_load_LDADD = $(TEST_LDADD)
+tests_router_test_load_LDFLAGS = $(router_ldflags)
+tests_router_test_members_SOURCES = tests/router/test_members.c $(router_driver)
+tests_router_test_members_LDADD = $(TEST_LDADD)
+tests_router_test_members_LDFLAGS = $(router_ldflags)
+tests_router_test_peer_SOURCES = tests/router/test_peer.c $(router_driver)
+tests_router_test_peer_LDADD = $(TEST_LDADD)
+tests_router_test_peer_LDFLAGS = $(router_ldflags)
+tests_router_test_route_SOURCES = tests/router/test_route.c $(router_driver)
+tests_router_test_route_LDADD = $(TEST_LDADD)
+tests_router_test_route_LDFLAGS = $(router_ldflags)
+tests_router_test_sync_SOURCES = tests/router/test_sync.c $(router_driver)
+tests_router_test_sync_LDADD = $(TEST_LDADD)
+tests_router_test_sync_LDFLAGS = $(router_ldflags)
+tests_router_test_tally_SOURCES = tests/router/test_tally.c $(router_driver)
+tests_router_test_tally_LDADD = $(TEST_LDADD)
+tests_router_test_tally_LDFLAGS = $(router_ldflags)
+tests_router_test_users_SOURCES = tests/router/test_users.c $(router_driver)
+tests_router_test_users_LDADD = $(TEST_LDADD)
+tests_router_test_users_LDFLAGS = $(router_ldflags)
