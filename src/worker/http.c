@@ -211,11 +211,11 @@ request_line(struct reader *rd)
 	while (rd->at < rd->end && *rd->at == '\r')	/* RFC 9112 2.2 */
 		if ((o = line_end(rd)) != DONE)
 			return o;
-	if ((o = word(rd, TOKEN, &r->method_text)) != DONE) {
-		if (r->method_text.n > METHOD_MAX)
-			return bad(rd, 400, "bad request line");
+	o = word(rd, TOKEN, &r->method_text);
+	if (r->method_text.n > METHOD_MAX)
+		return bad(rd, 400, "bad request line");
+	if (o != DONE)
 		return o;
-	}
 	r->method = method_of(r->method_text);
 	if ((o = word(rd, TARGET, &r->target)) != DONE)
 		return o;
@@ -337,13 +337,19 @@ header_line(struct reader *rd)
 
 /* ---- the head as a whole ---------------------------------------------------- */
 
+/* RFC 3986 3.2.2 and a port, but for the comma that joins two of them. */
 static bool
 host_ok(struct bytes host)
 {
-	for (size_t i = 0; i < host.n; i++)
-		if ((class[(uint8_t)host.p[i]] & TARGET) == 0 ||
-		    memchr("/?@\\,\"<>", host.p[i], 8) != NULL)
+	static const char others[] = "-._~!$&'()*+;=%:[]";
+
+	for (size_t i = 0; i < host.n; i++) {
+		char c = host.p[i], lower = c | 32;
+
+		if (!(lower >= 'a' && lower <= 'z') && !digit(c) &&
+		    memchr(others, c, sizeof(others) - 1) == NULL)
 			return false;
+	}
 	return true;
 }
 

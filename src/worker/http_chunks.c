@@ -16,7 +16,7 @@
 
 enum state {
 	FIRST_DIGIT, DIGITS, EXTENSION, SIZE_LF, DATA, DATA_CR, DATA_LF,
-	TRAILER_START, TRAILER, TRAILER_LF, LAST_LF, FAILED
+	TRAILER_START, TRAILER_NAME, TRAILER, TRAILER_LF, LAST_LF, FAILED
 };
 
 static int
@@ -33,6 +33,14 @@ static bool
 text(char c)
 {
 	return (uint8_t)c >= ' ' ? c != 127 : c == '\t';
+}
+
+/* A character of a field's name. */
+static bool
+name(char c)
+{
+	return (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z') ||
+	    (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
 }
 
 static enum state
@@ -77,7 +85,9 @@ step(struct http_chunks *ch, char c, size_t max)
 	case TRAILER_START:
 		if (c == '\r')
 			return LAST_LF;
-		return text(c) && c != ' ' && c != '\t' ? TRAILER : FAILED;
+		return name(c) ? TRAILER_NAME : FAILED;
+	case TRAILER_NAME:
+		return c == ':' ? TRAILER : name(c) ? TRAILER_NAME : FAILED;
 	case TRAILER:
 		return c == '\r' ? TRAILER_LF : text(c) ? TRAILER : FAILED;
 	case TRAILER_LF:

@@ -141,8 +141,19 @@ on_whole(http_parser *parser)
 	return 0;
 }
 
+/* They read a Content-Length in a trailer as if it meant something. */
+static bool
+bad_trailer(const http_parser *parser)
+{
+	enum http_errno e = HTTP_PARSER_ERRNO(parser);
+
+	return e == HPE_INVALID_CONTENT_LENGTH ||
+	    e == HPE_UNEXPECTED_CONTENT_LENGTH ||
+	    e == HPE_INVALID_TRANSFER_ENCODING;
+}
+
 static void
-compare(struct bytes in, const struct http_request *r, bool done,
+compare(struct bytes in, const struct http_request *r, size_t head, bool done,
     struct bytes body)
 {
 	static struct theirs t;
@@ -152,7 +163,10 @@ compare(struct bytes in, const struct http_request *r, bool done,
 	};
 	http_parser parser;
 
-	if (r->method == HTTP_OTHER)	/* they know their own list */
+	/* They know their own list of methods, other bounds of lengths, and
+	 * do not take a tab for white space behind a value. */
+	if (r->method == HTTP_OTHER || r->length >> 60 != 0 ||
+	    memchr(in.p, '\t', head) != NULL)
 		return;
 	buf_clear(&t.url);
 	buf_clear(&t.body);
@@ -165,20 +179,22 @@ compare(struct bytes in, const struct http_request *r, bool done,
 	MUST(bytes_eq(buf_view(&t.url), r->target));
 	MUST(((t.flags & F_CHUNKED) != 0) == r->chunked);
 	MUST(!r->has_length || t.length == r->length);
-	if (r->chunked && done) {
+	if (r->chunked && done && !bad_trailer(&parser)) {
 		MUST(t.whole);
 		MUST(bytes_eq(buf_view(&t.body), body));
 	}
-	MUST(t.keep == r->keep_alive);
+	/* They stumble over empty elements of a list. */
+	if (bytes_find(http_header(r, B("connection")), ',') < 0)
+		MUST(t.keep == r->keep_alive);
 }
 
 #else
 
 static void
-compare(struct bytes in, const struct http_request *r, bool done,
+compare(struct bytes in, const struct http_request *r, size_t head, bool done,
     struct bytes body)
 {
-	(void)in, (void)r, (void)done, (void)body;
+	(void)in, (void)r, (void)head, (void)done, (void)body;
 }
 
 #endif
@@ -198,7 +214,7 @@ check_body(struct bytes in, const struct http_request *r, size_t head,
 	again = dechunk(rest, step, two, &b);
 	MUST(used == again && a.done == b.done);
 	MUST(used < 0 || (a.out == b.out && memcmp(one, two, a.out) == 0));
-	compare(in, r, used >= 0 && a.done, bytes_of(one, a.out));
+	compare(in, r, head, used >= 0 && a.done, bytes_of(one, a.out));
 }
 
 int

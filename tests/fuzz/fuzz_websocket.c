@@ -16,6 +16,8 @@
 struct found {
 	struct buf	 log;
 	bool		 failed, closed;
+	unsigned	 code;
+	size_t		 kept;		/* octets not used yet */
 	enum close_reason why;
 };
 
@@ -57,6 +59,7 @@ on_close(void *ctx, unsigned code, struct bytes reason)
 	buf_fmt(&f->log, "code %u", code);
 	note(f, 8, reason);
 	f->closed = true;
+	f->code = code;
 	return 0;
 }
 
@@ -89,6 +92,7 @@ ours(struct bytes in, size_t step, bool deflate, struct found *f)
 		MUST(f->failed || to - from < 6 + 125);
 	}
 	MUST(f->failed == (f->why != CLOSE_NONE));
+	f->kept = to - from;
 	websocket_done(&ws);
 	free(copy);
 }
@@ -98,7 +102,7 @@ ours(struct bytes in, size_t step, bool deflate, struct found *f)
 struct theirs {
 	struct bytes	 in;
 	struct found	*found;
-	bool		 odd;		/* where they differ on purpose */
+	bool		 lax;		/* it took half a close code */
 };
 
 static ssize_t
@@ -131,6 +135,7 @@ wslay_message(wslay_event_context_ptr ctx,
 
 		buf_fmt(&t->found->log, "code %u", code);
 		t->found->closed = true;
+		t->lax = body.n == 1;
 		if (body.n >= 2)
 			body = bytes_skip(body, 2);
 	}
@@ -171,6 +176,7 @@ static void
 compare(struct bytes in, const struct found *f)
 {
 	static struct found g;
+	static struct buf more;
 	const struct wslay_event_callbacks callbacks = {
 		.recv_callback = wslay_recv,
 		.on_msg_recv_callback = wslay_message,
@@ -180,6 +186,12 @@ compare(struct bytes in, const struct found *f)
 
 	if (has_long_form(in))
 		return;
+	if (f->failed) {		/* they look when a head is whole */
+		buf_clear(&more);
+		buf_bytes(&more, in);
+		buf_add(&more, "12345678901234", 14);
+		t.in = buf_view(&more);
+	}
 	buf_clear(&g.log);
 	g.failed = g.closed = false;
 	MUST(wslay_event_context_server_init(&ctx, &callbacks, &t) == 0);
@@ -189,8 +201,12 @@ compare(struct bytes in, const struct found *f)
 	else if (!wslay_event_get_read_enabled(ctx))
 		g.failed = !wslay_event_get_close_received(ctx);
 	wslay_event_context_free(ctx);
+	/* Registered after wslay was written. */
+	if (t.lax || (f->closed && f->code >= 1012 && f->code <= 1014))
+		return;
 	MUST(bytes_eq(buf_view(&f->log), buf_view(&g.log)));
-	MUST(f->failed == g.failed);
+	/* They look into a close frame before it is whole. */
+	MUST(f->failed == g.failed || (g.failed && f->kept > 0));
 	MUST(f->closed == g.closed);
 }
 

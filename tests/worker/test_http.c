@@ -412,6 +412,7 @@ bad_chunks(void **state)
 		"b\r\n", "ffffffffffffffff\r\n", "10000000000000001\r\n",
 		"5\r\nHello\r\n6\r\n",			/* together too long */
 		"0\r\n a\r\n", "0\r\n\rX", "0\r\na\n", "0\r\n\n", "1;\x01",
+		"0\r\na\r\n", "0\r\n: a\r\n", "0\r\na :",
 	};
 	struct buf body = { 0 };
 	bool done;
