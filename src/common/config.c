@@ -76,29 +76,13 @@ config_file(const struct config_source *src)
 	return access(DEFAULT_FILE, F_OK) == 0 ? DEFAULT_FILE : NULL;
 }
 
-static int
-load_file(struct config_draft *d, const char *path)
-{
-	struct buf text = { 0 };
-	int rc = 0;
-
-	if (path == NULL)
-		return 0;
-	if (read_file(d, path, &text) < 0 ||
-	    config_ini_parse(d, path, buf_view(&text)) < 0)
-		rc = -1;
-	buf_done(&text);
-	return rc;
-}
-
 /* ---- load ----------------------------------------------------------------- */
 
-static int
-load(struct config_draft *d, const struct config_source *src)
+int
+config_draft_load(struct config_draft *d, const struct config_source *src,
+    struct bytes ini)
 {
-	d->env.environ_ = src->environ_;
-	if (load_env_file(d, src->env_file) < 0 ||
-	    load_file(d, config_file(src)) < 0)
+	if (config_ini_parse(d, src->file, ini) < 0)
 		return -1;
 	if (d->config->n_listen == 0)
 		config_draft_add(d, config_section_find(B("listen")),
@@ -109,6 +93,24 @@ load(struct config_draft *d, const struct config_source *src)
 	return config_check(d);
 }
 
+static int
+load(struct config_draft *d, struct config_source src)
+{
+	struct buf ini = { 0 };
+	int rc = 0;
+
+	d->env.environ_ = src.environ_;
+	src.file = config_file(&src);
+	if (load_env_file(d, src.env_file) < 0)
+		return -1;
+	if (src.file != NULL)
+		rc = read_file(d, src.file, &ini);
+	if (rc == 0)
+		rc = config_draft_load(d, &src, buf_view(&ini));
+	buf_done(&ini);
+	return rc;
+}
+
 struct config *
 config_load(const struct config_source *src, char **why)
 {
@@ -116,7 +118,7 @@ config_load(const struct config_source *src, char **why)
 	struct config *c = NULL;
 
 	config_draft_init(&d);
-	if (load(&d, src) == 0) {
+	if (load(&d, *src) == 0) {
 		c = d.config;
 		d.config = NULL;
 	} else

@@ -15,27 +15,21 @@
 
 /* ---- [listen] ------------------------------------------------------------- */
 
-/* Each address in its one spelling, so that nobody after us parses guesses. */
+/* An address in its one spelling, so that nobody after us parses guesses. */
 static int
-check_addresses(struct config_draft *d, const struct config_mark *m,
-    struct config_listen *l)
+check_address(struct config_draft *d, const struct config_mark *m,
+    char **address)
 {
 	struct config_address a;
 	struct buf text = { 0 };
 	const char *why;
-	size_t i;
 
-	for (i = 0; i < l->address.n; i++) {
-		if (config_address_parse(bytes_str(l->address.at[i]), &a,
-		    &why) < 0)
-			return config_draft_refuse_key(d, m, "address",
-			    "%s: %s", log_bytes(bytes_str(l->address.at[i])),
-			    why);
-		buf_clear(&text);
-		config_address_show(&a, &text);
-		free(l->address.at[i]);
-		l->address.at[i] = bytes_dup(buf_view(&text));
-	}
+	if (config_address_parse(bytes_str(*address), &a, &why) < 0)
+		return config_draft_refuse_key(d, m, "address", "%s: %s",
+		    log_bytes(bytes_str(*address)), why);
+	config_address_show(&a, &text);
+	free(*address);
+	*address = bytes_dup(buf_view(&text));
 	buf_done(&text);
 	return 0;
 }
@@ -58,7 +52,12 @@ static int
 check_listen(struct config_draft *d, const struct config_mark *m,
     struct config_listen *l)
 {
-	if (check_addresses(d, m, l) < 0 || check_mode(d, m, l) < 0)
+	size_t i;
+
+	for (i = 0; i < l->address.n; i++)
+		if (check_address(d, m, &l->address.at[i]) < 0)
+			return -1;
+	if (check_mode(d, m, l) < 0)
 		return -1;
 	if (l->certificate != NULL && l->certificate_key == NULL)
 		return config_draft_refuse_key(d, m, "certificate",

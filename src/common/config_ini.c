@@ -309,6 +309,17 @@ next_line(struct reader *r)
 	r->place.line++;
 }
 
+static bool
+has_blank(struct bytes text)
+{
+	size_t i;
+
+	for (i = 0; i < text.n; i++)
+		if (is_blank(text.p[i]))
+			return true;
+	return false;
+}
+
 static int
 check_line(struct reader *r, size_t room)
 {
@@ -322,7 +333,8 @@ check_line(struct reader *r, size_t room)
 		return take_heading(r);
 	while (i < r->line.n && r->line.p[i] != '=' && r->line.p[i] != ':')
 		i++;
-	if (i == r->line.n || i >= room)
+	if (i == r->line.n || i >= room ||
+	    has_blank(trim(bytes_of(r->line.p, i))))
 		return config_draft_refuse(r->draft, r->place,
 		    "%s: neither [section] nor key = value",
 		    log_bytes(r->line));

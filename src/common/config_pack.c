@@ -3,7 +3,7 @@
  * Settings on their way from the master to its children: a msgpack array of
  * all sections, each with its keys in the order of the table.  Both ends are
  * the same binary, so nothing is named; types and counts are checked all the
- * same.
+ * same.  (The octets come from the master only, which its children trust.)
  *
  *	[debug, section ...]	section: [instance ...]
  *	instance: [label, value ...]

@@ -195,8 +195,12 @@ void	config_wrap(struct buf *, const char *prefix, const char *text,
 /* "live; yes | no", "reload; time, 1s to 10m": what one may write. */
 void	config_kind(const struct config_key *, struct buf *);
 
-/* ---- the steps of a load, in this order ---------------------------------- */
+/* ---- a load and its steps, in this order ---------------------------------- */
 
+/* All of them on a fresh draft whose env is set; ini is the text of src->file,
+ * empty if there is none. */
+int	config_draft_load(struct config_draft *, const struct config_source *,
+	    struct bytes ini);
 /* An INI file in memory.  file: its name, must outlive the draft. */
 int	config_ini_parse(struct config_draft *, const char *file, struct bytes);
 /* Variables that Reverb knows, then the command line. */

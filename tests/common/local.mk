@@ -35,3 +35,23 @@ tests_common_test_tls_SOURCES = tests/common/test_tls.c
 tests_common_test_tls_LDADD = $(TEST_LDADD)
 tests_common_test_util_SOURCES = tests/common/test_util.c
 tests_common_test_util_LDADD = $(TEST_LDADD)
+
+# Settings.
+config_tests = \
+	tests/common/test_config \
+	tests/common/test_config_env \
+	tests/common/test_config_ini \
+	tests/common/test_config_pack \
+	tests/common/test_config_value
+check_PROGRAMS += $(config_tests)
+TESTS += $(config_tests)
+tests_common_test_config_SOURCES = tests/common/test_config.c
+tests_common_test_config_LDADD = $(TEST_LDADD)
+tests_common_test_config_env_SOURCES = tests/common/test_config_env.c
+tests_common_test_config_env_LDADD = $(TEST_LDADD)
+tests_common_test_config_ini_SOURCES = tests/common/test_config_ini.c
+tests_common_test_config_ini_LDADD = $(TEST_LDADD)
+tests_common_test_config_pack_SOURCES = tests/common/test_config_pack.c
+tests_common_test_config_pack_LDADD = $(TEST_LDADD)
+tests_common_test_config_value_SOURCES = tests/common/test_config_value.c
+tests_common_test_config_value_LDADD = $(TEST_LDADD)

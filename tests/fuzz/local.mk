@@ -54,3 +54,49 @@ tests_fuzz_fuzz_deflate_SOURCES = tests/fuzz/fuzz_deflate.c tests/fuzz/fuzz.h
 tests_fuzz_fuzz_deflate_LDADD = libpeal.a
 tests_fuzz_fuzz_deflate_LDFLAGS = $(FUZZ_LDFLAGS)
 endif
+
+EXTRA_DIST += tests/fuzz/corpus/ini
+check_PROGRAMS += tests/fuzz/replay_ini
+tests_fuzz_replay_ini_SOURCES = tests/fuzz/fuzz_ini.c $(FUZZ_REPLAY)
+tests_fuzz_replay_ini_LDADD = libpeal.a
+TESTS += tests/fuzz/replay_ini
+if FUZZING
+noinst_PROGRAMS += tests/fuzz/fuzz_ini
+tests_fuzz_fuzz_ini_SOURCES = tests/fuzz/fuzz_ini.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_ini_LDADD = libpeal.a
+tests_fuzz_fuzz_ini_LDFLAGS = $(FUZZ_LDFLAGS)
+endif
+
+# These two stand on a worker without sockets.
+FAKE = tests/worker/fake.c tests/worker/fake.h
+FAKE_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests
+
+EXTRA_DIST += tests/fuzz/corpus/pusher
+check_PROGRAMS += tests/fuzz/replay_pusher
+tests_fuzz_replay_pusher_SOURCES = tests/fuzz/fuzz_pusher.c $(FAKE) \
+	$(FUZZ_REPLAY)
+tests_fuzz_replay_pusher_CPPFLAGS = $(FAKE_CPPFLAGS)
+tests_fuzz_replay_pusher_LDADD = libpeal.a
+TESTS += tests/fuzz/replay_pusher
+if FUZZING
+noinst_PROGRAMS += tests/fuzz/fuzz_pusher
+tests_fuzz_fuzz_pusher_SOURCES = tests/fuzz/fuzz_pusher.c $(FAKE) \
+	tests/fuzz/fuzz.h
+tests_fuzz_fuzz_pusher_CPPFLAGS = $(FAKE_CPPFLAGS)
+tests_fuzz_fuzz_pusher_LDADD = libpeal.a
+tests_fuzz_fuzz_pusher_LDFLAGS = $(FUZZ_LDFLAGS)
+endif
+
+EXTRA_DIST += tests/fuzz/corpus/api
+check_PROGRAMS += tests/fuzz/replay_api
+tests_fuzz_replay_api_SOURCES = tests/fuzz/fuzz_api.c $(FAKE) $(FUZZ_REPLAY)
+tests_fuzz_replay_api_CPPFLAGS = $(FAKE_CPPFLAGS)
+tests_fuzz_replay_api_LDADD = libpeal.a
+TESTS += tests/fuzz/replay_api
+if FUZZING
+noinst_PROGRAMS += tests/fuzz/fuzz_api
+tests_fuzz_fuzz_api_SOURCES = tests/fuzz/fuzz_api.c $(FAKE) tests/fuzz/fuzz.h
+tests_fuzz_fuzz_api_CPPFLAGS = $(FAKE_CPPFLAGS)
+tests_fuzz_fuzz_api_LDADD = libpeal.a
+tests_fuzz_fuzz_api_LDFLAGS = $(FUZZ_LDFLAGS)
+endif
