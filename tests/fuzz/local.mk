@@ -100,3 +100,33 @@ tests_fuzz_fuzz_api_CPPFLAGS = $(FAKE_CPPFLAGS)
 tests_fuzz_fuzz_api_LDADD = libpeal.a
 tests_fuzz_fuzz_api_LDFLAGS = $(FUZZ_LDFLAGS)
 endif
+
+if HAVE_JANSSON
+JANSSON_CPPFLAGS = $(JANSSON_CFLAGS) -DHAVE_JANSSON=1
+endif
+
+EXTRA_DIST += tests/fuzz/corpus/json
+check_PROGRAMS += tests/fuzz/replay_json
+tests_fuzz_replay_json_SOURCES = tests/fuzz/fuzz_json.c $(FUZZ_REPLAY)
+tests_fuzz_replay_json_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CPPFLAGS)
+tests_fuzz_replay_json_LDADD = libpeal.a $(JANSSON_LIBS)
+TESTS += tests/fuzz/replay_json
+if FUZZING
+noinst_PROGRAMS += tests/fuzz/fuzz_json
+tests_fuzz_fuzz_json_SOURCES = tests/fuzz/fuzz_json.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_json_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CPPFLAGS)
+tests_fuzz_fuzz_json_LDADD = libpeal.a $(JANSSON_LIBS)
+tests_fuzz_fuzz_json_LDFLAGS = $(FUZZ_LDFLAGS)
+endif
+
+EXTRA_DIST += tests/fuzz/corpus/msg
+check_PROGRAMS += tests/fuzz/replay_msg
+tests_fuzz_replay_msg_SOURCES = tests/fuzz/fuzz_msg.c $(FUZZ_REPLAY)
+tests_fuzz_replay_msg_LDADD = libpeal.a
+TESTS += tests/fuzz/replay_msg
+if FUZZING
+noinst_PROGRAMS += tests/fuzz/fuzz_msg
+tests_fuzz_fuzz_msg_SOURCES = tests/fuzz/fuzz_msg.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_msg_LDADD = libpeal.a
+tests_fuzz_fuzz_msg_LDFLAGS = $(FUZZ_LDFLAGS)
+endif
