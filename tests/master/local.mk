@@ -1,1 +1,22 @@
-# Tests of src/master: TAP programs.
+# Tests of src/master, and of what only the master uses: TAP programs.
+master_tests = \
+	tests/common/test_jail \
+	tests/common/test_notify \
+	tests/master/test_certificate \
+	tests/master/test_listen \
+	tests/master/test_pidfile \
+	tests/master/test_spawn
+check_PROGRAMS += $(master_tests)
+TESTS += $(master_tests)
+tests_common_test_jail_SOURCES = tests/common/test_jail.c
+tests_common_test_jail_LDADD = $(TEST_LDADD)
+tests_common_test_notify_SOURCES = tests/common/test_notify.c
+tests_common_test_notify_LDADD = $(TEST_LDADD)
+tests_master_test_certificate_SOURCES = tests/master/test_certificate.c
+tests_master_test_certificate_LDADD = $(TEST_LDADD)
+tests_master_test_listen_SOURCES = tests/master/test_listen.c
+tests_master_test_listen_LDADD = $(TEST_LDADD)
+tests_master_test_pidfile_SOURCES = tests/master/test_pidfile.c
+tests_master_test_pidfile_LDADD = $(TEST_LDADD)
+tests_master_test_spawn_SOURCES = tests/master/test_spawn.c
+tests_master_test_spawn_LDADD = $(TEST_LDADD)

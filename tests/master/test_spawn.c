@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Tests src/master/spawn.c: the test starts itself under another name and lets
+ * that process tell what it was given.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/util.h"
+#include "master/spawn.h"
+
+#define TITLE	"peald: test"
+
+static int
+ignores(int s)
+{
+	struct sigaction a;
+
+	sigaction(s, NULL, &a);
+	return a.sa_handler == SIG_IGN;
+}
+
+static int
+handles_by_default(int s)
+{
+	struct sigaction a;
+
+	sigaction(s, NULL, &a);
+	return a.sa_handler == SIG_DFL;
+}
+
+static int
+others_open(void)
+{
+	int n = 0;
+
+	for (int fd = 4; fd < 256; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+static int
+is_blocked(int s)
+{
+	sigset_t now;
+
+	sigprocmask(SIG_SETMASK, NULL, &now);
+	return sigismember(&now, s);
+}
+
+/* What the process that was started says of itself. */
+static int
+report(int argc)
+{
+	char text[256], octet;
+	int n;
+
+	n = snprintf(text, sizeof(text), "args=%d secret=%d path=%d open=%d "
+	    "int=%d term=%d hup=%d quit=%d pipe=%d usr1=%d blocked=%d null=%d",
+	    argc, getenv("REVERB_APP_SECRET") != NULL,
+	    getenv("PATH") != NULL, others_open(), ignores(SIGINT),
+	    ignores(SIGTERM), ignores(SIGHUP), ignores(SIGQUIT),
+	    ignores(SIGPIPE), handles_by_default(SIGUSR1), is_blocked(SIGUSR2),
+	    read(0, &octet, 1) == 0);
+	return write(3, text, (size_t)n) == n ? 7 : 1;
+}
+
+static void
+on_signal(int s)
+{
+	(void)s;
+}
+
+/* Starts it over a link that has this number in the parent. */
+static void
+start_and_compare(int ends[2], const char *expected)
+{
+	char text[256] = "", *exe = realpath("/proc/self/exe", NULL);
+	const char *why = NULL;
+	pid_t pid;
+	int status;
+
+	pid = spawn(exe, TITLE, ends[1], &why);
+	assert_true(pid > 0);
+	close(ends[1]);
+	assert_true(read(ends[0], text, sizeof(text) - 1) > 0);
+	close(ends[0]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(WEXITSTATUS(status), 7);
+	assert_string_equal(text, expected);
+	free(exe);
+}
+
+static const char clean[] = "args=1 secret=0 path=1 open=0 int=1 term=1 hup=1 "
+    "quit=1 pipe=1 usr1=1 blocked=0 null=1";
+
+static void
+test_clean(void **state)
+{
+	sigset_t blocked, now;
+	int ends[2], leak;
+
+	(void)state;
+	setenv("REVERB_APP_SECRET", "hush", 1);
+	setenv("PATH", "/usr/bin:/bin", 1);
+	signal(SIGUSR1, on_signal);
+	sigemptyset(&blocked);
+	sigaddset(&blocked, SIGUSR2);
+	sigprocmask(SIG_SETMASK, &blocked, NULL);
+	leak = open("/dev/null", O_RDONLY);	/* not close-on-exec */
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0,
+	    ends), 0);
+	start_and_compare(ends, clean);
+	close(leak);
+	/* The parent's own mask is as before. */
+	sigprocmask(SIG_SETMASK, NULL, &now);
+	assert_true(sigismember(&now, SIGUSR2));
+	assert_false(sigismember(&now, SIGTERM));
+}
+
+/* The link may have number 3 here too. */
+static void
+test_same_number(void **state)
+{
+	int ends[2], saved = fcntl(3, F_DUPFD_CLOEXEC, 100);
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0,
+	    ends), 0);
+	if (ends[1] != 3) {
+		if (ends[0] == 3) {
+			ends[0] = fcntl(3, F_DUPFD_CLOEXEC, 50);
+		}
+		dup3(ends[1], 3, O_CLOEXEC);
+		close(ends[1]);
+		ends[1] = 3;
+	}
+	start_and_compare(ends, clean);
+	if (saved >= 0) {
+		dup2(saved, 3);
+		close(saved);
+	}
+}
+
+static void
+test_no_such_file(void **state)
+{
+	const char *why = NULL;
+	int ends[2], status;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0,
+	    ends), 0);
+	pid = spawn("/nonexistent/peald", TITLE, ends[1], &why);
+	assert_true(pid > 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(WEXITSTATUS(status), 127);
+	close(ends[0]);
+	close(ends[1]);
+}
+
+int
+main(int argc, char **argv)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_clean),
+		cmocka_unit_test(test_same_number),
+		cmocka_unit_test(test_no_such_file),
+	};
+
+	if (strcmp(argv[0], TITLE) == 0)
+		return report(argc);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
