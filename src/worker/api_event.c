@@ -200,7 +200,8 @@ events_run(const struct api_in *in, const struct event *e)
 	unsigned mask = info_of(e);
 	struct json item = e->channel;
 	size_t pos = 0;
-	bool list = json_next(&e->channels, &pos, NULL, &item);
+	bool list = e->channels.type == JSON_ARRAY &&
+	    json_next(&e->channels, &pos, NULL, &item);
 	uint64_t serial;
 
 	do {

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/json.h"
 #include "common/log.h"
 #include "common/util.h"
 
@@ -193,6 +194,8 @@ client_send_text(struct client *c, struct bytes text)
 {
 	if (!utf8_valid(text))
 		fatal("text is not UTF-8");
+	if (fake.on_text != NULL)
+		fake.on_text(text);
 	buf_bytes(&of(c)->sent, text);
 	buf_char(&of(c)->sent, '\n');
 }
@@ -483,9 +486,23 @@ keep_cached(const struct msg_publish *m)
 	cached[n_cached++].data = bytes_dup(m->data);
 }
 
+static void
+must_be_json(struct bytes token)
+{
+	struct json v;
+	const char *why;
+
+	if (json_parse(token, &v, &why) != 0)
+		fatal("no JSON token: %s", why);
+}
+
 uint64_t
 uplink_publish(struct msg_publish *m)
 {
+	must_be_json(m->event);
+	must_be_json(m->data);
+	if (m->user.n > 0)
+		must_be_json(m->user);
 	fake.published++;
 	buf_clear(&fake.last);
 	buf_fmt(&fake.last, "%.*s %.*s %.*s %.*s %u.%u %u",

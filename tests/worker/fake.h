@@ -37,6 +37,7 @@ extern struct fake {
 	struct buf		 answer, headers;
 	bool			 waiting;	/* somebody waits for an ack */
 	struct buf		 asked;		/* last query: "kind name" */
+	void			(*on_text)(struct bytes);	/* or NULL */
 } fake;
 
 /* Two apps: id 7 (keys app-key and 278d425bdf160c739803, secret app-secret),
