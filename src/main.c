@@ -32,14 +32,14 @@
 enum { STATUS_MISTAKE = 1, STATUS_USAGE = 2 };
 
 static const struct role {
-	const char	*name;		/* of the process, as child.c gives it */
+	const char	*name;		/* as the master gives it */
 	int		(*main)(void);
 } roles[] = {
 	{ "peald: worker", worker_main },
 	{ "peald: router", router_main },
 };
 
-/* ---- what the command line asks for --------------------------------------- */
+/* ---- what the command line asks for -------------------------------------- */
 
 struct options {
 	struct config_source source;
@@ -173,7 +173,7 @@ parse(struct options *to, char **argv)
 	return 0;
 }
 
-/* ---- what needs no server ------------------------------------------------- */
+/* ---- what needs no server ------------------------------------------------ */
 
 static int
 print(struct buf *text)

@@ -20,7 +20,7 @@
 #define DEFAULT_FILE	SYSCONFDIR "/peal/peal.ini"
 #define FILE_MAX	(4u << 20)
 
-/* ---- files ---------------------------------------------------------------- */
+/* ---- files --------------------------------------------------------------- */
 
 static int
 read_all(int fd, struct buf *out)
@@ -76,7 +76,7 @@ config_file(const struct config_source *src)
 	return access(DEFAULT_FILE, F_OK) == 0 ? DEFAULT_FILE : NULL;
 }
 
-/* ---- load ----------------------------------------------------------------- */
+/* ---- load ---------------------------------------------------------------- */
 
 int
 config_draft_load(struct config_draft *d, const struct config_source *src,
@@ -127,7 +127,7 @@ config_load(const struct config_source *src, char **why)
 	return c;
 }
 
-/* ---- differences ---------------------------------------------------------- */
+/* ---- differences --------------------------------------------------------- */
 
 static void
 name_difference(struct buf *out, const struct config_section *s,
@@ -216,7 +216,7 @@ config_diff(const struct config *a, const struct config *b, struct buf *out,
 		}
 }
 
-/* ---- control socket ------------------------------------------------------- */
+/* ---- control socket ------------------------------------------------------ */
 
 /* The first address of one kind. */
 static bool

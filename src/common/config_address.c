@@ -6,6 +6,7 @@
  * Runs in: as config.h.  Owns: nothing.
  */
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <sys/un.h>
 
 #include "common/config_parts.h"
@@ -29,6 +30,12 @@ parse_local(struct bytes path, struct config_address *a, const char **why)
 	return 0;
 }
 
+bool
+config_name_octet(char c)
+{
+	return isalnum((unsigned char)c) || c == '-' || c == '_' || c == '.';
+}
+
 /* Does it look like the name of a host or an IPv4 address? */
 static bool
 host_name(struct bytes host)
@@ -36,8 +43,7 @@ host_name(struct bytes host)
 	size_t i;
 
 	for (i = 0; i < host.n; i++)
-		if (strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-		    "0123456789.-_", host.p[i]) == NULL || host.p[i] == '\0')
+		if (!config_name_octet(host.p[i]))
 			return false;
 	return host.n > 0 && host.n <= 253;
 }

@@ -13,7 +13,7 @@
 
 #define MESSAGE_MAX	(64u << 20)	/* what max_message_size = 0 means */
 
-/* ---- [listen] ------------------------------------------------------------- */
+/* ---- [listen] ------------------------------------------------------------ */
 
 /* An address in its one spelling, so that nobody after us parses guesses. */
 static int
@@ -105,7 +105,7 @@ check_listens(struct config_draft *d)
 	return 0;
 }
 
-/* ---- [app] ---------------------------------------------------------------- */
+/* ---- [app] --------------------------------------------------------------- */
 
 static int
 check_credentials(struct config_draft *d, const struct config_mark *m,
@@ -215,7 +215,7 @@ check_apps(struct config_draft *d)
 	return 0;
 }
 
-/* ---- the rest ------------------------------------------------------------- */
+/* ---- the rest ------------------------------------------------------------ */
 
 /* "/ws": a slash in front, none behind; "" and "/" are no prefix. */
 static int

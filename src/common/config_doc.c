@@ -10,7 +10,7 @@
 
 #define COLUMNS	78
 
-/* ---- --dump-config -------------------------------------------------------- */
+/* ---- --dump-config ------------------------------------------------------- */
 
 static void
 dump_heading(const struct config_section *s, const char *label,
@@ -56,7 +56,7 @@ config_dump(const struct config *c, bool with_secrets, struct buf *out)
 		}
 }
 
-/* ---- words on lines ------------------------------------------------------- */
+/* ---- words on lines ------------------------------------------------------ */
 
 /* Does the text so far end a sentence? */
 static bool
@@ -118,7 +118,7 @@ config_kind(const struct config_key *k, struct buf *out)
 	config_value_range(k, out);
 }
 
-/* ---- etc/peal.ini --------------------------------------------------------- */
+/* ---- etc/peal.ini -------------------------------------------------------- */
 
 static const char template_head[] =
 "# peal.ini - settings of peald.  Made by `peald --template`.\n"

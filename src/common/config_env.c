@@ -80,7 +80,7 @@ wrong(struct reader *r, unsigned line, const char *what)
 	return -1;
 }
 
-/* ---- variables ------------------------------------------------------------ */
+/* ---- variables ----------------------------------------------------------- */
 
 static const char *
 find_environ(char *const *e, struct bytes name)
@@ -150,7 +150,7 @@ config_env_done(struct config_env *env)
 	env->n = 0;
 }
 
-/* ---- values --------------------------------------------------------------- */
+/* ---- values -------------------------------------------------------------- */
 
 /* At a $: the value of ${NAME}, or the $ itself. */
 static void
@@ -264,7 +264,7 @@ take_value(struct reader *r, struct buf *out)
 	return 0;
 }
 
-/* ---- lines ---------------------------------------------------------------- */
+/* ---- lines --------------------------------------------------------------- */
 
 /* NAME, 'NAME' or "NAME", `export` in front or not; the text up to =. */
 static struct bytes
@@ -337,7 +337,7 @@ config_env_parse(struct config_env *env, const char *file, struct bytes text,
 	return 0;
 }
 
-/* ---- ${NAME} in peal.ini -------------------------------------------------- */
+/* ---- ${NAME} in peal.ini ------------------------------------------------- */
 
 static bool
 valid_reference(struct bytes name)

@@ -75,7 +75,7 @@ refuse_here(struct reader *r, const char *key, const char *fmt, ...)
 	return rc;
 }
 
-/* ---- sections ------------------------------------------------------------- */
+/* ---- sections ------------------------------------------------------------ */
 
 static void
 list_sections(struct buf *out)
@@ -122,10 +122,8 @@ check_label(struct reader *r, const struct config_section *s,
 	if (label.n == 0 && strcmp(s->name, "app") == 0)
 		return config_draft_refuse(r->draft, r->place,
 		    "[app]: an app needs a name: [app NAME]");
-	for (i = 0; i < label.n; i++)
-		if (strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-		    "0123456789.-_", label.p[i]) == NULL)
-			break;
+	for (i = 0; i < label.n && config_name_octet(label.p[i]); i++)
+		;
 	if (i < label.n || label.n > LABEL_MAX)
 		return config_draft_refuse(r->draft, r->place,
 		    "[%s %s]: a name has letters, digits, - _ and . only, "
@@ -173,7 +171,7 @@ take_heading(struct reader *r)
 	    enter_section(r, s, label);
 }
 
-/* ---- values --------------------------------------------------------------- */
+/* ---- values -------------------------------------------------------------- */
 
 /* "text" with its quotes: what stands inside, and what follows. */
 static int
@@ -223,7 +221,7 @@ take_value(struct reader *r, struct bytes text, struct buf *out,
 	return rc;
 }
 
-/* ---- keys ----------------------------------------------------------------- */
+/* ---- keys ---------------------------------------------------------------- */
 
 static int
 refuse_key(struct reader *r, const char *name)
@@ -296,7 +294,7 @@ on_pair(void *arg, const char *section, const char *name, const char *value)
 	return r->rc == 0;
 }
 
-/* ---- lines ---------------------------------------------------------------- */
+/* ---- lines --------------------------------------------------------------- */
 
 static void
 next_line(struct reader *r)
@@ -380,7 +378,7 @@ config_ini_parse(struct config_draft *d, const char *file, struct bytes text)
 	return r.rc;
 }
 
-/* ---- near misses ---------------------------------------------------------- */
+/* ---- near misses --------------------------------------------------------- */
 
 #define NEAR_MAX	40
 

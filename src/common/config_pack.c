@@ -18,7 +18,7 @@
 
 #define INSTANCES_MAX	100000
 
-/* ---- what a role may see -------------------------------------------------- */
+/* ---- what a role may see ------------------------------------------------- */
 
 static const struct hidden {
 	enum config_view view;
@@ -44,7 +44,7 @@ is_hidden(enum config_view view, const struct config_section *s,
 	return false;
 }
 
-/* ---- packing -------------------------------------------------------------- */
+/* ---- packing ------------------------------------------------------------- */
 
 static int
 write_buf(void *buf, const char *p, size_t n)
@@ -126,7 +126,7 @@ config_pack(const struct config *c, enum config_view view, struct buf *out)
 	}
 }
 
-/* ---- unpacking ------------------------------------------------------------ */
+/* ---- unpacking ----------------------------------------------------------- */
 
 static int
 take_text(const msgpack_object *o, char **to)

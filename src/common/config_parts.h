@@ -33,7 +33,7 @@ struct config_key {
 
 struct config_section {
 	const char	*name;		/* NULL ends the list */
-	bool		 many;		/* [name LABEL], an array in the config */
+	bool		 many;		/* [name LABEL], an array */
 	size_t		 size;		/* of one struct */
 	size_t		 at, at_n;	/* offsets in struct config */
 	const struct config_key *keys;
@@ -86,7 +86,7 @@ void	config_quote(struct bytes, struct buf *);
 
 struct config_address {
 	bool		 local;		/* unix:/path */
-	struct bytes	 host;		/* path if local; empty: all addresses */
+	struct bytes	 host;		/* path if local; empty: all */
 	bool		 v6;		/* host is an IPv6 literal */
 	uint16_t	 port;
 };
@@ -186,7 +186,7 @@ int	config_draft_refuse_key(struct config_draft *,
 	    const struct config_mark *, const char *key, const char *, ...)
 	    __attribute__((format(printf, 4, 5)));
 
-/* ---- documents (config_doc.c) --------------------------------------------- */
+/* ---- documents (config_doc.c) -------------------------------------------- */
 
 /* Text in lines of 78 columns with a prefix each; sentences: each begins a
  * line, as mdoc likes it. */
@@ -195,7 +195,7 @@ void	config_wrap(struct buf *, const char *prefix, const char *text,
 /* "live; yes | no", "reload; time, 1s to 10m": what one may write. */
 void	config_kind(const struct config_key *, struct buf *);
 
-/* ---- a load and its steps, in this order ---------------------------------- */
+/* ---- a load and its steps, in this order --------------------------------- */
 
 /* All of them on a fresh draft whose env is set; ini is the text of src->file,
  * empty if there is none. */
@@ -214,6 +214,8 @@ int	config_check(struct config_draft *);
 bool	config_reverb_variable(size_t i, const char **name,
 	    const char **section, const char **key);
 
+/* May this octet stand in the name of a host or in a section's label? */
+bool	config_name_octet(char);
 /* The name that a wrong one was probably meant to be, or NULL. */
 const char *config_nearest(struct bytes wrong, const char *const *names,
 	    size_t n);

@@ -98,7 +98,7 @@ config_reverb_variable(size_t i, const char **name, const char **section,
 	return false;
 }
 
-/* ---- values --------------------------------------------------------------- */
+/* ---- values -------------------------------------------------------------- */
 
 static int
 accept_from(struct bytes *value, const char **why)
@@ -184,7 +184,7 @@ apply(struct config_draft *d, const struct variable *v, struct config_mark *m)
 	return 0;
 }
 
-/* ---- the application ------------------------------------------------------ */
+/* ---- the application ----------------------------------------------------- */
 
 static bool
 any_given(const struct config_draft *d, const struct variable *v)
@@ -239,7 +239,7 @@ apply_app(struct config_draft *d)
 	return apply(d, app_variables, m);
 }
 
-/* ---- host and port -------------------------------------------------------- */
+/* ---- host and port ------------------------------------------------------- */
 
 static bool
 flag_or_variable(const struct config_draft *d, const char *flag,
@@ -321,7 +321,7 @@ apply_address(struct config_draft *d, const struct config_source *src)
 	    has_port ? &port : NULL);
 }
 
-/* ---- all of it ------------------------------------------------------------ */
+/* ---- all of it ----------------------------------------------------------- */
 
 static int
 apply_flag(struct config_draft *d, const char *section, const char *key,
