@@ -67,7 +67,6 @@ void	pusher_send_succeeded(struct client *, const struct sub *);
 void	pusher_send_event(struct client *, struct bytes channel,
 	    struct bytes event, struct bytes data);
 void	pusher_send_cache_miss(struct client *, struct bytes channel);
-void	pusher_send_count(struct client *, struct bytes channel, uint64_t);
 void	pusher_send_signed_in(struct client *, struct bytes user_data);
 
 /* Counts a signature that did not fit and leaves a line for the operator. */

@@ -207,7 +207,8 @@ read_wish(const struct json *data, struct wish *w)
 	return 0;
 }
 
-/* What a new subscriber of any kind hears after its success. */
+/* What a new subscriber hears.  info NULL: it was one before.  The count of
+ * subscribers follows by itself, as the router pushes it to all. */
 static void
 welcome(struct client *c, const struct sub *sub,
     const struct subscription *info)
@@ -215,17 +216,13 @@ welcome(struct client *c, const struct sub *sub,
 	const struct channel *ch = sub->channel;
 
 	pusher_send_succeeded(c, sub);
-	if (info == NULL)
+	if (info == NULL || (ch->kind & CHANNEL_CACHE) == 0)
 		return;
-	if ((ch->kind & CHANNEL_CACHE) != 0) {
-		if (info->cached)
-			pusher_send_event(c, channel_name(ch), info->event,
-			    info->data);
-		else
-			pusher_send_cache_miss(c, channel_name(ch));
-	}
-	if (c->app->set->subscription_count && ch->presence == NULL)
-		pusher_send_count(c, channel_name(ch), info->count);
+	if (info->cached)
+		pusher_send_event(c, channel_name(ch), info->event,
+		    info->data);
+	else
+		pusher_send_cache_miss(c, channel_name(ch));
 }
 
 /*

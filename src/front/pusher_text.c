@@ -263,12 +263,6 @@ count_text(struct bytes channel, uint64_t count)
 	return end();
 }
 
-void
-pusher_send_count(struct client *c, struct bytes channel, uint64_t count)
-{
-	client_send_text(c, count_text(channel, count));
-}
-
 static struct bytes
 added_text(struct bytes channel, const struct message *m)
 {
