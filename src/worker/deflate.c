@@ -15,7 +15,7 @@
 #define WINDOW_MAX	15
 #define MEMORY_LEVEL	8
 
-/* ---- negotiation -------------------------------------------------------------- */
+/* ---- negotiation -------------------------------------------------------- */
 
 /* What stands in one offer; each parameter at most once. */
 struct offer {
@@ -178,7 +178,7 @@ deflate_negotiate(struct bytes offers, struct buf *answer)
 	return 0;
 }
 
-/* ---- out ---------------------------------------------------------------------- */
+/* ---- out ---------------------------------------------------------------- */
 
 static z_stream *
 deflater(unsigned bits)
@@ -221,7 +221,7 @@ deflate_message(struct bytes in, unsigned window_bits, struct buf *out)
 	out->n -= 4;			/* 00 00 FF FF */
 }
 
-/* ---- in ----------------------------------------------------------------------- */
+/* ---- in ----------------------------------------------------------------- */
 
 static z_stream *
 inflater(void)

@@ -24,7 +24,7 @@ struct reader {
 	const char			*why;
 };
 
-/* ---- octets ------------------------------------------------------------------ */
+/* ---- octets ------------------------------------------------------------- */
 
 enum {
 	TOKEN = 1,		/* RFC 9110 5.6.2 */
@@ -93,7 +93,7 @@ line_end(struct reader *rd)
 	return DONE;
 }
 
-/* ---- the request line ------------------------------------------------------- */
+/* ---- the request line --------------------------------------------------- */
 
 static enum http_method
 method_of(struct bytes text)
@@ -222,7 +222,7 @@ request_line(struct reader *rd)
 	return version(rd);
 }
 
-/* ---- headers that mean something here --------------------------------------- */
+/* ---- headers that mean something here ----------------------------------- */
 
 static enum outcome
 take_connection(struct reader *rd, struct bytes value)
@@ -335,7 +335,7 @@ header_line(struct reader *rd)
 	return take_header(rd, name, value);
 }
 
-/* ---- the head as a whole ---------------------------------------------------- */
+/* ---- the head as a whole ------------------------------------------------ */
 
 /* RFC 3986 3.2.2 and a port, but for the comma that joins two of them. */
 static bool

@@ -85,7 +85,7 @@ unmask(char *p, size_t n, unsigned char mask[4])
 	memcpy(mask, twice + (n & 3), 4);
 }
 
-/* ---- heads -------------------------------------------------------------------- */
+/* ---- heads -------------------------------------------------------------- */
 
 /* Everything that the first two octets alone can do wrong, and whether the
  * frame may come now. */
@@ -143,7 +143,7 @@ read_head(struct reader *rd, struct head *h)
 	return GO_ON;
 }
 
-/* ---- control frames ----------------------------------------------------------- */
+/* ---- control frames ----------------------------------------------------- */
 
 /* RFC 6455 7.4, with the codes that were registered since. */
 static bool
@@ -195,7 +195,7 @@ control_frame(struct reader *rd, struct head *h)
 	return result != 0 ? STOP : GO_ON;
 }
 
-/* ---- messages ----------------------------------------------------------------- */
+/* ---- messages ----------------------------------------------------------- */
 
 /* How many octets may come over the wire; data that does not compress grows a
  * little when deflated. */
@@ -348,7 +348,7 @@ data_frame(struct reader *rd, struct head *h)
 	return partial_octets(rd);
 }
 
-/* ---- the reader --------------------------------------------------------------- */
+/* ---- the reader --------------------------------------------------------- */
 
 static enum outcome
 next(struct reader *rd)
@@ -389,7 +389,7 @@ websocket_done(struct websocket *ws)
 	ws->partial = NULL;
 }
 
-/* ---- out -------------------------------------------------------------------- */
+/* ---- out ---------------------------------------------------------------- */
 
 void
 websocket_head(struct buf *out, unsigned opcode, bool rsv1, uint64_t length)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a fuzz target is: it takes any octets and returns 0, or the process dies.
+ * What a fuzz target is: takes any octets, returns 0, or the process dies.
  */
 #ifndef PEAL_FUZZ_H
 #define PEAL_FUZZ_H

@@ -350,7 +350,7 @@ tokens_of_a_list(void **state)
 	assert_false(http_list_has(B(""), B("upgrade")));
 }
 
-/* ---- chunks ------------------------------------------------------------------- */
+/* ---- chunks ------------------------------------------------------------- */
 
 /* Gives text in pieces of `piece` octets; the result and the body. */
 static int
@@ -463,7 +463,7 @@ too_long_is_told_apart(void **state)
 	assert_false(ch.too_long);
 }
 
-/* ---- queries ------------------------------------------------------------------- */
+/* ---- queries ------------------------------------------------------------ */
 
 static void
 percent_encoding(void **state)

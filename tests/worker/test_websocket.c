@@ -144,7 +144,7 @@ expect(const struct buf *b, enum close_reason why, const char *want)
 	}
 }
 
-/* ---- what the RFC shows --------------------------------------------------------- */
+/* ---- what the RFC shows ------------------------------------------------- */
 
 static void
 frames_of_the_rfc(void **state)
@@ -216,7 +216,7 @@ lengths_of_all_forms(void **state)
 	buf_done(&want);
 }
 
-/* ---- what is refused ------------------------------------------------------------- */
+/* ---- what is refused ---------------------------------------------------- */
 
 static void
 broken_frames(void **state)
@@ -332,7 +332,7 @@ bad_text_fails_at_once(void **state)
 	buf_done(&b);
 }
 
-/* ---- limits -------------------------------------------------------------------- */
+/* ---- limits ------------------------------------------------------------- */
 
 static void
 declared_length_is_enough(void **state)
@@ -395,7 +395,7 @@ limit_lowered_in_a_message(void **state)
 	buf_done(&b);
 }
 
-/* ---- compressed ------------------------------------------------------------------- */
+/* ---- compressed --------------------------------------------------------- */
 
 static void
 compressed_messages(void **state)
@@ -448,7 +448,7 @@ compressed_limits(void **state)
 	buf_done(&packed);
 }
 
-/* ---- callbacks -------------------------------------------------------------------- */
+/* ---- callbacks ---------------------------------------------------------- */
 
 static void
 a_callback_stops_the_reader(void **state)
@@ -490,7 +490,7 @@ a_callback_ends_the_websocket(void **state)
 	buf_done(&b);
 }
 
-/* ---- out --------------------------------------------------------------------------- */
+/* ---- out ---------------------------------------------------------------- */
 
 static void
 heads_of_a_server(void **state)
@@ -540,7 +540,7 @@ close_frames_of_a_server(void **state)
 	buf_done(&words);
 }
 
-/* ---- handshake ----------------------------------------------------------------------- */
+/* ---- handshake ---------------------------------------------------------- */
 
 static int
 check(const char *line, const char *lines)
