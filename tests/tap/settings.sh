@@ -2,7 +2,7 @@
 # The settings as peald's user meets them: --check, --dump-config, mistakes,
 # .env files, who goes before whom, the documents.  Opens no socket.  TAP.
 peald=${PEALD:-${builddir:-.}/peald}
-top=${srcdir:-$(dirname "$0")/../..}
+top=$(cd "${srcdir:-$(dirname "$0")/../..}" && pwd) || exit 99
 dir=$(mktemp -d) || exit 99
 trap 'rm -rf "$dir"' EXIT
 cd "$(dirname "$peald")" && peald=$PWD/$(basename "$peald") || exit 99
@@ -154,6 +154,16 @@ refused "a key in front of all sections" "bad.ini:1: id: stands in front of the 
 refused "no such file" "nowhere.ini: No such file" -c nowhere.ini
 refused "a folder" "/: Is a directory" -c /
 refused "no app" "no app: give one as [app NAME]" -c /dev/null
+if command -v openssl >/dev/null &&
+    openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=localhost -days 2 \
+	-keyout key.pem -out cert.pem 2>/dev/null; then
+	printf '%s\n[listen]\ncertificate=cert.pem\ncertificate_key=key.pem\n' \
+	    "$app" >tls.ini
+	out=$("$peald" --check -c tls.ini 2>&1)
+	tap $? "a certificate and its key" || say "$out"
+	sed -i 's/=key.pem/=cert.pem/' tls.ini
+	refused "a certificate as key" "cert.pem and cert.pem: " -c tls.ini
+fi
 printf '%s\n[listen]\ncertificate = no.pem\ncertificate_key = no.key\n' "$app" >tls.ini
 refused "a certificate that is not there" "no.pem: No such file" -c tls.ini
 awk 'BEGIN { printf "[listen]\naddress = unix:/"; for (i = 0; i < 107; i++) printf "x" }' >long.ini
