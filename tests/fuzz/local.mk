@@ -13,7 +13,7 @@ WSLAY_LIBS = -lwslay
 endif
 
 FUZZ_REPLAY = tests/fuzz/replay.c tests/fuzz/fuzz.h
-FUZZ_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+LDFLAGS_FUZZ = $(AM_LDFLAGS) -fsanitize=fuzzer
 
 EXTRA_DIST += tests/fuzz/corpus/http
 check_PROGRAMS += tests/fuzz/replay_http
@@ -26,7 +26,7 @@ noinst_PROGRAMS += tests/fuzz/fuzz_http
 tests_fuzz_fuzz_http_SOURCES = tests/fuzz/fuzz_http.c tests/fuzz/fuzz.h
 tests_fuzz_fuzz_http_CPPFLAGS = $(AM_CPPFLAGS) $(HTTP_PARSER_CPPFLAGS)
 tests_fuzz_fuzz_http_LDADD = libpeal.a $(HTTP_PARSER_LIBS)
-tests_fuzz_fuzz_http_LDFLAGS = $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_http_LDFLAGS = $(LDFLAGS_FUZZ)
 endif
 
 EXTRA_DIST += tests/fuzz/corpus/websocket
@@ -40,7 +40,7 @@ noinst_PROGRAMS += tests/fuzz/fuzz_websocket
 tests_fuzz_fuzz_websocket_SOURCES = tests/fuzz/fuzz_websocket.c tests/fuzz/fuzz.h
 tests_fuzz_fuzz_websocket_CPPFLAGS = $(AM_CPPFLAGS) $(WSLAY_CPPFLAGS)
 tests_fuzz_fuzz_websocket_LDADD = libpeal.a $(WSLAY_LIBS)
-tests_fuzz_fuzz_websocket_LDFLAGS = $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_websocket_LDFLAGS = $(LDFLAGS_FUZZ)
 endif
 
 EXTRA_DIST += tests/fuzz/corpus/deflate
@@ -52,7 +52,7 @@ if FUZZING
 noinst_PROGRAMS += tests/fuzz/fuzz_deflate
 tests_fuzz_fuzz_deflate_SOURCES = tests/fuzz/fuzz_deflate.c tests/fuzz/fuzz.h
 tests_fuzz_fuzz_deflate_LDADD = libpeal.a
-tests_fuzz_fuzz_deflate_LDFLAGS = $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_deflate_LDFLAGS = $(LDFLAGS_FUZZ)
 endif
 
 EXTRA_DIST += tests/fuzz/corpus/ini
@@ -64,7 +64,7 @@ if FUZZING
 noinst_PROGRAMS += tests/fuzz/fuzz_ini
 tests_fuzz_fuzz_ini_SOURCES = tests/fuzz/fuzz_ini.c tests/fuzz/fuzz.h
 tests_fuzz_fuzz_ini_LDADD = libpeal.a
-tests_fuzz_fuzz_ini_LDFLAGS = $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_ini_LDFLAGS = $(LDFLAGS_FUZZ)
 endif
 
 # These two stand on a worker without sockets.
@@ -84,7 +84,7 @@ tests_fuzz_fuzz_pusher_SOURCES = tests/fuzz/fuzz_pusher.c $(FAKE) \
 	tests/fuzz/fuzz.h
 tests_fuzz_fuzz_pusher_CPPFLAGS = $(FAKE_CPPFLAGS)
 tests_fuzz_fuzz_pusher_LDADD = libpeal.a
-tests_fuzz_fuzz_pusher_LDFLAGS = $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_pusher_LDFLAGS = $(LDFLAGS_FUZZ)
 endif
 
 EXTRA_DIST += tests/fuzz/corpus/api
@@ -98,7 +98,7 @@ noinst_PROGRAMS += tests/fuzz/fuzz_api
 tests_fuzz_fuzz_api_SOURCES = tests/fuzz/fuzz_api.c $(FAKE) tests/fuzz/fuzz.h
 tests_fuzz_fuzz_api_CPPFLAGS = $(FAKE_CPPFLAGS)
 tests_fuzz_fuzz_api_LDADD = libpeal.a
-tests_fuzz_fuzz_api_LDFLAGS = $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_api_LDFLAGS = $(LDFLAGS_FUZZ)
 endif
 
 if HAVE_JANSSON
@@ -116,7 +116,7 @@ noinst_PROGRAMS += tests/fuzz/fuzz_json
 tests_fuzz_fuzz_json_SOURCES = tests/fuzz/fuzz_json.c tests/fuzz/fuzz.h
 tests_fuzz_fuzz_json_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CPPFLAGS)
 tests_fuzz_fuzz_json_LDADD = libpeal.a $(JANSSON_LIBS)
-tests_fuzz_fuzz_json_LDFLAGS = $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_json_LDFLAGS = $(LDFLAGS_FUZZ)
 endif
 
 EXTRA_DIST += tests/fuzz/corpus/msg
@@ -128,5 +128,5 @@ if FUZZING
 noinst_PROGRAMS += tests/fuzz/fuzz_msg
 tests_fuzz_fuzz_msg_SOURCES = tests/fuzz/fuzz_msg.c tests/fuzz/fuzz.h
 tests_fuzz_fuzz_msg_LDADD = libpeal.a
-tests_fuzz_fuzz_msg_LDFLAGS = $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_msg_LDFLAGS = $(LDFLAGS_FUZZ)
 endif
