@@ -26,6 +26,9 @@
 #include "worker/uplink.h"
 #include "worker/worker.h"
 
+/* Not every test uses all of it. */
+#pragma GCC diagnostic ignored "-Wunused-function"
+
 /* What the front door was told last. */
 static struct {
 	unsigned	 subscribed, refused, encoded;
