@@ -94,7 +94,7 @@ bytes_dup(struct bytes b)
 	return copy;
 }
 
-/* ---- UTF-8 ---------------------------------------------------------------- */
+/* ---- UTF-8 -------------------------------------------------------------- */
 
 /*
  * The state between octets of a character: how many more must come, and the
@@ -154,9 +154,12 @@ skip_ascii(const char *p, const char *end)
 bool
 utf8_step(uint32_t *state, struct bytes text)
 {
-	const char *p = text.p, *end = text.p + text.n;
+	const char *p = text.p, *end;
 	uint32_t s = *state;
 
+	if (text.n == 0)
+		return true;
+	end = p + text.n;
 	while (p < end) {
 		if (s != 0) {
 			if (!utf8_next(&s, (unsigned char)*p))
@@ -180,7 +183,7 @@ utf8_valid(struct bytes text)
 {
 	uint32_t state = 0;
 
-	return text.n == 0 || (utf8_step(&state, text) && state == 0);
+	return utf8_step(&state, text) && state == 0;
 }
 
 size_t
@@ -204,7 +207,7 @@ utf8_length(struct bytes text)
 	return n;
 }
 
-/* ---- struct buf ----------------------------------------------------------- */
+/* ---- struct buf --------------------------------------------------------- */
 
 char *
 buf_room(struct buf *b, size_t more)

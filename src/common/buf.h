@@ -58,7 +58,8 @@ bytes_starts(struct bytes a, struct bytes prefix)
 static inline struct bytes
 bytes_skip(struct bytes a, size_t n)
 {
-	return (struct bytes){ a.p + n, a.n - n };
+	/* Not even 0 may be added to NULL. */
+	return (struct bytes){ n != 0 ? a.p + n : a.p, a.n - n };
 }
 
 /* Equal but for the case of ASCII letters (header names, hosts). */

@@ -3,8 +3,8 @@
  * The few digests Peal needs, by OpenSSL's EVP.  The only file, with tls.c,
  * that includes OpenSSL.
  *
- * Runs in: workers, router, pealctl.  Call crypto_init() before the jail: OpenSSL
- * opens files and fetches algorithms then, and not later.
+ * Runs in: workers, router, pealctl.  Call crypto_init() before the jail:
+ * OpenSSL opens files and fetches algorithms then, and not later.
  */
 #ifndef PEAL_CRYPTO_H
 #define PEAL_CRYPTO_H

@@ -20,7 +20,7 @@
  * shrink before it can be wanted again. */
 #define STEP		4u
 
-/* ---- SipHash-1-3 ----------------------------------------------------------- */
+/* ---- SipHash-1-3 -------------------------------------------------------- */
 
 struct sip {
 	uint64_t a, b, c, d;
@@ -96,7 +96,7 @@ hash_bytes(struct bytes text)
 	return hash_siphash13(key, text);
 }
 
-/* ---- the table ------------------------------------------------------------- */
+/* ---- the table ---------------------------------------------------------- */
 
 void
 hash_init(struct hash *h, hash_key_fn key)

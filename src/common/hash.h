@@ -20,7 +20,7 @@ struct hash_link {
 	uint64_t		 hash;
 };
 
-/* The key of an item: bytes inside the item that do not change while it is in. */
+/* The key of an item: bytes in it that do not change while it is in. */
 typedef struct bytes (*hash_key_fn)(const struct hash_link *);
 
 struct hash {

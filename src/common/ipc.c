@@ -67,7 +67,7 @@ struct ipc {
 static void on_readable(evutil_socket_t, short, void *);
 static void on_writable(evutil_socket_t, short, void *);
 
-/* ---- life ------------------------------------------------------------------------ */
+/* ---- life --------------------------------------------------------------- */
 
 struct ipc *
 ipc_new(struct event_base *base, int fd, bool with_fds,
@@ -172,16 +172,17 @@ tell_gone(struct ipc *l)
 	leave(l);
 }
 
-/* ---- reading --------------------------------------------------------------------- */
+/* ---- reading ------------------------------------------------------------ */
 
 /* Length of the frame at in_at; 0 if its head is not here yet. */
 static size_t
 frame_length(const struct ipc *l)
 {
-	const unsigned char *p = (const unsigned char *)l->in + l->in_at;
+	const unsigned char *p;
 
 	if (l->in_end - l->in_at < HEAD)
 		return 0;
+	p = (const unsigned char *)l->in + l->in_at;
 	return (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 |
 	    p[3];
 }
@@ -388,7 +389,7 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 	leave(l);
 }
 
-/* ---- writing --------------------------------------------------------------------- */
+/* ---- writing ------------------------------------------------------------ */
 
 static size_t
 waiting(const struct ipc *l)

@@ -41,7 +41,7 @@ is_digit(const char *p, const char *end)
 	return p < end && *p >= '0' && *p <= '9';
 }
 
-/* ---- strings --------------------------------------------------------------- */
+/* ---- strings ------------------------------------------------------------ */
 
 #define EACH(c)		(UINT64_C(0x0101010101010101) * (unsigned char)(c))
 #define HIGHS		EACH(0x80)
@@ -167,7 +167,7 @@ check_string(struct scan *s)
 	}
 }
 
-/* ---- other scalars ---------------------------------------------------------- */
+/* ---- other scalars ------------------------------------------------------ */
 
 static int
 check_digits(struct scan *s)
@@ -255,7 +255,7 @@ check_scalar(struct scan *s)
 	}
 }
 
-/* ---- structure -------------------------------------------------------------- */
+/* ---- structure ---------------------------------------------------------- */
 
 static bool
 in_object(const struct scan *s)
@@ -335,10 +335,11 @@ check_up(struct scan *s)
 int
 json_parse(struct bytes text, struct json *out, const char **why)
 {
-	struct scan s = { .p = text.p, .end = text.p + text.n };
+	struct scan s = { .p = text.n != 0 ? text.p : "" };
 	const char *start;
 	int more = 1;
 
+	s.end = s.p + text.n;
 	*out = (struct json){ .type = JSON_MISSING };
 	skip_space(&s);
 	start = s.p;
@@ -362,7 +363,7 @@ json_parse(struct bytes text, struct json *out, const char **why)
 	return -1;
 }
 
-/* ---- walking checked text --------------------------------------------------- */
+/* ---- walking checked text ----------------------------------------------- */
 
 /* The first quote or backslash: enough inside of checked strings. */
 static const char *
@@ -473,7 +474,7 @@ json_next(const struct json *v, size_t *pos, struct json *key,
 	return true;
 }
 
-/* ---- text of strings -------------------------------------------------------- */
+/* ---- text of strings ---------------------------------------------------- */
 
 static size_t
 put_utf8(char *to, uint32_t c)
@@ -607,7 +608,7 @@ json_u64(const struct json *v, uint64_t *out)
 	return v->type == JSON_NUMBER ? bytes_u64(v->raw, out) : -1;
 }
 
-/* ---- writing ---------------------------------------------------------------- */
+/* ---- writing ------------------------------------------------------------ */
 
 static void
 escape_one(struct buf *b, unsigned char c)
@@ -628,8 +629,11 @@ escape_one(struct buf *b, unsigned char c)
 void
 json_escape(struct buf *b, struct bytes text)
 {
-	const char *p = text.p, *end = text.p + text.n, *run = p;
+	const char *p = text.p, *end, *run = p;
 
+	if (text.n == 0)
+		return;
+	end = p + text.n;
 	while (p < end) {
 		p = skip_plain(p, end);
 		if (p == end)

@@ -67,7 +67,7 @@ log_wants(enum log_level level)
 	return level <= log_.level;
 }
 
-/* ---- a line --------------------------------------------------------------- */
+/* ---- a line ------------------------------------------------------------- */
 
 struct line {
 	char	text[LINE_MAX_];
@@ -196,7 +196,7 @@ LOG_FUNCTION(log_warn, LOG_LEVEL_WARN)
 LOG_FUNCTION(log_info, LOG_LEVEL_INFO)
 LOG_FUNCTION(log_debug, LOG_LEVEL_DEBUG)
 
-/* ---- bytes from outside --------------------------------------------------- */
+/* ---- bytes from outside ------------------------------------------------- */
 
 /* Octets of the character at text that may stand in a line as they are; 0: the
  * first octet must be escaped. */
@@ -240,7 +240,7 @@ log_bytes(struct bytes b)
 	return start;
 }
 
-/* ---- the end -------------------------------------------------------------- */
+/* ---- the end ------------------------------------------------------------ */
 
 void
 fatal(const char *format, ...)

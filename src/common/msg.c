@@ -34,7 +34,7 @@ msg_name(unsigned type)
 	return type < MSG_TYPES ? names[type] : NULL;
 }
 
-/* ---- packing ---------------------------------------------------------------- */
+/* ---- packing ------------------------------------------------------------ */
 
 static int
 to_buf(void *buf, const char *p, size_t n)
@@ -152,7 +152,7 @@ msg_pack_numbers(struct buf *out, const uint64_t *numbers, size_t n)
 		msgpack_pack_uint64(&pk, numbers[i]);
 }
 
-/* ---- the walk before ---------------------------------------------------------- */
+/* ---- the walk before ---------------------------------------------------- */
 
 struct walk {
 	const unsigned char	*p, *end;
@@ -251,7 +251,7 @@ well_formed(struct bytes body, int64_t max)
 	return n >= 0 && w.p == w.end;
 }
 
-/* ---- reading ------------------------------------------------------------------- */
+/* ---- reading ------------------------------------------------------------ */
 
 struct msg_reader {
 	msgpack_zone	zone;
@@ -342,7 +342,7 @@ msg_unpack_numbers(struct bytes packed, uint64_t *numbers, size_t n)
 	return result;
 }
 
-/* ---- unpacking ------------------------------------------------------------------ */
+/* ---- unpacking ---------------------------------------------------------- */
 
 /* A message on its way out of an unpacker. */
 struct unpacking {
@@ -455,8 +455,8 @@ msg_list_at(const struct msg_list *list, uint32_t i)
 	return b;
 }
 
-/* Nothing is taken from the unpacker, descriptors least of all, unless the whole
- * message is right. */
+/* Nothing is taken from the unpacker, descriptors least of all, unless the
+ * whole message is right. */
 #define MESSAGE(code, name, to)						\
 int									\
 msg_unpack_##name(struct unpacker *from, struct msg_##name *m,		\

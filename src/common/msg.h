@@ -109,8 +109,8 @@ enum msg_type {
 /* "publish", or NULL for a number that is none. */
 const char *msg_name(unsigned type);
 
-/* A plain msgpack array of n numbers, without a frame, and back; -1 unless it is
- * exactly that. */
+/* A plain msgpack array of n numbers, without a frame, and back; -1 unless it
+ * is exactly that. */
 void	msg_pack_numbers(struct buf *, const uint64_t *, size_t n);
 int	msg_unpack_numbers(struct bytes, uint64_t *, size_t n);
 

@@ -45,7 +45,7 @@ tls_init(void)
 	SSL_CTX_free(warm);
 }
 
-/* ---- contexts ----------------------------------------------------------------- */
+/* ---- contexts ----------------------------------------------------------- */
 
 static int
 refuse(const char **why, const char *what)
@@ -206,7 +206,7 @@ tls_context_free(struct tls_context *c)
 	free(c);
 }
 
-/* ---- streams ------------------------------------------------------------------- */
+/* ---- streams ------------------------------------------------------------ */
 
 struct tls *
 tls_accept(struct tls_context *c, int fd)

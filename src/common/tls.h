@@ -33,7 +33,9 @@ struct tls *tls_accept(struct tls_context *, int fd);
 /* Sends close_notify if it can without waiting; does not close the socket. */
 void	tls_free(struct tls *);
 
-enum { TLS_WANT_READ = -2, TLS_WANT_WRITE = -3, TLS_CLOSED = 0, TLS_ERROR = -1 };
+enum {
+	TLS_WANT_READ = -2, TLS_WANT_WRITE = -3, TLS_CLOSED = 0, TLS_ERROR = -1
+};
 /* Octets (> 0), or one of the above.  The first calls do the handshake. */
 int	tls_read(struct tls *, char *, size_t);
 /* May be called again with other memory that holds the same octets. */

@@ -16,7 +16,7 @@
 
 #include "common/log.h"
 
-/* ---- memory --------------------------------------------------------------- */
+/* ---- memory ------------------------------------------------------------- */
 
 static void *
 checked(void *p, size_t size)
@@ -84,7 +84,7 @@ xasprintf(const char *format, ...)
 	return buf_cstr(&text);
 }
 
-/* ---- clocks --------------------------------------------------------------- */
+/* ---- clocks ------------------------------------------------------------- */
 
 static uint64_t
 clock_read(clockid_t which)
@@ -108,7 +108,7 @@ clock_wall_ms(void)
 	return clock_read(CLOCK_REALTIME);
 }
 
-/* ---- random numbers ------------------------------------------------------- */
+/* ---- random numbers ----------------------------------------------------- */
 
 void
 random_fill(void *to, size_t n)
@@ -143,7 +143,7 @@ random_1_to(uint32_t limit)
 	return drawn % limit + 1;
 }
 
-/* ---- descriptors ---------------------------------------------------------- */
+/* ---- descriptors -------------------------------------------------------- */
 
 int
 fd_nonblock(int fd)
@@ -185,7 +185,7 @@ fd_limit_raise(void)
 	return limit.rlim_cur;
 }
 
-/* ---- title ---------------------------------------------------------------- */
+/* ---- title -------------------------------------------------------------- */
 
 static struct {
 	char	*at;

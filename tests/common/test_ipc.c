@@ -229,7 +229,7 @@ put_pings(struct ipc *link, uint64_t from, uint64_t n)
 		msg_pack_ping(ipc_out(link), &(struct msg_ping){ .n = i });
 }
 
-/* ---- messages ------------------------------------------------------------------ */
+/* ---- messages ----------------------------------------------------------- */
 
 static void
 test_order(void **state)
@@ -330,7 +330,7 @@ test_positions(void **state)
 	buf_done(&frame);
 }
 
-/* ---- read_now, flush_wait -------------------------------------------------------- */
+/* ---- read_now, flush_wait ----------------------------------------------- */
 
 static void
 test_read_now(void **state)
@@ -389,7 +389,7 @@ test_flush_wait(void **state)
 	assert_int_equal(status, 0);
 }
 
-/* ---- pressure -------------------------------------------------------------------- */
+/* ---- pressure ----------------------------------------------------------- */
 
 static void
 test_pressure(void **state)
@@ -427,7 +427,7 @@ test_free_on_pressure(void **state)
 	run_until(&b.gones, 1);
 }
 
-/* ---- the end ---------------------------------------------------------------------- */
+/* ---- the end ------------------------------------------------------------ */
 
 /* What a killed process had written arrives, half a message does not. */
 static void
@@ -597,7 +597,7 @@ test_free_in_read_now(void **state)
 	assert_int_equal(b.messages, 3);
 }
 
-/* ---- descriptors ------------------------------------------------------------------ */
+/* ---- descriptors -------------------------------------------------------- */
 
 /* A file of our own; only its identity counts. */
 static int

@@ -72,7 +72,8 @@ assert_matches(const char *text, const char *pattern)
 	regfree(&re);
 }
 
-#define STAMP "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\\.[0-9]{3}Z "
+#define STAMP \
+	"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\\.[0-9]{3}Z "
 
 static void
 test_format(void **state)

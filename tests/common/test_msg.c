@@ -57,7 +57,7 @@ check_frame(void)
 	    p[2] << 8 | p[3]);
 }
 
-/* ---- every message there and back -------------------------------------------- */
+/* ---- every message there and back --------------------------------------- */
 
 static const struct bytes strings[] = {
 	BYTES("one"), BYTES(""), BYTES("th\0ree"),
@@ -190,7 +190,7 @@ damage(bool (*try)(struct bytes))
 
 #include "tables/messages.def"
 
-/* ---- limits ------------------------------------------------------------------ */
+/* ---- limits ------------------------------------------------------------- */
 
 static void
 test_names(void **state)

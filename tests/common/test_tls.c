@@ -24,7 +24,7 @@
 #include "common/tls.h"
 #include "common/util.h"
 
-/* ---- certificates ----------------------------------------------------------- */
+/* ---- certificates ------------------------------------------------------- */
 
 struct identity {
 	EVP_PKEY	*key;
@@ -155,7 +155,7 @@ new_context(int min_version)
 	return c;
 }
 
-/* ---- a connection ------------------------------------------------------------ */
+/* ---- a connection ------------------------------------------------------- */
 
 struct pair {
 	int		 fds[2];

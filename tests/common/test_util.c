@@ -158,7 +158,7 @@ test_descriptors(void **state)
 	assert_true(limit.rlim_cur == limit.rlim_max);
 }
 
-/* ---- the title: in a process of its own, as it can be written once only ----- */
+/* ---- the title: in a process of its own, as it can be written once only - */
 
 static const char *program;
 
