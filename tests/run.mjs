@@ -32,18 +32,20 @@ function run(file) {
 	});
 }
 
-/** The blocks of failed tests, without what surrounds them. */
+/** The blocks of failed tests, without what surrounds them, and without those
+ * that only failed because something around them did. */
 function failures(tap) {
 	const lines = tap.split("\n"), kept = [];
 	for (let i = 0; i < lines.length; i++) {
-		const m = /^( *)not ok \d+/.exec(lines[i]);
+		const m = /^( *)not ok \d+/.exec(lines[i]), block = [lines[i]];
 		if (!m)
 			continue;
-		kept.push(lines[i]);
 		while (lines[i + 1]?.startsWith(m[1] + "  ") && !/^ *(not )?ok /.test(lines[i + 1]))
-			kept.push(lines[++i]);
+			block.push(lines[++i]);
+		if (!block.some((line) => /failureType: '(cancelledByParent|subtestsFailed)'/.test(line)))
+			kept.push(...block);
 	}
-	return kept.filter((line) => !/^ *(type|duration_ms|location):/.test(line)).join("\n");
+	return kept.filter((line) => !/^ *(type|duration_ms|location|failureType|code|name):/.test(line)).join("\n");
 }
 
 async function worker(queue) {

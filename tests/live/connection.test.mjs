@@ -139,13 +139,13 @@ live("connection", {}, (s) => {
 	});
 });
 
-live("liveness", { app: { ping_interval: "1s", activity_timeout: "7s" } }, (s) => {
+live("liveness", { parallel: true, app: { ping_interval: "1s", activity_timeout: "7s" } }, (s) => {
 	test("activity_timeout of the app is announced", async () => {
 		const c = await s.server.open();
 		assert.equal(decoded(await c.next()).activity_timeout, 7);
 	});
 
-	test("silence: pusher:ping, then 4201, and the members hear it", { concurrency: true }, async () => {
+	test("silence: pusher:ping, then 4201, and the members hear it", async () => {
 		const c = await s.server.connect(), watcher = await s.server.connect();
 		const keep = setInterval(() => watcher.socket.ping(), 300);
 		try {

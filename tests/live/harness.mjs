@@ -80,7 +80,7 @@ function settings(dir, { workers, peal, listen, listeners, app, apps, ...rest })
 			jail: process.env.PEAL_TEST_JAIL ?? "on",
 			control: path.join(dir, "control.sock"),
 			drain_timeout: "0",
-			...(process.getuid() === 0 ? { user: "root" } : {}),
+			...(process.getuid() === 0 ? { user: "nobody" } : {}),
 			...peal,
 		},
 		listen: { address: "127.0.0.1:0", ...listen },
@@ -104,7 +104,7 @@ export class Server {
 	 */
 	static async start(options = {}) {
 		const server = new Server();
-		const { args = [], env = {}, file = true, files = {},
+		const { args = [], env = {}, file = true, files = {}, parallel,
 		    workers = 1, descriptors, ...rest } = options;
 		server.descriptors = descriptors;
 		server.dir = fs.mkdtempSync(path.join(os.tmpdir(), "peal-live-"));
@@ -137,8 +137,10 @@ export class Server {
 			    UBSAN_OPTIONS: "print_stacktrace=1", ...env },
 			stdio: ["ignore", "pipe", "pipe"],
 		});
-		this.gone = new Promise((resolve) => this.child.once("close",
-		    (code, signal) => { this.status = signal ?? code; resolve(this.status); }));
+		this.gone = new Promise((resolve) => {
+			this.child.once("close", (code, signal) => resolve(signal ?? code));
+			this.child.once("error", (error) => resolve(`${error.message}`));
+		}).then((status) => { this.status = status; return status; });
 		for (const stream of [this.child.stdout, this.child.stderr]) {
 			stream.setEncoding("utf8");
 			stream.on("data", (text) => this.#logged(text));
@@ -326,7 +328,7 @@ export class Server {
 
 	/** None of these subscribers of a channel has anything more to hear. */
 	async silence(clients, channel) {
-		const marker = `marker-${crypto.randomUUID()}`;
+		const marker = `marker-${crypto.randomBytes(8).toString("hex")}`;
 		await this.publish(channel, marker, "{}");
 		for (const c of clients)
 			await c.expect(marker, channel);
@@ -363,11 +365,12 @@ export const md5 = (text) => crypto.createHash("md5").update(text).digest("hex")
 
 /**
  * describe() once with 1 and once with 3 workers, each with a server of its
- * own.  define(s): s.server is there when the tests run.
+ * own.  define(s): s.server is there when the tests run.  options are those of
+ * Server.start; parallel: the tests do not mind each other.
  */
 export function live(name, options, define) {
 	for (const workers of options.workers ?? [1, 3]) {
-		describe(`${name} (${workers} worker${workers > 1 ? "s" : ""})`, () => {
+		describe(`${name} (${workers} worker${workers > 1 ? "s" : ""})`, { concurrency: options.parallel }, () => {
 			const s = { workers };
 			before(async () => { s.server = await Server.start({ ...options, workers }); });
 			after(async () => { await s.server?.stop(); });
@@ -431,6 +434,7 @@ export class Client {
 	async #wait(probe, what) {
 		return within(new Promise((resolve, reject) => {
 			const look = () => {
+				this.#woken = null;	// what a probe took is taken
 				const value = probe();
 				if (value !== undefined)
 					resolve(value);
@@ -566,7 +570,7 @@ export class Client {
 	 * channel (that this client is in) must be the very next frame.
 	 */
 	async silent(channel) {
-		const marker = `marker-${crypto.randomUUID()}`;
+		const marker = `marker-${crypto.randomBytes(8).toString("hex")}`;
 		await this.server.publish(channel, marker, "{}", { app: this.app });
 		await this.expect(marker, channel);
 	}

@@ -135,12 +135,13 @@ live("laravel", {}, (s) => {
 		pusher.user.watchlist.bind("offline", (e) => events.push(["offline", ...e.user_ids]));
 		pusher.signin();
 		await within(pusher.user.signinDonePromise, "sign-in");
+		await until(() => events.length === 1, "not there yet");
 		const other = await tab(t, { id: friend });
 		other.connector.pusher.signin();
-		await until(() => events.length === 1, "online");
+		await until(() => events.length === 2, "online");
 		other.disconnect();
-		await until(() => events.length === 2, "offline");
-		assert.deepEqual(events, [["online", friend], ["offline", friend]]);
+		await until(() => events.length === 3, "offline");
+		assert.deepEqual(events, [["offline", friend], ["online", friend], ["offline", friend]]);
 	});
 
 	test("triggerBatch, channels, users", async (t) => {

@@ -100,7 +100,7 @@ live("users", {}, (s) => {
 		const events = async () => decoded(await w.expect("pusher_internal:watchlist_events")).events;
 		await a.signin({ id: x });
 		await w.signin({ id: unique("watcher"), watchlist: [x, y] });
-		assert.deepEqual(await events(), [{ name: "online", user_ids: [x] }]);
+		assert.deepEqual(await events(), [{ name: "online", user_ids: [x] }, { name: "offline", user_ids: [y] }]);
 		await b.signin({ id: y });
 		assert.deepEqual(await events(), [{ name: "online", user_ids: [y] }]);
 		await c.signin({ id: x });
@@ -117,7 +117,8 @@ live("users", {}, (s) => {
 		const list = Array.from({ length: 101 }, (_, i) => `${id}-${i}`);
 		await w.signin({ id, watchlist: list }, { wait: false });
 		assert.equal((await w.skipTo("pusher:signin_success")).event, "pusher:signin_success");
-		await w.skipTo("pusher:error");
+		assert.equal(decoded(await w.skipTo("pusher:error")).code, 4302);
+		assert.equal(decoded(await w.skipTo("pusher_internal:watchlist_events")).events[0].user_ids.length, 100);
 		await out100.signin({ id: list[100] });
 		await in100.signin({ id: list[99] });
 		assert.deepEqual(decoded(await w.expect("pusher_internal:watchlist_events")).events, [{ name: "online", user_ids: [list[99]] }]);
