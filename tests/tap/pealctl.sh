@@ -1,0 +1,175 @@
+#!/bin/sh
+# pealctl against a running service: verbs, JSON, which service is meant, what is
+# refused, exit statuses.  TAP.
+# shellcheck source=tests/tap/lib.sh
+. "${srcdir:-$(dirname "$0")/../..}/tests/tap/lib.sh"
+
+XDG_RUNTIME_DIR=$dir/runtime
+export XDG_RUNTIME_DIR
+mkdir -m 700 "$XDG_RUNTIME_DIR"
+
+# Runs it: standard output in $out, errors in $err, status in $rc.
+ctl() {
+	"$pealctl" "$@" >"$dir/out" 2>"$dir/err"
+	rc=$?
+	out=$(cat "$dir/out") err=$(cat "$dir/err")
+}
+says() {	# status, words in the output or the errors
+	[ "$rc" = "$1" ] && printf '%s\n%s\n' "$out" "$err" | grep -qF -- "$2" &&
+	    return
+	say "status $rc: $out $err"
+	return 1
+}
+
+# ---- without a service -------------------------------------------------------------
+ctl
+ok "no verb: usage" says 2 'usage: pealctl'
+ctl frobnicate
+ok "an unknown verb is named" says 2 'no verb frobnicate'
+ctl publish one
+ok "too few arguments: how it is called" says 2 'publish [-a APP] CHANNEL EVENT DATA'
+ctl status -a chat
+ok "an option that makes no sense is refused" says 2 'usage: pealctl status'
+ctl --help
+ok "--help lists the verbs" says 0 terminate
+for verb in status apps channels users connections publish terminate check reload \
+    stop help; do
+	ctl help $verb
+	ok "help $verb explains" says 0 "usage: pealctl $verb"
+done
+ctl help frobnicate
+ok "help for an unknown verb" says 2 frobnicate
+ctl --version
+ok "--version" says 0 'pealctl '
+ctl -s "$dir/nothing.sock" status
+ok "nobody on the socket" says 1 'no peald is running there'
+ini=$dir/peal.ini
+settings "$ini" 127.0.0.1:0 <<END
+control = $dir/control.sock
+END
+ctl check "$ini"
+ok "check of good settings" says 0 'good'
+echo 'no_such_key = 1' >"$dir/bad.ini"
+ctl check "$dir/bad.ini"
+ok "check of bad settings" says 1 'bad.ini:1'
+ctl -c "$dir/bad.ini" status
+ok "-c with bad settings" says 1 'bad.ini:1'
+
+# ---- with one ----------------------------------------------------------------------
+start "$dir/log" -c "$ini"
+ready || show "$dir/log"
+for which in "-c $ini" "-s $dir/control.sock" "--config=$ini" \
+    "--socket=$dir/control.sock"; do
+	# shellcheck disable=SC2086 # an option and its value
+	ctl $which status
+	ok "status with ${which%%[ =]*}" says 0 "process $pid, running"
+done
+ctl -c "$ini" status
+ok "status shows the address" says 0 "127.0.0.1:$(port)"
+ok "status shows the processes" says 0 'worker 2'
+is_json() { node -e 'JSON.parse(require("fs").readFileSync(0))' <"$dir/out"; }
+ctl -c "$ini" --json status
+if command -v node >/dev/null 2>&1; then
+	ok "status --json is JSON" is_json
+else
+	skip "status --json is JSON" "no node"
+fi
+ok "status --json has totals" says 0 '"totals":{"connections":'
+ctl -c "$ini" apps
+ok "apps lists them" says 0 'chat'
+ok "apps shows no secret" not grep -q a-secret "$dir/out"
+ctl --json -c "$ini" apps
+ok "apps --json" says 0 '{"apps":[{"name":"chat","id":"1","keys":["a-key"],'
+ok "apps --json shows no secret" not grep -q a-secret "$dir/out"
+answers() { ctl -c "$ini" channels && [ $rc = 0 ]; }
+wait_for answers
+ok "channels when there are none" says 0 'No channels'
+ctl -c "$ini" channels --json
+ok "channels --json" says 0 '{"channels":[],"ok":true}'
+ctl -c "$ini" connections --json
+ok "connections --json" says 0 '"open":0'
+ctl -c "$ini" users presence-room
+ok "users of an empty channel" says 0 'Nobody'
+ctl -c "$ini" publish news hello '{"a":1}'
+ok "publish" says 0 'Done'
+ctl -c "$ini" publish -a chat news hello -- -5
+ok "publish with -a and data that looks like an option" says 0 'Done'
+ctl -c "$ini" publish chat news hello x
+ok "publish with the app as argument" says 0 'Done'
+ctl -c "$ini" publish -a shop news hello x
+ok "publish to an unknown app" says 1 'no such application'
+ctl -c "$ini" --json publish -a shop news hello x
+ok "an error in JSON" says 1 '"ok":false'
+ctl -c "$ini" terminate 42
+ok "terminate" says 0 'Done'
+
+# ---- reload ------------------------------------------------------------------------
+ctl -c "$ini" reload
+ok "reload without a change" says 0 'nothing'
+echo 'client_events = all' >>"$ini"
+ctl -c "$ini" reload
+ok "reload says what changed" says 0 'app.chat.client_events'
+ctl -s "$dir/control.sock" --json apps
+ok "it is in force" says 0 '"client_events":"all"'
+sed -i 's/^workers = 2/workers = 1/' "$ini"
+ctl -s "$dir/control.sock" reload
+ok "reload refuses what needs a restart" says 1 'peal.workers'
+cat >>"$ini" <<END
+[app shop]
+id = 2
+key = b-key
+secret = b-secret
+END
+sed -i 's/^workers = 1/workers = 2/' "$ini"
+ctl -c "$ini" reload
+ok "a new app needs no restart" says 0 'app.shop'
+ctl -c "$ini" publish news hello x
+ok "with two apps one must be named" says 1 'name one'
+ctl -c "$ini" publish -a 2 news hello x
+ok "an app by its id" says 0 'Done'
+
+# ---- which one is meant -----------------------------------------------------------
+if [ "$(id -u)" != 0 ] && [ ! -e /tmp/peal-"$(id -u)" ]; then
+	ctl status
+	ok "none in the usual places" says 1 'no peald is running here'
+	for i in 1 2; do
+		settings "$dir/peal-$i.ini" "127.0.0.1:0" <<END
+control = $XDG_RUNTIME_DIR/peal-$i.sock
+END
+		start "$dir/log-$i" -c "$dir/peal-$i.ini"
+		ready || show "$log"
+		[ $i = 2 ] || { ctl status; first=$rc; }
+	done
+	ok "the only one in the usual places" test "$first" = 0
+	ctl status
+	ok "of two it says which there are" says 1 "$XDG_RUNTIME_DIR/peal-2.sock"
+else
+	skip "which one is meant" "root shares /run/peal with the machine's own"
+fi
+
+# ---- who may ask -------------------------------------------------------------------
+if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null 2>&1; then
+	as() { uid=$1; shift; setpriv --reuid "$uid" --clear-groups --regid "$uid" "$@"; }
+	cp "$pealctl" "$dir/pealctl"
+	chmod 755 "$dir/pealctl"
+	chmod 777 "$dir/control.sock"
+	as 12345 "$dir/pealctl" -s "$dir/control.sock" status >"$dir/out" 2>"$dir/err"
+	rc=$? out=$(cat "$dir/out") err=$(cat "$dir/err")
+	ok "another user is refused even where the file lets him" says 1 'only root'
+	as "$(id -u nobody)" "$dir/pealctl" -s "$dir/control.sock" status \
+	    >"$dir/out" 2>"$dir/err"
+	rc=$? out=$(cat "$dir/out") err=$(cat "$dir/err")
+	ok "the user of the workers may ask" says 0 'running'
+else
+	skip "another user is refused even where the file lets him" "not root"
+	skip "the user of the workers may ask" "not root"
+fi
+
+# ---- stop --------------------------------------------------------------------------
+pid=$(sed -n 's/.* ready pid=\([0-9]*\).*/\1/p' "$dir/log")
+ctl -s "$dir/control.sock" stop
+ok "stop" says 0 'Stopped'
+wait "$pid"
+ok "peald ended with 0" test $? = 0
+ok "when stop returns, nobody listens" test ! -e "$dir/control.sock"
+plan
