@@ -69,12 +69,12 @@ function start() {
 before(async () => { port = await start(); });
 
 after(async () => {
+	console.log(`# ${passed.strict} strict, ${passed.informational} informational, ` +
+	    `${cases.length - passed.strict - passed.informational} failed`);
 	server.kill("SIGTERM");
 	assert.equal(await server.gone, 0, server.log);
 	assert.doesNotMatch(server.log, /Sanitizer|runtime error|died|fatal/);
 	fs.rmSync(dir, { recursive: true, force: true });
-	console.log(`# ${passed.strict} strict, ${passed.informational} informational, ` +
-	    `${cases.length - passed.strict - passed.informational} failed`);
 });
 
 test("the list is complete", () => {
