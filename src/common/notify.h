@@ -9,8 +9,7 @@
 
 #include <stdint.h>
 
-/* Takes NOTIFY_SOCKET and WATCHDOG_USEC out of the environment; nothing
- * happens without them. */
+/* Reads NOTIFY_SOCKET and WATCHDOG_USEC; nothing happens without them. */
 void	notify_init(void);
 /* One or more lines, e.g. "READY=1\nSTATUS=3 workers".  Never waits. */
 void	notify_send(const char *, ...) __attribute__((format(printf, 1, 2)));

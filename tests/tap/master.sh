@@ -10,7 +10,7 @@ mode() { stat -c %a "$1"; }
 # ---- start -------------------------------------------------------------------------
 ini=$dir/peal.ini
 settings "$ini" 127.0.0.1:0 <<END
-watchdog = 1s
+watchdog = $((3 * ${PEAL_TEST_PATIENCE:-1}))s
 control = $dir/run/control.sock
 pid_file = $dir/peald.pid
 END
