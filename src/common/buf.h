@@ -113,6 +113,16 @@ static inline void buf_clear(struct buf *b) { b->n = 0; }
 /* Frees the memory; the buf can be used again. */
 void	buf_done(struct buf *);
 
+/* Empties a buf that is kept for ever: what one unusual use needed is given back
+ * at the next. */
+static inline void
+buf_reuse(struct buf *b)
+{
+	if (b->cap > 1u << 20)
+		buf_done(b);
+	b->n = 0;
+}
+
 static inline struct bytes
 buf_view(const struct buf *b)
 {

@@ -11,7 +11,6 @@
  * Runs in: workers.
  */
 #include "common/counters.h"
-#include "common/log.h"
 #include "common/util.h"
 #include "front/pusher.h"
 #include "worker/app.h"
@@ -31,16 +30,7 @@ trace(const struct client *c, const char *what, struct bytes more)
 		worker_trace(what, bytes_str(client_socket_id(c, room)), more);
 }
 
-void
-pusher_refused_signature(const struct client *c, const char *what,
-    struct bytes name)
-{
-	counter.signatures_refused++;
-	log_info("refused signature of %s %s conn=%s app=%s", what,
-	    log_bytes(name), conn_name(c->conn), log_bytes(c->app->id));
-}
-
-/* ---- opening -------------------------------------------------------------- */
+/* ---- opening ----------------------------------------------------------- */
 
 static bool
 pusher_match(const struct http_request *req, struct bytes path)
@@ -155,7 +145,7 @@ pusher_granted(struct client *c, bool allowed)
 		client_close(c, CLOSE_OVER_QUOTA);
 }
 
-/* ---- messages ------------------------------------------------------------- */
+/* ---- messages ---------------------------------------------------------- */
 
 /* Answers nothing but itself; any message counts as life. */
 static int
@@ -235,11 +225,11 @@ read_message(struct bytes text, struct pusher_in *in)
 	    json_pick(&root, wants, NELEM(wants)) != 0 ||
 	    in->event.type != JSON_STRING)
 		return -1;
-	buf_clear(&name);
+	buf_reuse(&name);
 	in->name = json_text(&in->event, &name);
 	in->inner = in->data;
 	if (in->data.type == JSON_STRING) {
-		buf_clear(&data);
+		buf_reuse(&data);
 		if (json_parse(json_text(&in->data, &data), &in->inner,
 		    &why) != 0)
 			in->inner = in->data;
@@ -306,7 +296,7 @@ pusher_alive(struct client *c)
 	c->state.control_pings = true;
 }
 
-/* ---- time ----------------------------------------------------------------- */
+/* ---- time -------------------------------------------------------------- */
 
 static uint64_t
 seconds(uint64_t ms)
@@ -323,6 +313,8 @@ check_silence(struct client *c, uint32_t silent)
 		client_close(c, CLOSE_PONG_TIMEOUT);
 	} else if (!c->state.pinged && silent >= interval) {
 		c->state.pinged = true;
+		/* The time for an answer starts now, however late this is. */
+		c->state.seen += silent - (uint32_t)interval;
 		if (c->state.control_pings)
 			client_send_ping(c);
 		else

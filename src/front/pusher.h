@@ -28,20 +28,20 @@ struct pusher_in {
 					   is JSON: clients send both */
 };
 
-/* ---- what a client asks for: 0, or -1 "Invalid message format" ------------- */
+/* ---- what a client asks for: 0, or -1 "Invalid message format" --------- */
 int	pusher_subscribe(struct client *, const struct pusher_in *);
 int	pusher_unsubscribe(struct client *, const struct pusher_in *);
 int	pusher_signin(struct client *, const struct pusher_in *);
 int	pusher_client_event(struct client *, const struct pusher_in *);
 
-/* ---- upcalls --------------------------------------------------------------- */
+/* ---- upcalls ----------------------------------------------------------- */
 void	pusher_subscribed(struct client *, struct sub *, struct bytes channel,
 	    const struct subscription *, const char *why);
 void	pusher_watch(struct client *, const struct msg_list *online,
 	    const struct msg_list *offline);
 struct frame *pusher_encode(const struct message *, unsigned variant);
 
-/* ---- members --------------------------------------------------------------- */
+/* ---- members ----------------------------------------------------------- */
 /*
  * Builds what a member is from an object with user_id (or id, for a signed-in
  * user) and user_info: *user the text that tells users apart, *member the
@@ -54,7 +54,7 @@ int	pusher_member(const struct json *object, struct bytes id_name,
 void	pusher_member_split(struct bytes member, struct json *id,
 	    struct json *info);
 
-/* ---- texts ----------------------------------------------------------------- */
+/* ---- texts ------------------------------------------------------------- */
 /* pusher:error on a connection that lives on. */
 void	pusher_error(struct client *, unsigned code, struct bytes words);
 /* pusher:subscription_error, so that the channel hears of it too. */
@@ -68,9 +68,5 @@ void	pusher_send_event(struct client *, struct bytes channel,
 	    struct bytes event, struct bytes data);
 void	pusher_send_cache_miss(struct client *, struct bytes channel);
 void	pusher_send_signed_in(struct client *, struct bytes user_data);
-
-/* Counts a signature that did not fit and leaves a line for the operator. */
-void	pusher_refused_signature(const struct client *, const char *what,
-	    struct bytes name);
 
 #endif

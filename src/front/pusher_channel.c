@@ -41,7 +41,7 @@ struct wish {
 	struct bytes	 user, member;		/* presence */
 };
 
-/* ---- members -------------------------------------------------------------- */
+/* ---- members ----------------------------------------------------------- */
 
 /* Numbers count as they are written: 1 and "1" are one user, 1 and 1.0 are
  * not. */
@@ -126,7 +126,7 @@ find_member(const struct client *c, struct wish *w)
 	return ALLOWED;
 }
 
-/* ---- may it? -------------------------------------------------------------- */
+/* ---- may it? ----------------------------------------------------------- */
 
 /* #server-to-user-ID belongs to who signed in as exactly ID. */
 static bool
@@ -161,19 +161,19 @@ static void
 refuse(struct client *c, struct bytes channel, enum refusal why)
 {
 	if (why == SIGNATURE)
-		pusher_refused_signature(c, "channel", channel);
+		auth_refused(c->app, c->conn, "channel", channel);
 	pusher_error(c, refusals[why].code, refusals[why].words);
 	pusher_subscription_error(c, channel, refusals[why].status,
 	    refusals[why].words);
 }
 
-/* ---- subscribe ------------------------------------------------------------ */
+/* ---- subscribe --------------------------------------------------------- */
 
 /* A string, or nothing: false for any other type. */
 static bool
 optional_text(const struct json *v, struct buf *room, struct bytes *out)
 {
-	buf_clear(room);
+	buf_reuse(room);
 	*out = bytes_of(NULL, 0);
 	if (json_absent(v))
 		return true;

@@ -22,7 +22,7 @@ static struct buf inner;	/* JSON that will stand inside a string */
 static void
 begin(const char *event)
 {
-	buf_clear(&text);
+	buf_reuse(&text);
 	buf_str(&text, "{\"event\":\"");
 	buf_str(&text, event);
 	buf_char(&text, '"');
@@ -50,12 +50,12 @@ end(void)
 	return buf_view(&text);
 }
 
-/* ---- to one client -------------------------------------------------------- */
+/* ---- to one client ----------------------------------------------------- */
 
 void
 pusher_error(struct client *c, unsigned code, struct bytes words)
 {
-	buf_clear(&inner);
+	buf_reuse(&inner);
 	buf_fmt(&inner, "{\"code\":%u,\"message\":", code);
 	json_quote(&inner, words);
 	buf_char(&inner, '}');
@@ -68,7 +68,7 @@ void
 pusher_subscription_error(struct client *c, struct bytes channel,
     unsigned status, struct bytes words)
 {
-	buf_clear(&inner);
+	buf_reuse(&inner);
 	buf_str(&inner, "{\"type\":\"AuthError\",\"error\":");
 	json_quote(&inner, words);
 	buf_fmt(&inner, ",\"status\":%u}", status);
@@ -84,7 +84,7 @@ pusher_send_established(struct client *c)
 	uint64_t timeout = c->app->set->activity_timeout / 1000;
 	char room[24];
 
-	buf_clear(&inner);
+	buf_reuse(&inner);
 	buf_fmt(&inner, "{\"socket_id\":\"%s\",\"activity_timeout\":%" PRIu64
 	    "}", client_socket_id(c, room), timeout > 0 ? timeout : 1);
 	begin("pusher:connection_established");
@@ -124,30 +124,28 @@ pusher_send_pong(struct client *c)
 static void
 build_roster(const struct presence *p)
 {
+	static struct buf hash;
 	struct json id, info;
 	const struct member *m;
 	const char *comma = "";
 
-	buf_clear(&inner);
+	buf_reuse(&inner);
+	buf_reuse(&hash);
 	buf_fmt(&inner, "{\"presence\":{\"count\":%" PRIu32 ",\"ids\":[",
 	    presence_count(p));
 	TAILQ_FOREACH(m, &p->order, order) {
 		pusher_member_split(member_object(m), &id, &info);
 		buf_str(&inner, comma);
 		buf_bytes(&inner, id.raw);
-		comma = ",";
-	}
-	buf_str(&inner, "],\"hash\":{");
-	comma = "";
-	TAILQ_FOREACH(m, &p->order, order) {
-		pusher_member_split(member_object(m), &id, &info);
-		buf_str(&inner, comma);
-		json_quote(&inner, member_user(m));
-		buf_char(&inner, ':');
-		buf_bytes(&inner, info.type == JSON_MISSING ? B("null") :
+		buf_str(&hash, comma);
+		json_quote(&hash, member_user(m));
+		buf_char(&hash, ':');
+		buf_bytes(&hash, info.type == JSON_MISSING ? B("null") :
 		    info.raw);
 		comma = ",";
 	}
+	buf_str(&inner, "],\"hash\":{");
+	buf_bytes(&inner, buf_view(&hash));
 	buf_str(&inner, "}}}");
 }
 
@@ -159,7 +157,7 @@ pusher_send_succeeded(struct client *c, const struct sub *sub)
 	if (ch->presence != NULL) {
 		build_roster(ch->presence);
 	} else {
-		buf_clear(&inner);
+		buf_reuse(&inner);
 		buf_str(&inner, "{}");
 	}
 	begin("pusher_internal:subscription_succeeded");
@@ -204,7 +202,7 @@ void
 pusher_watch(struct client *c, const struct msg_list *online,
     const struct msg_list *offline)
 {
-	buf_clear(&inner);
+	buf_reuse(&inner);
 	buf_str(&inner, "{\"events\":[");
 	if (online->n > 0)
 		add_watched("online", online, "");
@@ -216,7 +214,7 @@ pusher_watch(struct client *c, const struct msg_list *online,
 	client_send_text(c, end());
 }
 
-/* ---- to many -------------------------------------------------------------- */
+/* ---- to many ----------------------------------------------------------- */
 
 /* Client events have `data` behind the channel, as Reverb; a reader of JSON
  * sees no difference. */
@@ -226,7 +224,7 @@ event_text(struct bytes channel, struct bytes event, struct bytes data,
 {
 	bool client = bytes_starts(event, B("\"client-"));
 
-	buf_clear(&text);
+	buf_reuse(&text);
 	buf_str(&text, "{\"event\":");
 	buf_bytes(&text, event);
 	if (client)
@@ -255,7 +253,7 @@ pusher_send_event(struct client *c, struct bytes channel, struct bytes event,
 static struct bytes
 count_text(struct bytes channel, uint64_t count)
 {
-	buf_clear(&inner);
+	buf_reuse(&inner);
 	buf_fmt(&inner, "{\"subscription_count\":%" PRIu64 "}", count);
 	begin("pusher_internal:subscription_count");
 	add_inner();
@@ -280,7 +278,7 @@ removed_text(struct bytes channel, const struct message *m)
 	struct json id, info;
 
 	pusher_member_split(m->object, &id, &info);
-	buf_clear(&inner);
+	buf_reuse(&inner);
 	buf_str(&inner, "{\"user_id\":");
 	if (id.type == JSON_MISSING)
 		json_quote(&inner, m->id);

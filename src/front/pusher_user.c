@@ -50,9 +50,9 @@ read_wish(const struct json *data, struct wish *w)
 	if (json_pick(data, wants, NELEM(wants)) != 0 ||
 	    auth.type != JSON_STRING || user_data.type != JSON_STRING)
 		return -1;
-	buf_clear(&auth_room);
+	buf_reuse(&auth_room);
 	w->auth = json_text(&auth, &auth_room);
-	buf_clear(&data_room);
+	buf_reuse(&data_room);
 	w->user_data = json_text(&user_data, &data_room);
 	return 0;
 }
@@ -163,7 +163,7 @@ pusher_signin(struct client *c, const struct pusher_in *in)
 		return -1;
 	why = check(c, &w);
 	if (why == SIGNATURE)
-		pusher_refused_signature(c, "sign-in", B(""));
+		auth_refused(c->app, c->conn, "sign-in", B(""));
 	if (why != ALLOWED)
 		pusher_error(c, refusals[why].code, refusals[why].words);
 	else if (c->user != NULL)

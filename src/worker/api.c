@@ -12,8 +12,6 @@
  */
 #include "worker/api.h"
 
-#include "common/counters.h"
-#include "common/log.h"
 #include "common/util.h"
 #include "worker/api_call.h"
 #include "worker/auth.h"
@@ -33,19 +31,19 @@ static const struct route {
 	bool		  open;		/* no app, no signature */
 	void		(*run)(const struct api_in *);
 } routes[] = {
-{ HTTP_POST, "/apps/:app/events",			false, api_events },
-{ HTTP_POST, "/apps/:app/batch_events",			false, api_batch },
-{ HTTP_GET,  "/apps/:app/channels",			false, api_channels },
-{ HTTP_GET,  "/apps/:app/channels/:name",		false, api_channel },
-{ HTTP_GET,  "/apps/:app/channels/:name/users",		false, api_users },
-{ HTTP_GET,  "/apps/:app/connections",			false, api_connections },
+{ HTTP_POST, "/apps/:app/events",		false, api_events },
+{ HTTP_POST, "/apps/:app/batch_events",		false, api_batch },
+{ HTTP_GET,  "/apps/:app/channels",		false, api_channels },
+{ HTTP_GET,  "/apps/:app/channels/:name",	false, api_channel },
+{ HTTP_GET,  "/apps/:app/channels/:name/users",	false, api_users },
+{ HTTP_GET,  "/apps/:app/connections",		false, api_connections },
 { HTTP_POST, "/apps/:app/users/:name/terminate_connections",
-							false, api_terminate },
-{ HTTP_GET,  "/up",					true,  api_up },
-{ HTTP_GET,  "/",					true,  api_demo },
+						false, api_terminate },
+{ HTTP_GET,  "/up",				true,  api_up },
+{ HTTP_GET,  "/",				true,  api_demo },
 /* deprecated by Pusher, still in old libraries */
-{ HTTP_POST, "/apps/:app/channels/:name/events",	false, api_channel_event },
-{ HTTP_GET,  "/apps/:app/channels/:name/stats",		false, api_channel },
+{ HTTP_POST, "/apps/:app/channels/:name/events", false, api_channel_event },
+{ HTTP_GET,  "/apps/:app/channels/:name/stats",	false, api_channel },
 };
 
 /* What a path matched. */
@@ -55,7 +53,7 @@ struct match {
 	struct bytes		 app, name;
 };
 
-/* ---- paths ---------------------------------------------------------------- */
+/* ---- paths ------------------------------------------------------------- */
 
 static struct bytes
 prefix(void)
@@ -141,7 +139,7 @@ find_route(struct bytes path, enum http_method method, struct match *m)
 	}
 }
 
-/* ---- checks --------------------------------------------------------------- */
+/* ---- checks ------------------------------------------------------------ */
 
 static void
 refuse_method(struct request *r, const struct match *m)
@@ -182,10 +180,7 @@ check_signature(const struct api_in *in)
 	if (auth_request(in->app, &r->head, in->params, r->body, prefix(),
 	    worker.config->http.timestamp_window, clock_wall_ms(), &why) == 0)
 		return 0;
-	counter.signatures_refused++;
-	log_info("refused signature of API request conn=%s app=%s path=%s: %s",
-	    conn_name(r->conn), log_bytes(in->app->id),
-	    log_bytes(r->head.path), why);
+	auth_refused(in->app, r->conn, "API request", r->head.path);
 	request_refuse(in->req, 401, why);
 	return -1;
 }
@@ -230,7 +225,7 @@ api_handle(struct request *r)
 		run_signed(&in, &m);
 }
 
-/* ---- routes of its own ---------------------------------------------------- */
+/* ---- routes of its own ------------------------------------------------- */
 
 static void
 api_up(const struct api_in *in)

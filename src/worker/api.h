@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Pusher's HTTP API, plus Reverb's /connections and /up: one function per route,
- * the routes in a table.
+ * Pusher's HTTP API, plus Reverb's /connections and /up: one function per
+ * route, the routes in a table.
  *
  * Runs in: workers.
  */
@@ -12,8 +12,6 @@
 
 /* A whole request, head and body.  Answers it, now or later. */
 void	api_handle(struct request *);
-/* How many octets of body will this head's route take?  Called before the body
- * is read: 0 and the request is answered when the route does not exist. */
 /* The request's conn has died while an answer was outstanding. */
 void	api_forget(struct request *);
 

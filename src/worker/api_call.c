@@ -63,7 +63,7 @@ api_forget(struct request *r)
 		call_free(call);
 }
 
-/* ---- info ----------------------------------------------------------------- */
+/* ---- info -------------------------------------------------------------- */
 
 unsigned
 api_info(struct bytes list)
@@ -143,7 +143,7 @@ api_info_add(struct buf *out, struct bytes channel, unsigned kind,
 	buf_char(out, '}');
 }
 
-/* ---- asking about several channels ---------------------------------------- */
+/* ---- asking about several channels ------------------------------------- */
 
 /* What stands before each name in ask. */
 struct ask {
@@ -187,8 +187,8 @@ on_ask_row(struct query *q, const struct msg_row *row)
 	struct api_call *call = container_of(q, struct api_call, query);
 
 	if (call->rows++ == 0)
-		api_info_add(&call->out, asked_name(call), call->kind, call->info,
-		    row);
+		api_info_add(&call->out, asked_name(call), call->kind,
+		    call->info, row);
 }
 
 static void

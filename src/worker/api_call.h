@@ -54,7 +54,7 @@ void	api_call_answer(struct api_call *, unsigned status, struct bytes body);
 /* The same with what is in out. */
 void	api_call_finish(struct api_call *);
 
-/* ---- info ------------------------------------------------------------------ */
+/* ---- info -------------------------------------------------------------- */
 #define INFO_OCCUPIED		1
 #define INFO_USERS		2	/* user_count */
 #define INFO_SUBSCRIPTIONS	4	/* subscription_count */
@@ -73,7 +73,7 @@ void	api_ask_add(struct api_call *, struct bytes channel, unsigned info);
 /* Asks for them one after the other, then answers. */
 void	api_ask(struct api_call *);
 
-/* ---- routes ---------------------------------------------------------------- */
+/* ---- routes ------------------------------------------------------------ */
 void	api_events(const struct api_in *);
 void	api_batch(const struct api_in *);
 void	api_channel_event(const struct api_in *);

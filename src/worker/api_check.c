@@ -13,7 +13,7 @@
 
 #define ERRORS_MAX	16384	/* octets of complaints; more help nobody */
 
-/* ---- reading -------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------- */
 
 void
 event_read(struct event *e, const struct json *object)
@@ -35,7 +35,7 @@ event_text(const struct json *v)
 {
 	static struct buf room;
 
-	buf_clear(&room);
+	buf_reuse(&room);
 	return v->type == JSON_STRING ? json_text(v, &room) :
 	    bytes_of(NULL, 0);
 }
@@ -54,7 +54,7 @@ event_socket(struct bytes text, uint64_t *a, uint64_t *b)
 	return true;
 }
 
-/* ---- complaints ----------------------------------------------------------- */
+/* ---- complaints -------------------------------------------------------- */
 
 static void
 add_shown(struct buf *out, const char *p)
@@ -90,7 +90,7 @@ event_error_limit(struct buf *out, const char *at, const char *field,
 	event_error(out, at, field, whole);
 }
 
-/* ---- checks --------------------------------------------------------------- */
+/* ---- checks ------------------------------------------------------------ */
 
 static bool
 is_empty(const struct json *v)

@@ -19,7 +19,7 @@
 #include "worker/api_call.h"
 #include "worker/channel.h"
 
-/* ---- reading -------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------- */
 
 /* Members of b where a has none. */
 static void
@@ -87,7 +87,7 @@ event_of_query(struct event *e, const struct params *ps)
 	const char *why;
 	size_t i;
 
-	buf_clear(&text);
+	buf_reuse(&text);
 	buf_char(&text, '{');
 	for (i = 0; i < NELEM(names); i++)
 		add_param(&text, ps, names[i]);
@@ -97,7 +97,7 @@ event_of_query(struct event *e, const struct params *ps)
 	event_read(e, &object);
 }
 
-/* ---- refusing ------------------------------------------------------------- */
+/* ---- refusing ---------------------------------------------------------- */
 
 static void
 refuse_body(const struct api_in *in)
@@ -147,7 +147,7 @@ refused(const struct api_in *in, struct buf *errors, bool too_large)
 	return api_busy(in);
 }
 
-/* ---- publishing ----------------------------------------------------------- */
+/* ---- publishing -------------------------------------------------------- */
 
 static uint64_t
 publish(const struct app *app, const struct event *e,
@@ -189,7 +189,7 @@ info_of(const struct event *e)
 	return api_info(event_text(&e->info));
 }
 
-/* ---- POST events ---------------------------------------------------------- */
+/* ---- POST events ------------------------------------------------------- */
 
 /* Each channel gets its line in the answer if info was asked. */
 static void
@@ -243,7 +243,7 @@ api_events(const struct api_in *in)
 		events_run(in, &e);
 }
 
-/* ---- POST batch_events ---------------------------------------------------- */
+/* ---- POST batch_events ------------------------------------------------- */
 
 static void
 batch_check(const struct app *app, const struct json *batch,
@@ -325,7 +325,7 @@ api_batch(const struct api_in *in)
 		batch_run(in, &batch);
 }
 
-/* ---- POST channels/NAME/events -------------------------------------------- */
+/* ---- POST channels/NAME/events ----------------------------------------- */
 
 /* Of old: the body is the data itself, the rest stands in the query. */
 void
@@ -341,7 +341,7 @@ api_channel_event(const struct api_in *in)
 		return;
 	}
 	event_of_query(&e, in->params);
-	buf_clear(&data);
+	buf_reuse(&data);
 	buf_clear(&channel);
 	json_quote(&data, in->req->body);
 	json_quote(&channel, in->name);

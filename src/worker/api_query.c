@@ -47,7 +47,7 @@ info_param(const struct api_in *in)
 	return api_info(params_get(in->params, B("info"), &room));
 }
 
-/* ---- /channels ------------------------------------------------------------ */
+/* ---- /channels --------------------------------------------------------- */
 
 static void
 on_channels_row(struct query *q, const struct msg_row *row)
@@ -83,7 +83,8 @@ api_channels(const struct api_in *in)
 	struct api_call *call;
 
 	if (filter.n > in->app->set->max_channel_name) {
-		request_answer(in->req, 200, NULL, NULL, B("{\"channels\":{}}"));
+		request_answer(in->req, 200, NULL, NULL,
+		    B("{\"channels\":{}}"));
 		return;
 	}
 	call = api_call_new(in, 200);
@@ -93,7 +94,7 @@ api_channels(const struct api_in *in)
 	ask(call, QUERY_CHANNELS, filter, on_channels_row, on_channels_done);
 }
 
-/* ---- /channels/NAME ------------------------------------------------------- */
+/* ---- /channels/NAME ---------------------------------------------------- */
 
 void
 api_channel(const struct api_in *in)
@@ -112,7 +113,7 @@ api_channel(const struct api_in *in)
 	api_ask(call);
 }
 
-/* ---- /channels/NAME/users ------------------------------------------------- */
+/* ---- /channels/NAME/users ---------------------------------------------- */
 
 /* The id with the JSON type it joined with. */
 static void
@@ -164,7 +165,7 @@ api_users(const struct api_in *in)
 	ask(call, QUERY_USERS, in->name, on_users_row, on_users_done);
 }
 
-/* ---- /connections --------------------------------------------------------- */
+/* ---- /connections ------------------------------------------------------ */
 
 static void
 on_connections_row(struct query *q, const struct msg_row *row)
@@ -195,7 +196,7 @@ api_connections(const struct api_in *in)
 	    on_connections_done);
 }
 
-/* ---- terminate ------------------------------------------------------------ */
+/* ---- terminate --------------------------------------------------------- */
 
 static void
 on_kicked(struct waiter *w)

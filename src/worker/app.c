@@ -151,7 +151,7 @@ app_max_message(const struct app *app)
 	return max > 0 ? (size_t)max : MESSAGE_MAX;
 }
 
-/* ---- origins ------------------------------------------------------------- */
+/* ---- origins ----------------------------------------------------------- */
 
 static bool
 is_digits(struct bytes b)

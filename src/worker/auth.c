@@ -4,8 +4,16 @@
  */
 #include "worker/auth.h"
 
+#include <inttypes.h>
+
+#include "common/counters.h"
 #include "common/crypto.h"
+#include "common/log.h"
 #include "common/util.h"
+#include "worker/conn.h"
+#include "worker/worker.h"
+
+#define LINES_A_SECOND	10	/* a flood of guesses must not fill the disk */
 
 static const char wrong[] = "Authentication signature invalid.";
 
@@ -54,7 +62,7 @@ auth_user(const struct app *app, struct bytes auth, struct bytes socket,
 	return split_auth(app, auth, &hex) && signed_by(app, parts, 3, hex);
 }
 
-/* ---- requests ------------------------------------------------------------ */
+/* ---- requests ---------------------------------------------------------- */
 
 static struct bytes
 get(const struct params *ps, const char *name)
@@ -135,8 +143,8 @@ auth_request(const struct app *app, const struct http_request *req,
 		    "auth_version must be 1.0.";
 		return -1;
 	}
-	if (check_time(get(ps, "auth_timestamp"), window_ms, now_ms, why) != 0 ||
-	    check_md5(get(ps, "body_md5"), body, why) != 0)
+	if (check_time(get(ps, "auth_timestamp"), window_ms, now_ms,
+	    why) != 0 || check_md5(get(ps, "body_md5"), body, why) != 0)
 		return -1;
 	buf_clear(&query);
 	params_sorted(ps, B("auth_signature"), &query);
@@ -146,4 +154,28 @@ auth_request(const struct app *app, const struct http_request *req,
 		return -1;
 	}
 	return 0;
+}
+
+/* ---- the log ----------------------------------------------------------- */
+
+void
+auth_refused(const struct app *app, const struct conn *conn, const char *what,
+    struct bytes name)
+{
+	static uint32_t second, lines;
+	static uint64_t left_out;
+
+	counter.signatures_refused++;
+	if (second != worker.now) {
+		second = worker.now;
+		lines = 0;
+	}
+	if (lines++ >= LINES_A_SECOND) {
+		left_out++;
+		return;
+	}
+	log_info("refused signature of %s %s conn=%s app=%s left_out=%" PRIu64,
+	    what, log_bytes(name), conn_name(conn), log_bytes(app->id),
+	    left_out);
+	left_out = 0;
 }

@@ -13,7 +13,9 @@
 #include "worker/http.h"
 #include "worker/params.h"
 
-/* "KEY:hex" over SOCKET:CHANNEL, or SOCKET:CHANNEL:DATA if data is not empty. */
+struct conn;
+
+/* "KEY:hex" over SOCKET:CHANNEL, or SOCKET:CHANNEL:DATA if there is data. */
 bool	auth_channel(const struct app *, struct bytes auth, struct bytes socket,
 	    struct bytes channel, struct bytes data);
 /* "KEY:hex" over SOCKET::user::DATA. */
@@ -30,5 +32,10 @@ bool	auth_user(const struct app *, struct bytes auth, struct bytes socket,
 int	auth_request(const struct app *, const struct http_request *,
 	    const struct params *, struct bytes body, struct bytes path_prefix,
 	    uint64_t window_ms, uint64_t now_ms, const char **why);
+
+/* Counts a refused signature and leaves a line in the log, a few a second at
+ * most.  what: "channel", "sign-in", "API request". */
+void	auth_refused(const struct app *, const struct conn *, const char *what,
+	    struct bytes name);
 
 #endif

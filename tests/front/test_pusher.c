@@ -126,7 +126,7 @@ sign_in(struct fake_client *f, const char *data)
 	buf_done(&text);
 }
 
-/* ---- opening -------------------------------------------------------------- */
+/* ---- opening ----------------------------------------------------------- */
 
 static void
 test_established(void **state)
@@ -234,7 +234,7 @@ test_quota(void **state)
 	assert_int_equal(f->closed, CLOSE_OVER_CAPACITY);
 }
 
-/* ---- messages ------------------------------------------------------------- */
+/* ---- messages ---------------------------------------------------------- */
 
 static void
 test_messages(void **state)
@@ -364,6 +364,22 @@ test_silence(void **state)
 	    "\\\"Pong reply not received in time\\\"}\"}\n");
 }
 
+/* A ping that goes out late leaves the whole time for its answer. */
+static void
+test_late_ping(void **state)
+{
+	struct fake_client *f = client();
+	uint32_t start = worker.now;
+
+	(void)state;
+	f->c.front->tick(&f->c, start + 119);
+	assert_string_equal(fake_heard(f), "{\"event\":\"pusher:ping\"}\n");
+	f->c.front->tick(&f->c, start + 178);
+	assert_int_equal(f->closed, CLOSE_NONE);
+	f->c.front->tick(&f->c, start + 179);
+	assert_int_equal(f->closed, CLOSE_PONG_TIMEOUT);
+}
+
 static void
 test_must_authorize(void **state)
 {
@@ -381,7 +397,7 @@ test_must_authorize(void **state)
 	assert_int_equal(g->closed, CLOSE_UNAUTHORIZED);
 }
 
-/* ---- channels ------------------------------------------------------------- */
+/* ---- channels ---------------------------------------------------------- */
 
 static void
 test_subscribe(void **state)
@@ -426,6 +442,7 @@ test_unauthorized(void **state)
 		"25f\"",
 	};
 	struct fake_client *f = client();
+	uint64_t before = counter.signatures_refused;
 	char text[300];
 	size_t i;
 
@@ -441,6 +458,7 @@ test_unauthorized(void **state)
 		    "\\\"Connection is unauthorized\\\",\\\"status\\\":401}\","
 		    "\"channel\":\"private-room\"}\n");
 	}
+	assert_int_equal(counter.signatures_refused, before + i);
 	assert_int_equal(f->c.n_subs, 0);
 	assert_false(f->c.state.authorized);
 	/* the reference's vector */
@@ -627,7 +645,7 @@ test_count(void **state)
 	assert_null(strstr(fake_heard(f), "subscription_count"));
 }
 
-/* ---- client events -------------------------------------------------------- */
+/* ---- client events ----------------------------------------------------- */
 
 static void
 test_whisper(void **state)
@@ -730,7 +748,7 @@ test_whisper_rate(void **state)
 	assert_int_equal(fake.published, 3);
 }
 
-/* ---- users ---------------------------------------------------------------- */
+/* ---- users ------------------------------------------------------------- */
 
 static void
 test_sign_in(void **state)
@@ -843,6 +861,7 @@ main(void)
 		TEST(test_messages),
 		TEST(test_rate_limit),
 		TEST(test_silence),
+		TEST(test_late_ping),
 		TEST(test_must_authorize),
 		TEST(test_subscribe),
 		TEST(test_unauthorized),

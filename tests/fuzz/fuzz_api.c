@@ -30,6 +30,13 @@ auth_user(const struct app *app, struct bytes auth, struct bytes socket,
 	return true;
 }
 
+void
+auth_refused(const struct app *app, const struct conn *conn, const char *what,
+    struct bytes name)
+{
+	(void)app, (void)conn, (void)what, (void)name;
+}
+
 int
 auth_request(const struct app *app, const struct http_request *req,
     const struct params *ps, struct bytes body, struct bytes path_prefix,

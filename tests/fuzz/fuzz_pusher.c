@@ -29,6 +29,13 @@ auth_user(const struct app *app, struct bytes auth, struct bytes socket,
 	return bytes_starts(auth, B("ok"));
 }
 
+void
+auth_refused(const struct app *app, const struct conn *conn, const char *what,
+    struct bytes name)
+{
+	(void)app, (void)conn, (void)what, (void)name;
+}
+
 static void
 on_text(struct bytes text)
 {

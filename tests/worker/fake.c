@@ -41,7 +41,7 @@ static struct {
 } cached[MANY];
 static size_t n_cached;
 
-/* ---- settings ------------------------------------------------------------- */
+/* ---- settings ---------------------------------------------------------- */
 
 static void
 app_settings(struct config_app *set, const char *id, const char *secret)
@@ -118,7 +118,7 @@ fake_teardown(void)
 		waiter_cancel(TAILQ_FIRST(&waiters));
 }
 
-/* ---- clients -------------------------------------------------------------- */
+/* ---- clients ----------------------------------------------------------- */
 
 static struct fake_client *
 of(const struct client *c)
@@ -292,7 +292,7 @@ worker_trace(const char *what, struct bytes text, struct bytes more)
 	(void)more;
 }
 
-/* ---- the router ----------------------------------------------------------- */
+/* ---- the router -------------------------------------------------------- */
 
 struct ipc *
 uplink(void)
@@ -630,7 +630,7 @@ fake_done(void)
 	q->done(q);
 }
 
-/* ---- answers of the API --------------------------------------------------- */
+/* ---- answers of the API ------------------------------------------------ */
 
 void
 request_answer(struct request *r, unsigned status, const char *type,

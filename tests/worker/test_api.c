@@ -48,7 +48,7 @@ teardown(void **state)
 	return 0;
 }
 
-/* ---- requests ------------------------------------------------------------- */
+/* ---- requests ---------------------------------------------------------- */
 
 /* Sends it as it is. */
 static void
@@ -127,7 +127,7 @@ asked(const char *what)
 	assert_string_equal(buf_cstr(&fake.asked), what);
 }
 
-/* ---- routes --------------------------------------------------------------- */
+/* ---- routes ------------------------------------------------------------ */
 
 static void
 test_routes(void **state)
@@ -230,7 +230,7 @@ test_demo(void **state)
 	assert_true(fake.answer.n > 0);
 }
 
-/* ---- publishing ----------------------------------------------------------- */
+/* ---- publishing -------------------------------------------------------- */
 
 #define EVENTS "/apps/7/events"
 
@@ -518,7 +518,7 @@ test_forget(void **state)
 	assert_int_equal(fake.answers, 0);
 }
 
-/* ---- questions ------------------------------------------------------------ */
+/* ---- questions --------------------------------------------------------- */
 
 static void
 test_channels(void **state)
