@@ -125,16 +125,14 @@ api_info_add(struct buf *out, struct bytes channel, unsigned kind,
 	if (info & INFO_OCCUPIED) {
 		add_key(out, &comma, "occupied");
 		buf_str(out, occupied ? "true" : "false");
-		if (!occupied)
-			info &= INFO_CACHE;
 	}
-	if ((info & INFO_USERS) && presence) {
+	if ((info & INFO_USERS) && occupied && presence) {
 		add_key(out, &comma, "user_count");
-		buf_u64(out, occupied ? row->users : 0);
+		buf_u64(out, row->users);
 	}
-	if ((info & INFO_SUBSCRIPTIONS) && !presence) {
+	if ((info & INFO_SUBSCRIPTIONS) && occupied && !presence) {
 		add_key(out, &comma, "subscription_count");
-		buf_u64(out, occupied ? row->subscriptions : 0);
+		buf_u64(out, row->subscriptions);
 	}
 	if ((info & INFO_CACHE) && (kind & CHANNEL_CACHE)) {
 		add_key(out, &comma, "cache");

@@ -63,8 +63,8 @@ void	api_call_finish(struct api_call *);
 /* A comma list; what is unknown is left out, as Reverb does. */
 unsigned api_info(struct bytes list);
 /* Adds {...} with what was asked for and applies to this kind of channel; row
- * NULL: nothing is known of it.  Of an empty channel "occupied":false is all
- * that is said (as Reverb), where that was not asked counts are 0. */
+ * NULL: nothing is known of it.  An empty channel has no counts, as in Reverb's
+ * answers. */
 void	api_info_add(struct buf *, struct bytes channel, unsigned kind,
 	    unsigned info, const struct msg_row *row);
 

@@ -382,8 +382,7 @@ test_event_info(void **state)
 	asked("2 empty");
 	fake_done();
 	answered(200, "{\"channels\":{\"presence-a\":{\"user_count\":2},"
-	    "\"b\":{\"subscription_count\":4},"
-	    "\"empty\":{\"subscription_count\":0}}}");
+	    "\"b\":{\"subscription_count\":4},\"empty\":{}}}");
 	/* asked for nothing that there is: still a line each */
 	post(EVENTS, "", "{\"name\":\"n\",\"channel\":\"c\",\"data\":\"d\","
 	    "\"info\":\"nonsense\"}");
