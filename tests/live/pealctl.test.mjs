@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT
+// pealctl against clients: what it shows of them, what it sends them, settings
+// and certificates that change under them.
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import fs from "node:fs";
+import path from "node:path";
+import tls from "node:tls";
+import { test } from "node:test";
+import { Server, live, unique, until } from "./harness.mjs";
+
+live("pealctl", {}, (s) => {
+	test("publish reaches every worker's subscribers, the text as it is", async () => {
+		const crowd = await s.server.crowd(8), channel = unique("news");
+		for (const c of crowd)
+			await c.subscribe(channel);
+		for (const data of ['{"a":"é"}', "plain words", "5", ""]) {
+			assert.equal((await s.server.ctl("publish", channel, "hello", data)).ok, true);
+			for (const c of crowd)
+				await c.expectFrame({ event: "hello", channel, data });
+		}
+	});
+
+	test("channels, users and connections count over all workers", async () => {
+		const crowd = await s.server.crowd(6), room = unique("presence-room");
+		for (const [i, c] of crowd.entries()) {
+			c.subscribing(room, { user_id: `u${i >> 1}`, user_info: {} });
+			await c.skipTo("pusher_internal:subscription_succeeded");
+		}
+		assert.deepEqual((await s.server.ctl("channels", room)).channels,
+		    [{ channel: room, subscriptions: 6, users: 3 }]);
+		const { users } = await s.server.ctl("users", room);
+		assert.deepEqual(users.map((u) => u.id), ["u0", "u1", "u2"]);
+		const { connections: [now] } = await s.server.ctl("connections");
+		assert.ok(now.open >= 6 && now.subscribed >= 6 && now.open >= now.subscribed);
+	});
+
+	test("terminate closes a user's connections, wherever they are", async () => {
+		const crowd = await s.server.crowd(6), id = unique("user");
+		for (const [i, c] of crowd.entries())
+			await c.signin({ id: i < 4 ? id : `${id}-other` });
+		assert.equal((await s.server.ctl("terminate", id)).ok, true);
+		for (const c of crowd.slice(0, 4))
+			await c.closed(4009);
+		for (const c of crowd.slice(4))
+			await c.ping();
+	});
+
+	test("status sums up what the workers hold", async () => {
+		const before = (await s.server.ctl("status")).totals;
+		const crowd = await s.server.crowd(5);
+		const now = await until(async () => {
+			const all = await s.server.ctl("status");
+			return all.totals.upgraded >= before.upgraded + crowd.length && all;
+		}, "the counters to arrive");
+		assert.equal(now.workers.length, s.server.workers);
+		for (const name of ["websockets", "upgraded", "connections"])
+			assert.equal(now.totals[name], now.workers.reduce((sum, w) => sum + w[name], 0));
+		assert.equal(now.state, "running");
+	});
+});
+
+const certificate = (dir, name) => {
+	execFileSync("openssl", ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+	    "-subj", `/CN=${name}`, "-keyout", path.join(dir, "new.key"), "-out", path.join(dir, "new.pem")],
+	    { stdio: "ignore" });
+	for (const part of ["pem", "key"])
+		fs.renameSync(path.join(dir, `new.${part}`), path.join(dir, `tls.${part}`));
+};
+
+const subject = (port) => new Promise((resolve, reject) => {
+	const socket = tls.connect({ host: "127.0.0.1", port, rejectUnauthorized: false }, () => {
+		resolve(socket.getPeerCertificate().subject.CN);
+		socket.destroy();
+	});
+	socket.on("error", reject);
+});
+
+test("a renewed certificate and a new app disconnect nobody", async () => {
+	const dir = fs.mkdtempSync("/tmp/peal-live-tls-");
+	certificate(dir, "first");
+	const server = await Server.start({ workers: 2, listeners: { "listen tls": { address: "127.0.0.1:0",
+	    certificate: path.join(dir, "tls.pem"), certificate_key: path.join(dir, "tls.key") } } });
+	try {
+		const port = Number(server.addresses[1].split(":").at(-1));
+		const clients = await server.crowd(4);
+		assert.equal(await subject(port), "first");
+		certificate(dir, "second");
+		fs.appendFileSync(server.ini, "[app new]\nid = 77\nkey = new-key\nsecret = new-secret\n");
+		const { changed } = await server.ctl("reload");
+		assert.match(changed, /app\.new/);
+		assert.match(changed, /certificates/);
+		for (let i = 0; i < 6; i++)
+			assert.equal(await subject(port), "second");
+		const c = await server.connect({ app: { id: "77", key: "new-key", secret: "new-secret" } });
+		await c.ping();
+		for (const old of clients)
+			await old.ping();
+		// A key that does not fit changes nothing.
+		fs.writeFileSync(path.join(dir, "tls.key"), "broken");
+		server.allow(/reload refused/);
+		await assert.rejects(server.ctl("reload"), /tls\.key/);
+		assert.equal(await subject(port), "second");
+	} finally {
+		await server.stop();
+		fs.rmSync(dir, { recursive: true });
+	}
+});
