@@ -214,7 +214,11 @@ mate_take(struct mate *w, struct bytes body)
 		fail_msg("unreadable message: %s", why);
 	if (type == MSG_counters)
 		return;
-	w->lines = xreallocarray(w->lines, w->n_lines + 1, sizeof(char *));
+	if (w->n_lines == w->cap_lines) {
+		w->cap_lines = w->cap_lines * 2 + 64;
+		w->lines = xreallocarray(w->lines, w->cap_lines,
+		    sizeof(char *));
+	}
 	w->lines[w->n_lines++] = lines[type] != NULL ? lines[type](w, &u) :
 	    xstrdup(msg_name(type));
 }

@@ -35,7 +35,7 @@ struct mate {
 	struct buf		 out, in;
 	struct msg_reader	*reader;
 	char			**lines;	/* not looked at yet */
-	size_t			 n_lines;
+	size_t			 n_lines, cap_lines;
 	uint64_t		 serial;	/* last one seen */
 	uint64_t		 generation;
 	bool			 asleep;	/* does not read */

@@ -82,9 +82,14 @@ test_once_per_user(void **state)
 	rig_run(g);
 	GETS_NONE(c);
 	/* One too many takes nothing from others. */
+	join(a, B("z"), 0, 0);
+	rig_run(g);
+	GETS(c, "added presence-r z {\"user_id\":\"z\",\"by\":0}");
 	leave(a, B("u"), 1);
 	rig_run(g);
 	GETS_NONE(c);
+	assert_int_equal(route_find(census_get(g->router, B("1")),
+	    B("presence-r"))->subs.total, 3);
 	leave(b, B("u"), 1);
 	rig_run(g);
 	GETS(c, "removed presence-r u");

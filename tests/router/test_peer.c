@@ -6,6 +6,8 @@
 
 #include <unistd.h>
 
+#include <event2/event.h>
+
 #include "common/counters.h"
 
 #define BIG	(1u << 20)	/* more than a socket takes at once */
@@ -110,6 +112,27 @@ test_ack_when_the_target_dies(void **state)
 	rig_run(g);
 	assert_true(a->n_lines > 0);
 	assert_string_equal(a->lines[a->n_lines - 1], "ack 2");
+	rig_free(g);
+}
+
+/* In the very turn in which it should have got something. */
+static void
+test_ack_when_the_target_dies_at_once(void **state)
+{
+	struct rig *g = rig_new("");
+	struct mate *b = rig_worker(g, 2), *a = rig_worker(g, 1);
+
+	(void)state;
+	join(b, B("news"));
+	rig_run(g);
+	publish(a, 1, B("news"), B("1"));
+	assert_true(write(a->fd, a->out.p, a->out.n) == (ssize_t)a->out.n);
+	buf_clear(&a->out);
+	ipc_read_now(a->peer->ipc);
+	mate_dies(b);
+	event_base_loop(g->base, EVLOOP_NONBLOCK);
+	rig_run(g);
+	GETS(a, "ack 1");
 	rig_free(g);
 }
 
@@ -285,6 +308,7 @@ main(void)
 		cmocka_unit_test(test_ack_waits_for_the_write),
 		cmocka_unit_test(test_ack_of_many_batches),
 		cmocka_unit_test(test_ack_when_the_target_dies),
+		cmocka_unit_test(test_ack_when_the_target_dies_at_once),
 		cmocka_unit_test(test_ack_behind_own_message),
 		cmocka_unit_test(test_pressure),
 		cmocka_unit_test(test_stalled),
