@@ -3,9 +3,9 @@
  * Pusher protocol 7: signing in.  A user is who the application's signature
  * says; a connection is one user for its life.
  *
- * A wrong signature is answered with 4009 on the living connection, as for
- * channels: it gains nothing, and an app that demands users closes those that
- * stay without one (authorization_timeout).
+ * A wrong signature ends the connection (4009), as it does at Pusher: the page
+ * believes itself signed in, and pusher-js would wait for ever.  Other mistakes
+ * are answered on the living connection.
  *
  * Runs in: workers.
  */
@@ -29,7 +29,6 @@ static const struct {
 	unsigned	 code;
 	struct bytes	 words;
 } refusals[] = {
-[SIGNATURE]	= { 4009, BYTES("Connection is unauthorized") },
 [OTHER_USER]	= { 4009, BYTES("Connection is signed in as another user") },
 [USER_DATA]	= { 4009, BYTES("user_data needs an id: a text of 1 to 128 "
 		    "octets") },
@@ -162,9 +161,10 @@ pusher_signin(struct client *c, const struct pusher_in *in)
 	if (read_wish(&in->inner, &w) != 0)
 		return -1;
 	why = check(c, &w);
-	if (why == SIGNATURE)
+	if (why == SIGNATURE) {
 		auth_refused(c->app, c->conn, "sign-in", B(""));
-	if (why != ALLOWED)
+		client_close(c, CLOSE_SIGNIN);
+	} else if (why != ALLOWED)
 		pusher_error(c, refusals[why].code, refusals[why].words);
 	else if (c->user != NULL)
 		pusher_send_signed_in(c, c->user->data);

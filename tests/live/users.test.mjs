@@ -23,11 +23,12 @@ live("users", {}, (s) => {
 	});
 
 	test("wrong signatures and shapes", async () => {
-		const c = await s.server.connect();
 		for (const auth of ["", "x", `${s.server.app.key}:${"0".repeat(64)}`, `other:${"0".repeat(64)}`]) {
-			await c.signin({ id: "1" }, { auth, wait: false });
-			await c.expectError(4009, "Connection is unauthorized");
+			const refused = await s.server.connect();
+			await refused.signin({ id: "1" }, { auth, wait: false });
+			await refused.refused(4009, "Connection is unauthorized");
 		}
+		const c = await s.server.connect();
 		for (const data of ["{}", '{"id":""}', '{"id":5}', '{"id":null}', "[]", "not json", JSON.stringify({ id: "x".repeat(129) })]) {
 			await c.signin(data, { wait: false });
 			await c.expectError(4009);
