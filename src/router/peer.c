@@ -267,8 +267,8 @@ peer_settle(struct peer *p)
 		msg_pack_ack(ipc_out(p->ipc), &ack);
 }
 
-/* A batch that needs all touched links up to where they stand; NULL and the
- * last one is dropped into `serial` if there are too many already. */
+/* A batch that needs all touched links up to where they stand.  If there are
+ * too many already, it takes the place of the last one and its needs. */
 static struct batch *
 batch_new(struct peer *p)
 {
