@@ -141,6 +141,25 @@ on_whole(http_parser *parser)
 	return 0;
 }
 
+/*
+ * They know their own list of methods, do not take a tab for white space behind
+ * a value, and see a Transfer-Encoding in Transfer-Encoding-X.
+ */
+static bool
+theirs_differ(const struct http_request *r, struct bytes head)
+{
+	if (r->method == HTTP_OTHER || bytes_find(head, '\t') >= 0)
+		return true;
+	for (unsigned i = 0; i < r->n_headers; i++) {
+		struct bytes name = r->headers[i].name;
+
+		if (name.n > 17 && bytes_ieq(bytes_of(name.p, 17),
+		    B("transfer-encoding")))
+			return true;
+	}
+	return false;
+}
+
 /* They read a Content-Length in a trailer as if it meant something. */
 static bool
 bad_trailer(const http_parser *parser)
@@ -163,10 +182,7 @@ compare(struct bytes in, const struct http_request *r, size_t head, bool done,
 	};
 	http_parser parser;
 
-	/* They know their own list of methods, other bounds of lengths, and
-	 * do not take a tab for white space behind a value. */
-	if (r->method == HTTP_OTHER || r->length >> 60 != 0 ||
-	    memchr(in.p, '\t', head) != NULL)
+	if (r->length >> 60 != 0 || theirs_differ(r, bytes_of(in.p, head)))
 		return;
 	buf_clear(&t.url);
 	buf_clear(&t.body);
