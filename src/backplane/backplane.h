@@ -45,8 +45,8 @@ struct origin {
 					   given any bytes, only cookies, and
 					   calls back from inside the verb */
 #define BACKPLANE_ORDERED	2	/* one order per topic for all hosts */
-#define BACKPLANE_DURABLE	4	/* a message survives the broker's end */
-#define BACKPLANE_ECHOES	8	/* own publishes come back as message() */
+#define BACKPLANE_DURABLE	4	/* messages outlive the broker */
+#define BACKPLANE_ECHOES	8	/* own publishes come back */
 
 /* What a backplane tells the router; ctx is what open() was given. */
 struct backplane_up {
@@ -82,7 +82,8 @@ struct backplane {
 
 	/* Listen to a topic, from `since` on if the backplane keeps messages
 	 * (epoch 0: from now on); joined() follows. */
-	void	(*join)(void *self, const struct topic *, struct position since);
+	void	(*join)(void *self, const struct topic *,
+		    struct position since);
 	void	(*leave)(void *self, const struct topic *);
 
 	/* Publish.  key groups what must stay in order.  published() and, with
@@ -94,8 +95,8 @@ struct backplane {
 
 	/* Ask for at most n messages after a position: message() each.  NULL
 	 * if the backplane keeps none. */
-	void	(*fetch)(void *self, const struct topic *, struct position since,
-		    unsigned n);
+	void	(*fetch)(void *self, const struct topic *,
+		    struct position since, unsigned n);
 	/* Keep as the topic's last message for ttl_ms, and publish it, in one
 	 * step.  NULL if it cannot; the router then keeps its own. */
 	void	(*store)(void *self, const struct topic *, struct bytes,

@@ -26,7 +26,7 @@ struct answer {
 	bool			 started, ended;
 };
 
-/* ---- asking -------------------------------------------------------------------- */
+/* ---- asking ------------------------------------------------------------- */
 
 void
 answer_ask(struct router *r, unsigned kind, struct bytes app,
@@ -122,7 +122,7 @@ answers_skip_member(struct router *r, const struct member *who)
 	}
 }
 
-/* ---- answering ------------------------------------------------------------------ */
+/* ---- answering ---------------------------------------------------------- */
 
 static struct bytes
 answer_name(const struct answer *a)

@@ -25,7 +25,7 @@ key_of_route(const struct hash_link *l)
 	return route_name(container_of(l, const struct route, link));
 }
 
-/* ---- the table --------------------------------------------------------------- */
+/* ---- the table ---------------------------------------------------------- */
 
 void
 census_init(struct router *r)
@@ -103,7 +103,7 @@ census_settings(struct router *r)
 	}
 }
 
-/* ---- coming and going ---------------------------------------------------------- */
+/* ---- coming and going --------------------------------------------------- */
 
 void
 census_join(struct router *r, struct peer *from, const struct msg_join *m)

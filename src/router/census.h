@@ -30,7 +30,7 @@ struct census {
 	struct hash		 users;		/* owned by users.c */
 	struct load		*loads;		/* owned by load.c */
 	uint32_t		 n_loads;
-	uint64_t		 max_connections;	/* settings; 0: any number */
+	uint64_t		 max_connections;	/* 0: any number */
 	uint64_t		 max_members;
 };
 

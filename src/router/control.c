@@ -27,7 +27,7 @@ struct control {
 	struct event		*on_write;	/* wakes the loop */
 	struct buf		 out;
 	size_t			 at;		/* written of out */
-	uint64_t		 moved;		/* clock_ms() of the last write */
+	uint64_t		 moved;		/* clock_ms(), last write */
 	const struct verb	*verb;
 	bool			 ended;		/* nothing more is added */
 	bool			 dead;
@@ -51,7 +51,7 @@ struct verb {
 	void		(*row)(struct buf *, const struct msg_row *);
 };
 
-/* ---- life ------------------------------------------------------------------------ */
+/* ---- life --------------------------------------------------------------- */
 
 static void
 on_writable(evutil_socket_t fd, short what, void *arg)
@@ -123,7 +123,7 @@ controls_done(struct router *r)
 		control_free(LIST_FIRST(&r->controls));
 }
 
-/* ---- answers ----------------------------------------------------------------------- */
+/* ---- answers ------------------------------------------------------------ */
 
 static void
 control_ok(struct control *c)
@@ -207,7 +207,7 @@ to_backlog(const void *to)
 
 static const struct answer_ops to_control = { to_row, to_done, to_backlog };
 
-/* ---- verbs ------------------------------------------------------------------------- */
+/* ---- verbs -------------------------------------------------------------- */
 
 static void
 ask(struct control *c, unsigned kind, const struct request *q,
@@ -292,7 +292,7 @@ static const struct verb verbs[] = {
 	{ BYTES("terminate"), run_terminate, NULL },
 };
 
-/* ---- requests ---------------------------------------------------------------------- */
+/* ---- requests ----------------------------------------------------------- */
 
 /* By id or label; the only one if none is named. */
 static const char *

@@ -14,7 +14,7 @@
 struct counting {
 	TAILQ_ENTRY(counting)	 link;		/* while changed */
 	struct route		*route;
-	uint64_t		 pushed;	/* clock_ms() of the last time */
+	uint64_t		 pushed;	/* clock_ms() of the last */
 	bool			 changed;
 };
 

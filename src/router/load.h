@@ -31,7 +31,8 @@ struct load_sum {
 struct load_sum load_sum(const struct census *);
 void	load_set(struct census *, struct peer *, const struct msg_load *);
 /* Answers with a grant. */
-void	load_connect(struct census *, struct peer *, const struct msg_connect *);
+void	load_connect(struct census *, struct peer *,
+	    const struct msg_connect *);
 void	load_forget(struct census *, const struct peer *);
 void	load_done(struct census *);
 

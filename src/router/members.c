@@ -82,7 +82,7 @@ member_new(struct members *ms, struct bytes user, struct bytes object)
 	return who;
 }
 
-/* ---- announcements --------------------------------------------------------------- */
+/* ---- announcements ------------------------------------------------------ */
 
 static void
 announce_added(struct route *t, const struct member *who)
@@ -149,7 +149,7 @@ members_roster(struct route *t)
 	route_cast(t, buf_view(&r->scratch));
 }
 
-/* ---- coming ----------------------------------------------------------------------- */
+/* ---- coming ------------------------------------------------------------- */
 
 static void
 refuse(const struct route *t, struct peer *from, const struct msg_join *m)
@@ -199,7 +199,7 @@ members_join(struct route *t, struct peer *from, const struct msg_join *m)
 	route_answer(t, from, m);
 }
 
-/* ---- going ------------------------------------------------------------------------ */
+/* ---- going -------------------------------------------------------------- */
 
 void
 members_left(struct route *t, struct member *who)

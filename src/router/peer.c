@@ -14,7 +14,7 @@
 #include "common/util.h"
 #include "router/router.h"
 
-/* ---- life ------------------------------------------------------------------ */
+/* ---- life --------------------------------------------------------------- */
 
 static int
 on_message(void *ctx, struct ipc *ipc, unsigned type, struct unpacker *u,
@@ -197,7 +197,7 @@ peers_cast(struct router *r, struct bytes frame)
 		ipc_put(p->ipc, frame);
 }
 
-/* ---- acknowledgements ------------------------------------------------------ */
+/* ---- acknowledgements --------------------------------------------------- */
 
 static void
 peer_flush(struct peer *p)
@@ -315,7 +315,7 @@ peer_store(struct peer *p)
 	p->n_batches++;
 }
 
-/* ---- the end of a turn ------------------------------------------------------ */
+/* ---- the end of a turn -------------------------------------------------- */
 
 static void
 peers_pressure(struct router *r)

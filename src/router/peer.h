@@ -22,7 +22,7 @@ struct router;
 struct watcher;
 
 #define PEERS_MAX	256	/* links at a time */
-#define BATCHES_MAX	64	/* batches that wait for the kernel, per worker */
+#define BATCHES_MAX	64	/* of a worker that wait for the kernel */
 
 /* Publishes up to serial wait until these links have written so much. */
 struct batch {
@@ -44,10 +44,10 @@ struct peer {
 	unsigned		 n_batches;
 	unsigned		 index;		/* in router->by_index */
 	uint64_t		 slot, generation;
-	uint64_t		 origin;	/* who it is in deliver messages */
+	uint64_t		 origin;	/* its name in deliver */
 	uint64_t		 highest;	/* last serial routed */
-	uint64_t		 batched;	/* last serial acked or in a batch */
-	uint64_t		 mark;		/* queued at the end of the turn */
+	uint64_t		 batched;	/* last one acked or stored */
+	uint64_t		 mark;		/* queued when the turn ends */
 	/* Links that what is not batched yet was put on, without its own. */
 	uint64_t		 touched[PEERS_MAX / 64];
 	bool			 hello, synced;

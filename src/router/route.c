@@ -21,7 +21,7 @@ struct pending {
 	uint64_t		 cookie, flags;
 };
 
-/* ---- the table ---------------------------------------------------------------- */
+/* ---- the table ---------------------------------------------------------- */
 
 static struct topic
 route_topic(const struct route *t)
@@ -110,7 +110,7 @@ route_cast(struct route *t, struct bytes frame)
 		ipc_put(t->subs.at[i].peer->ipc, frame);
 }
 
-/* ---- subscribed ------------------------------------------------------------------ */
+/* ---- subscribed --------------------------------------------------------- */
 
 static void
 route_subscribed(struct route *t, struct peer *peer, uint64_t cookie,
@@ -198,7 +198,7 @@ on_joined(void *ctx, const struct topic *topic, struct position at,
 	t->waited = false;
 }
 
-/* ---- a message's way -------------------------------------------------------------- */
+/* ---- a message's way ---------------------------------------------------- */
 
 /* A message of this host that is on its way through the backplane. */
 struct passing {

@@ -32,11 +32,11 @@ struct route {
 	struct census		*census;
 	struct tally		 subs;
 	struct members		*members;	/* presence channels */
-	struct cached		*cached;	/* cache channels with a message */
+	struct cached		*cached;	/* the last message */
 	struct counting		*counting;	/* where counts are pushed */
 	uint64_t		 epoch, offset;	/* of the last message */
 	bool			 joined;	/* the backplane listens */
-	bool			 waited;	/* somebody waits until it does */
+	bool			 waited;	/* somebody waits for that */
 	uint16_t		 name_n;
 	char			 name[];
 };

@@ -34,7 +34,7 @@ router_take(struct peer *from, unsigned type, struct unpacker *u,
 	return router_dispatch(from, from->ipc, type, u, why);
 }
 
-/* ---- life ------------------------------------------------------------------------ */
+/* ---- life --------------------------------------------------------------- */
 
 /* Larger than what any router before had: microseconds since 1970, which still
  * fit a JavaScript number. */
@@ -143,7 +143,7 @@ router_orphaned(struct router *r)
 	r->last_moment = r->now + ORPHAN_MS;
 }
 
-/* ---- the loop ---------------------------------------------------------------------- */
+/* ---- the loop ----------------------------------------------------------- */
 
 void
 router_tick(struct router *r)
@@ -215,7 +215,7 @@ router_main(void)
 	return 0;
 }
 
-/* ---- what the master says ------------------------------------------------------------ */
+/* ---- what the master says ----------------------------------------------- */
 
 void
 router_on_start(struct peer *from, struct ipc *ipc, const struct msg_start *m)
@@ -300,7 +300,7 @@ router_on_control(struct peer *from, struct ipc *ipc,
 	control_take(from->router, m->fd, m->request);
 }
 
-/* ---- what workers say ------------------------------------------------------------------ */
+/* ---- what workers say --------------------------------------------------- */
 
 /* Keeps the message for later if not all is known yet. */
 #define HOLD(name) do {							\

@@ -46,7 +46,7 @@ struct router {
 
 	const struct backplane	*backplane;
 	void			*carrier;	/* the backplane's self */
-	struct passing		*passing;	/* what publish() is given now */
+	struct passing		*passing;	/* in publish() just now */
 	uint64_t		 cookie;
 
 	struct hash		 censuses;	/* by application */

@@ -25,9 +25,9 @@ struct router;
 struct sync {
 	bool			 on;		/* still waiting */
 	bool			 going;		/* go has come */
-	bool			 late;		/* members came after the wait */
+	bool			 late;		/* members came after it */
 	uint64_t		 expect;	/* workers */
-	uint64_t		 settled;	/* that have told all, or died */
+	uint64_t		 settled;	/* have told all, or died */
 	uint64_t		 deadline;	/* clock_ms() */
 	TAILQ_HEAD(, held)	 held;		/* messages, in order */
 };

@@ -3,8 +3,8 @@
  * How many, by worker: subscribers of a channel, connections of a user or of a
  * member.  A handful of workers at most, so a small array without order.
  *
- * Runs in: the router.  Owned by: what it counts for.  Dies: tally_done(), or by
- * itself when the total is 0 again.
+ * Runs in: the router.  Owned by: what it counts for.  Dies: tally_done(), or
+ * by itself when the total is 0 again.
  */
 #ifndef PEAL_TALLY_H
 #define PEAL_TALLY_H

@@ -44,7 +44,7 @@ struct watcher {
 	struct edge		 edges[];
 };
 
-/* ---- the tables ------------------------------------------------------------------ */
+/* ---- the tables --------------------------------------------------------- */
 
 static struct bytes
 key_of_user(const struct hash_link *l)
@@ -137,7 +137,7 @@ watcher_free(struct watcher *w)
 	free(w);
 }
 
-/* ---- telling watchers -------------------------------------------------------------- */
+/* ---- telling watchers --------------------------------------------------- */
 
 static void
 watcher_tell(struct watcher *w, struct msg_strings online,
@@ -188,7 +188,7 @@ watcher_answer(struct watcher *w)
 	free(ids);
 }
 
-/* ---- coming and going -------------------------------------------------------------- */
+/* ---- coming and going --------------------------------------------------- */
 
 static struct watcher *
 watcher_new(struct census *c, struct peer *peer, const struct msg_signin *m)

@@ -24,7 +24,7 @@ __wrap_clock_ms(void)
 	return clock_now;
 }
 
-/* ---- what a mate gets ---------------------------------------------------------- */
+/* ---- what a mate gets --------------------------------------------------- */
 
 #define TEXT(b)	(int)(b).n, (b).n != 0 ? (b).p : ""
 
@@ -293,7 +293,7 @@ mate_gets_none(struct mate *w, const char *file, int at)
 		    w->lines[0], w->n_lines - 1);
 }
 
-/* ---- the rig ------------------------------------------------------------------- */
+/* ---- the rig ------------------------------------------------------------ */
 
 static struct config *
 settings(const char *ini)

@@ -183,7 +183,7 @@ test_bad_join(void **state)
 	rig_free(g);
 }
 
-/* ---- a backplane that takes its time -------------------------------------------- */
+/* ---- a backplane that takes its time ------------------------------------ */
 
 static const struct backplane_up *slow_up;
 static void *slow_ctx;
