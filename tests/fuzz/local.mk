@@ -2,6 +2,7 @@
 # the corpora (replay_NAME); a build with --enable-fuzzing has the fuzzers
 # themselves (fuzz_NAME), which contrib/fuzz runs.
 noinst_PROGRAMS =
+EXTRA_DIST += contrib/fuzz
 
 if HAVE_HTTP_PARSER
 HTTP_PARSER_CPPFLAGS = -DHAVE_HTTP_PARSER=1
