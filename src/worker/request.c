@@ -242,7 +242,7 @@ read_body(struct conn *c, struct request *r, char *p, size_t n, size_t head_n)
 	}
 	used = http_chunks(&r->chunks, p, n, max - head_n);
 	if (used < 0) {
-		if (r->chunks.out >= max - head_n)
+		if (r->chunks.too_long)
 			goto too_large;
 		refuse(c, h, 400, NULL, "Bad request.");
 		return -1;
