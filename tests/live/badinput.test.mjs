@@ -309,31 +309,28 @@ drivers["deflate-bad"] = compressed(frame(1, Buffer.alloc(40, 0xfe), { rsv: 4 })
 drivers["deflate-bomb"] = compressed(frame(1, bomb, { rsv: 4 }));
 drivers["deflate-bomb-fragments"] = compressed(frame(1, bomb.subarray(0, 100), { rsv: 4, fin: false }), frame(0, bomb.subarray(100)));
 
-/** A subscriber that stops reading; ping keeps it from being merely silent. */
-const slow = (bytes) => async (s) => {
-	const channel = unique("slow"), w = await s.wire();
-	await w.upgrade(s);
-	w.write(frame(1, JSON.stringify({ event: "pusher:subscribe", data: { channel } })));
-	await w.wait((text) => text.includes("subscription_succeeded"), "subscribed");
-	w.socket.pause();
-	const sent = [];
-	for (let n = 0; n < bytes; n += 9000)
-		sent.push(s.publish(channel, "e", "x".repeat(9000)));
-	await Promise.all(sent);
-	const occupied = async () => (await s.get(`/channels/${channel}`)).json.occupied;
-	await until(async () => !await occupied(), "the slow one to be cut off", 20000 * patience);
-	w.close();
-	return { code: "4100", closed: true };
-};
-drivers["reader-slow"] = slow(30 << 20);
-drivers["reader-stuck"] = async () => {
-	const s = await Server.start({ websocket: { max_backlog: "1g", backlog_timeout: "1s" } });
+/** A subscriber that stops reading while much is published to it. */
+const slow = (bytes, websocket) => async () => {
+	const s = await Server.start({ websocket });
 	try {
-		return await slow(12 << 20)(s);
+		const channel = unique("slow"), w = await s.wire(), sent = [];
+		await w.upgrade(s);
+		w.write(frame(1, JSON.stringify({ event: "pusher:subscribe", data: { channel } })));
+		await w.wait((text) => text.includes("subscription_succeeded"), "subscribed");
+		w.socket.pause();
+		for (let n = 0; n < bytes; n += 9000)
+			sent.push(s.publish(channel, "e", "x".repeat(9000)));
+		await Promise.all(sent);
+		await until(async () => !(await s.get(`/channels/${channel}`)).json.occupied, "the slow one to be cut off", 20000 * patience);
+		await until(async () => (await s.ctl("status")).totals.slow_readers === 1, "the count", 20000 * patience);
+		w.close();
 	} finally {
 		await s.stop();
 	}
+	return { code: "4100", closed: true };
 };
+drivers["reader-slow"] = slow(30 << 20, { max_backlog: "1m" });
+drivers["reader-stuck"] = slow(12 << 20, { max_backlog: "1g", backlog_timeout: "1s" });
 drivers["close-unanswered"] = async (s) => {
 	const w = await s.wire();
 	await w.upgrade(s, "Origin: http://bad.example\r\n", `/app/${ORIGIN.key}`);
@@ -477,7 +474,7 @@ drivers["api-users-public"] = api(["GET", "/apps/APP/channels/c/users"], ["GET",
 
 const server = {
 	apps: { main: APP, off: OFF, full: FULL, origin: ORIGIN, small: SMALL, quiet: QUIET, join: JOIN, rate: RATE, cut: CUT, none: NONE, few: FEW },
-	websocket: { close_timeout: "1s", max_fragments: 16, max_backlog: "1m", backlog_timeout: "2s" },
+	websocket: { close_timeout: "1s", max_fragments: 16 },
 	listeners: { "listen tls": { address: "127.0.0.1:0", certificate: chain, certificate_key: key } },
 };
 
