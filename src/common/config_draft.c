@@ -121,6 +121,17 @@ show_place(struct config_place place, struct buf *out)
 	buf_str(out, ": ");
 }
 
+/* A complaint is one line, whatever stands in the values it shows. */
+static void
+one_line(struct buf *why)
+{
+	size_t i;
+
+	for (i = 0; i < why->n; i++)
+		if ((unsigned char)why->p[i] < ' ' || why->p[i] == 0x7f)
+			why->p[i] = '?';
+}
+
 int
 config_draft_refuse(struct config_draft *d, struct config_place place,
     const char *fmt, ...)
@@ -133,6 +144,7 @@ config_draft_refuse(struct config_draft *d, struct config_place place,
 	va_start(ap, fmt);
 	buf_vfmt(&d->why, fmt, ap);
 	va_end(ap);
+	one_line(&d->why);
 	return -1;
 }
 
@@ -161,6 +173,7 @@ config_draft_refuse_key(struct config_draft *d, const struct config_mark *m,
 	va_start(ap, fmt);
 	buf_vfmt(&d->why, fmt, ap);
 	va_end(ap);
+	one_line(&d->why);
 	return -1;
 }
 
