@@ -47,9 +47,10 @@ library 'seccomp' 'common/jail\.c'
 library 'hiredis' 'backplane/.*'
 library 'event2/' 'common/ipc\.c|(master|router|worker|backplane)/[a-z]*\.c'
 
-# Sizes: no file over 900 lines, no function over 100 (if ctags is there).
+# Sizes: no file over 900 lines (demo_page.c is generated, in a build among the
+# sources), no function over 100 (if ctags is there).
 result "no file over 900 lines" "$(
-    find "$src" -name '*.[ch]' | while read -r f; do
+    find "$src" -name '*.[ch]' ! -name demo_page.c | while read -r f; do
 	lines=$(wc -l <"$f")
 	[ "$lines" -le 900 ] || echo "$f: $lines lines"
     done)"
