@@ -31,6 +31,8 @@
 #define READS_A_TURN	4		/* one peer must not hold the loop */
 #define WRITES_A_TURN	1024		/* sockets written before others may
 					   speak: about 10 ms */
+#define FRAME_COST	32ull	/* octets of memory beside a frame's own */
+#define MOVING		2	/* seconds more for each write while closing */
 #define IOV		64
 #define EVENTS		512
 
@@ -311,6 +313,10 @@ conn_read(struct conn *c)
 		conn_watch(c, false, c->blocked);
 		return;
 	}
+	/* What is here already comes first, or a peer that sends faster than
+	 * it is answered would fill our memory. */
+	if (c->again && c->in_n > 0 && !c->closing)
+		return;
 	for (turn = 0; turn < READS_A_TURN && !c->dead && !c->eof; turn++) {
 		size_t room, have = c->in_n;
 		char *p = conn_room(c, &room);
@@ -445,6 +451,16 @@ conn_dirty(struct conn *c)
 	TAILQ_INSERT_TAIL(&conns.dirty, c, link);
 }
 
+/* What waits behind the first frame.  A frame costs more than its octets: a
+ * pong of two must not be cheap to leave unread. */
+static uint64_t
+conn_backlog(const struct conn *c)
+{
+	uint64_t octets = c->queued - (c->first->n - c->sent);
+
+	return octets + (c->more != NULL ? c->more->n * FRAME_COST : 0);
+}
+
 void
 conn_send(struct conn *c, struct frame *f)
 {
@@ -455,7 +471,7 @@ conn_send(struct conn *c, struct frame *f)
 	else {
 		/* One frame alone may be larger than the limit (an answer of
 		 * the API); what piles up behind it may not. */
-		if (c->queued - c->sent > worker.config->websocket.max_backlog) {
+		if (conn_backlog(c) > worker.config->websocket.max_backlog) {
 			counter.slow_readers++;
 			conn_kill(c, CLOSE_SLOW_READER);
 			return;
@@ -485,6 +501,9 @@ conn_wrote(struct conn *c, size_t n)
 	counter.bytes_out += n;
 	c->queued -= n;
 	c->stuck = 0;
+	/* Closing: a peer that reads gets the time it needs. */
+	if (c->closing && c->deadline < worker.now + MOVING)
+		c->deadline = worker.now + MOVING;
 	while (n > 0) {
 		size_t left = c->first->n - c->sent;
 

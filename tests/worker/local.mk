@@ -14,16 +14,18 @@ TESTS += tests/worker/test_http tests/worker/test_websocket \
 
 # The core: a played router, a front door that writes down what it is told.
 EXTRA_DIST += tests/worker/test_core.h
-check_PROGRAMS += tests/worker/test_channel tests/worker/test_presence \
-	tests/worker/test_uplink
+check_PROGRAMS += tests/worker/test_conn tests/worker/test_channel \
+	tests/worker/test_presence tests/worker/test_uplink
+tests_worker_test_conn_SOURCES = tests/worker/test_conn.c
+tests_worker_test_conn_LDADD = $(TEST_LDADD)
 tests_worker_test_channel_SOURCES = tests/worker/test_channel.c
 tests_worker_test_channel_LDADD = $(TEST_LDADD)
 tests_worker_test_presence_SOURCES = tests/worker/test_presence.c
 tests_worker_test_presence_LDADD = $(TEST_LDADD)
 tests_worker_test_uplink_SOURCES = tests/worker/test_uplink.c
 tests_worker_test_uplink_LDADD = $(TEST_LDADD)
-TESTS += tests/worker/test_channel tests/worker/test_presence \
-	tests/worker/test_uplink
+TESTS += tests/worker/test_conn tests/worker/test_channel \
+	tests/worker/test_presence tests/worker/test_uplink
 
 # Applications, signatures, the API: a worker without sockets.
 check_PROGRAMS += tests/worker/test_app tests/worker/test_auth \

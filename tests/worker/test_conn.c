@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Conns on real sockets: who is a slow reader, what is read while a stage does
+ * not want input, how a conn ends that still has something to send.
+ */
+#include "tests/worker/test_core.h"
+
+#define PIECE	20000		/* octets; less than half of a send buffer */
+
+static void
+send_piece(struct client *cl, size_t n)
+{
+	struct frame *f = frame_new(n);
+
+	memset(f->p, 'x', n);
+	client_send(cl, f);
+	frame_unref(f);
+}
+
+/* Reads all that is there. */
+static size_t
+swallow(int fd)
+{
+	static char room[65536];
+	size_t all = 0;
+	ssize_t n;
+
+	while ((n = recv(fd, room, sizeof(room), MSG_DONTWAIT)) > 0)
+		all += (size_t)n;
+	return all;
+}
+
+static void
+turn(void)
+{
+	event_base_loop(worker.base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+	conns_turn();
+}
+
+/* A frame that is larger than the limit is out for the most part: what comes
+ * behind it is little and does not make a slow reader. */
+static void
+large_frame_then_small(void **state)
+{
+	struct client *cl;
+	size_t all = 0;
+	int peer;
+
+	(void)state;
+	cl = test_client(&peer);
+	send_piece(cl, 1000000);
+	while (all < 1000000) {
+		turn();
+		all += swallow(peer);
+		send_piece(cl, 10);
+		assert_false(cl->conn->dead);
+	}
+	test_client_end(cl, peer);
+}
+
+/* But behind it no more than max_backlog may pile up. */
+static void
+pile_behind_a_frame(void **state)
+{
+	struct client *cl;
+	unsigned n;
+	int peer;
+
+	(void)state;
+	cl = test_client(&peer);
+	send_piece(cl, 1000000);
+	turn();
+	for (n = 0; n < 20 && !cl->conn->dead; n++)
+		send_piece(cl, PIECE);
+	assert_true(cl->conn->dead);
+	assert_int_equal(cl->conn->reason, CLOSE_SLOW_READER);
+	/* The fourth is above, and refuses the fifth. */
+	assert_int_equal(n, 5);
+	test_client_end(cl, peer);
+}
+
+/* Tiny frames cost more than their octets. */
+static void
+pile_of_tiny_frames(void **state)
+{
+	struct client *cl;
+	unsigned n;
+	int peer;
+
+	(void)state;
+	cl = test_client(&peer);
+	send_piece(cl, 1000000);
+	turn();
+	for (n = 0; n < 65536 && !cl->conn->dead; n++)
+		send_piece(cl, 2);
+	assert_true(cl->conn->dead);
+	assert_true(n < 4096);
+	test_client_end(cl, peer);
+}
+
+/* ---- input --------------------------------------------------------------- */
+
+/* Uses ten octets at a time and then wants no more until it is resumed. */
+static size_t
+sip(struct conn *c, char *p, size_t n)
+{
+	(void)p;
+	if (n < 10)
+		return 0;
+	conn_pause(c);
+	return 10;
+}
+
+static void
+no_tick(struct conn *c, uint32_t now)
+{
+	(void)c, (void)now;
+}
+
+static void
+no_gone(struct conn *c, enum close_reason why)
+{
+	(void)c, (void)why;
+}
+
+static const struct conn_stage sipping = {
+	.name = "sipping", .input = sip, .tick = no_tick, .gone = no_gone,
+};
+
+/* Answered between the events of a turn, so that more could be read before what
+ * is there already is used: it must not pile up. */
+static void
+input_waits_in_the_socket(void **state)
+{
+	static char octets[65536];
+	struct client *cl;
+	unsigned i;
+	int peer;
+
+	(void)state;
+	cl = test_client(&peer);
+	conn_stage(cl->conn, &sipping, cl);
+	for (i = 0; i < 100; i++) {
+		while (send(peer, octets, sizeof(octets), MSG_DONTWAIT) > 0)
+			;
+		conn_resume(cl->conn);
+		turn();
+	}
+	assert_true(cl->conn->in_n < 512 * 1024);
+	conn_kill(cl->conn, CLOSE_PEER_CLOSED);
+	conns_turn();
+	close(peer);
+}
+
+/* ---- ends ---------------------------------------------------------------- */
+
+/* Its time to close does not run out while the peer goes on reading. */
+static void
+finishes_what_moves(void **state)
+{
+	struct client *cl;
+	size_t all = 0;
+	int peer;
+
+	(void)state;
+	cl = test_client(&peer);
+	send_piece(cl, 3000000);
+	conn_finish(cl->conn, CLOSE_HTTP_DONE, 2);
+	while (all < 3000000) {
+		cl->conn->deadline = worker.now;
+		turn();
+		conns_sweep(worker.now, true);
+		assert_false(cl->conn->dead);
+		all += swallow(peer);
+	}
+	/* And then it does. */
+	turn();
+	conns_sweep(cl->conn->deadline, true);
+	assert_true(cl->conn->dead);
+	conns_turn();
+	close(peer);
+}
+
+/* A peer that does not read at all has the time that was given. */
+static void
+finishes_in_time(void **state)
+{
+	struct client *cl;
+	int peer;
+
+	(void)state;
+	cl = test_client(&peer);
+	send_piece(cl, 3000000);
+	conn_finish(cl->conn, CLOSE_HTTP_DONE, 2);
+	turn();
+	conns_sweep(cl->conn->deadline, true);
+	assert_true(cl->conn->dead);
+	conns_turn();
+	close(peer);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define T(fn)	cmocka_unit_test_setup_teardown(fn, core_setup, core_teardown)
+		T(large_frame_then_small),
+		T(pile_behind_a_frame),
+		T(pile_of_tiny_frames),
+		T(input_waits_in_the_socket),
+		T(finishes_what_moves),
+		T(finishes_in_time),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
