@@ -5,6 +5,7 @@
  * Runs in: pealctl.
  */
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 #include <errno.h>
@@ -85,6 +86,21 @@ path_of_default(void)
 	return path;
 }
 
+/* In a directory of another user a socket may be anybody's. */
+static bool
+trusted(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	struct stat st;
+	char *dir;
+	int r;
+
+	dir = bytes_dup(bytes_of(path, (size_t)(slash - path)));
+	r = stat(dir, &st);
+	free(dir);
+	return r == 0 && (st.st_uid == 0 || st.st_uid == geteuid());
+}
+
 /* Sockets in the runtime directories that somebody answers on. */
 static char *
 path_of_runtime(char **why)
@@ -104,7 +120,8 @@ path_of_runtime(char **why)
 		    glob(patterns[i], 0, NULL, &files) != 0)
 			continue;
 		for (size_t k = 0; k < files.gl_pathc; k++) {
-			if (!answers(files.gl_pathv[k]))
+			if (!trusted(files.gl_pathv[k]) ||
+			    !answers(files.gl_pathv[k]))
 				continue;
 			buf_fmt(&list, "\n  %s", files.gl_pathv[k]);
 			free(found);

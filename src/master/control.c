@@ -361,7 +361,23 @@ path_in_force(void)
 	return config_control_path(&settled);
 }
 
-/* Makes the directory (not its parents).  One that is there stays as it is. */
+/* One that is there stays as it is; but nobody else may own it, or he could put
+ * a socket of his own in the place of ours. */
+static int
+directory_check(const char *dir)
+{
+	struct stat st;
+
+	if (stat(dir, &st) < 0)
+		return -1;
+	if (S_ISDIR(st.st_mode) && (st.st_uid == 0 ||
+	    st.st_uid == geteuid() || st.st_uid == master.uid))
+		return 0;
+	errno = EPERM;
+	return -1;
+}
+
+/* Makes the directory (not its parents). */
 static int
 directory_make(const char *path)
 {
@@ -376,7 +392,7 @@ directory_make(const char *path)
 	if (r == 0 && geteuid() == 0)
 		r = chown(dir, 0, master.gid);
 	else if (r < 0 && errno == EEXIST)
-		r = 0;
+		r = directory_check(dir);
 	free(dir);
 	return r;
 }

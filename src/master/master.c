@@ -168,7 +168,7 @@ on_stop(evutil_socket_t signum, short what, void *arg)
 
 	(void)what;
 	(void)arg;
-	log_info("%s", strsignal((int)signum));
+	log_info("got signal %d (%s)", (int)signum, strsignal((int)signum));
 	if (signum == SIGINT)
 		grace /= 4;
 	if (signum == SIGQUIT || master.stopping)

@@ -84,6 +84,17 @@ fresh_done(struct fresh *f)
 	}
 }
 
+/* There is no message that takes a certificate back. */
+static bool
+tls_is_off(const struct config *now, const struct config *then)
+{
+	for (size_t i = 0; i < now->n_listen && i < then->n_listen; i++)
+		if (now->listen[i].certificate == NULL &&
+		    then->listen[i].certificate != NULL)
+			return true;
+	return false;
+}
+
 /* The differences, unless they cannot be made in a running server. */
 static int
 fresh_compare(const struct fresh *f, struct buf *changed, char **why)
@@ -91,7 +102,8 @@ fresh_compare(const struct fresh *f, struct buf *changed, char **why)
 	bool restart = false;
 
 	config_diff(master.config, f->config, changed, &restart);
-	if (!restart && f->config->n_listen == master.config->n_listen)
+	if (!restart && f->config->n_listen == master.config->n_listen &&
+	    !tls_is_off(f->config, master.config))
 		return 0;
 	*why = xasprintf("%s changed, which needs a restart; nothing was "
 	    "changed", changed->n != 0 ? buf_cstr(changed) : "listen");

@@ -4,6 +4,7 @@
  *
  * Runs in: master, and for a moment in the child, between fork and exec.
  */
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include <errno.h>
@@ -35,6 +36,20 @@ environment_fill(char *env[NELEM(kept) + 1])
 		if ((value = getenv(kept[i])) != NULL)
 			env[n++] = xasprintf("%s=%s", kept[i], value);
 	env[n] = NULL;
+}
+
+/* The file may have been replaced by another release, whose messages may
+ * differ: then the one that runs is started, which the kernel still has. */
+static const char *
+exe_to_run(const char *exe)
+{
+	static const char running[] = "/proc/self/exe";
+	struct stat file, self;
+
+	if (stat(exe, &file) == 0 && stat(running, &self) == 0 &&
+	    file.st_dev == self.st_dev && file.st_ino == self.st_ino)
+		return exe;
+	return running;
 }
 
 static void
@@ -82,7 +97,7 @@ become(const char *exe, const char *title, int link, char **env)
 	if (descriptors_settle(link) == 0) {
 		sigemptyset(&none);
 		sigprocmask(SIG_SETMASK, &none, NULL);
-		execve(exe, args, env);
+		execve(exe_to_run(exe), args, env);
 	}
 	(void)!write(2, words, sizeof(words) - 1);
 	_exit(127);

@@ -11,7 +11,8 @@
 #include <sys/types.h>
 
 /*
- * Starts exe with title as its only argument and link as descriptor 3; link
+ * Starts exe (which must be this binary; if the file is another one by now, the
+ * one that runs) with title as its only argument and link as descriptor 3; link
  * stays the caller's.  The process ignores INT, TERM, HUP and QUIT: a terminal
  * or a supervisor signals the whole group, and children obey messages only.
  * Its environment holds what libraries need and none of the settings (they may

@@ -4,6 +4,8 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import fs from "node:fs";
+import { once } from "node:events";
+import net from "node:net";
 import path from "node:path";
 import tls from "node:tls";
 import { test } from "node:test";
@@ -104,5 +106,51 @@ test("a renewed certificate and a new app disconnect nobody", async () => {
 	} finally {
 		await server.stop();
 		fs.rmSync(dir, { recursive: true });
+	}
+});
+
+test("the control socket bears anything", async () => {
+	const server = await Server.start({ workers: 1 });
+	const ask = (text, end = false) => new Promise((resolve) => {
+		let answer = "";
+		const socket = net.connect(server.control, () => {
+			if (end)
+				socket.end(text);
+			else
+				socket.write(text);
+		});
+		socket.setEncoding("utf8");
+		socket.on("data", (d) => { answer += d; });
+		socket.on("error", () => {});
+		socket.on("close", () => resolve(answer));
+	});
+	const refused = async (text, words) => {
+		const answer = JSON.parse(await ask(text));
+		assert.equal(answer.ok, false);
+		assert.match(answer.error, words);
+	};
+	try {
+		await refused("hello\n", /JSON/);
+		await refused("\n", /JSON/);
+		await refused("[]\n", /JSON/);
+		await refused('{"verb":5}\n', /JSON/);
+		await refused('{"verb":"no\\u0007 such"}\n', /unknown verb/);
+		await refused('{"verb":"publish","channel":5}\n', /needed/);
+		await refused(`{"verb":"${"x".repeat(2 << 20)}`, /too long/);
+		assert.equal(await ask('{"verb":"status"', true), "");
+		assert.equal(await ask("", true), "");
+		// In pieces, and with more behind it.
+		const half = net.connect(server.control);
+		half.write('{"verb":"sta');
+		const idle = Array.from({ length: 40 }, () => net.connect(server.control).on("error", () => {}));
+		await Promise.race(idle.map((s) => once(s, "close")));
+		half.write('tus"}\n{"verb":"stop"}\n');
+		const [answer] = await once(half.setEncoding("utf8"), "data");
+		assert.equal(JSON.parse(answer).state, "running");
+		for (const socket of idle)
+			socket.destroy();
+		await until(() => server.ctl("status").catch(() => null), "room again");
+	} finally {
+		await server.stop();
 	}
 });

@@ -52,6 +52,12 @@ skip() {	# name, why
 	printf 'ok %d - %s # SKIP %s\n' $n "$1" "$2"
 }
 
+# A test that makes no sense any more.
+bail() {
+	echo "Bail out! $1"
+	exit 1
+}
+
 plan() { printf '1..%d\n' $n; }
 
 say() { printf '%s\n' "$1" | sed 's/^/# /'; }
@@ -100,6 +106,13 @@ start() {	# log, arguments
 
 is_ready() { grep -q ' master: ready' "$log" || is_gone "$pid"; }
 ready() { wait_for is_ready && grep -q ' master: ready' "$log"; }
+
+# The same where nothing works without it.
+must_be_ready() {
+	ready && return
+	show "$log"
+	bail "peald does not start"
+}
 
 # The port of the first TCP address in the log.
 port() { sed -n 's/.*listening address=127.0.0.1:\([0-9]*\).*/\1/p' "$log" | head -n 1; }

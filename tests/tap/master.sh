@@ -15,7 +15,8 @@ control = $dir/run/control.sock
 pid_file = $dir/peald.pid
 END
 start "$dir/log" -c "$ini"
-ok "it says when it is ready" ready || show "$log"
+must_be_ready
+ok "it says when it is ready" ready
 ok "it says where it listens" grep -q "Starting server on 127.0.0.1:$(port)" "$log"
 ok "it answers" up
 ok "the pid file names the master" test "$(cat "$dir/peald.pid")" = "$pid"
@@ -110,6 +111,14 @@ restarts() {
 ok "status counts the replacements" \
     test "$(restarts)" = '"restarts":1 "restarts":1 "restarts":1 ' || say "$(restarts)"
 ok "it answers after all that" up
+for _ in 1 2 3 4; do
+	router=$(children 'peald: router')
+	kill -KILL "$router"
+	wait_for is_replaced 'peald: router' "$router"
+done
+ok "one that keeps dying is called so, and tried less often" \
+    grep -q 'error master: router keeps dying: .* next try in [48]00 ms' "$log"
+ok "it is up in the end" wait_for channels_answer
 
 # ---- settings ----------------------------------------------------------------------
 hup() { kill -HUP "$pid"; }

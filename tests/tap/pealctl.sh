@@ -57,7 +57,7 @@ ok "-c with bad settings" says 1 'bad.ini:1'
 
 # ---- with one ----------------------------------------------------------------------
 start "$dir/log" -c "$ini"
-ready || show "$dir/log"
+must_be_ready
 for which in "-c $ini" "-s $dir/control.sock" "--config=$ini" \
     "--socket=$dir/control.sock"; do
 	# shellcheck disable=SC2086 # an option and its value

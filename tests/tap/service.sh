@@ -17,6 +17,7 @@ export NOTIFY_SOCKET WATCHDOG_USEC
 start "$dir/log" -c "$ini"
 unset NOTIFY_SOCKET WATCHDOG_USEC
 hears() { grep -q -- "$1" "$heard"; }
+must_be_ready
 ok "READY=1 when it is ready" wait_for hears '^READY=1$' || show "$dir/log"
 ok "not before it listens" grep -q 'listening address' "$dir/log"
 ok "STATUS says what runs" hears '^STATUS=2 workers on 127.0.0.1:'
