@@ -39,17 +39,17 @@ struct verb {
 	/* The request's members behind "verb", if it has any. */
 	void		(*ask)(const struct call *, struct buf *);
 	void		(*show)(struct bytes answer);
-	const char	*rows;		/* their name in --json; NULL: no rows */
+	const char	*rows;		/* their name in --json */
 	/* In place of asking. */
 	int		(*run)(struct call *);
-	bool		 takes_app;	/* -a; also as one more first argument */
+	bool		 takes_app;	/* -a, or one argument more */
 };
 
 static const struct verb *verb_find(const char *);
 static int	run_check(struct call *);
 static int	run_help(struct call *);
 
-/* ---- requests ------------------------------------------------------------------ */
+/* ---- requests ------------------------------------------------------------ */
 
 static void
 add(struct buf *out, const char *name, const char *value)
@@ -107,7 +107,7 @@ show_done(struct bytes answer)
 	puts("Done.");
 }
 
-/* ---- verbs ------------------------------------------------------------------------ */
+/* ---- verbs --------------------------------------------------------------- */
 
 static const struct verb verbs[] = {
 	{ "status", "", "processes, addresses, connections, counters", 0, 0,
@@ -183,7 +183,7 @@ verb_find(const char *name)
 	return NULL;
 }
 
-/* ---- help --------------------------------------------------------------------------- */
+/* ---- help ---------------------------------------------------------------- */
 
 static void
 print_help(FILE *to)
@@ -234,7 +234,7 @@ usage(const struct verb *v)
 	return STATUS_USAGE;
 }
 
-/* ---- check --------------------------------------------------------------------------- */
+/* ---- check --------------------------------------------------------------- */
 
 /* The peald of this build or installation: beside pealctl, in ../sbin, or
  * where it was configured to be. */
@@ -274,7 +274,7 @@ run_check(struct call *c)
 	return STATUS_REFUSED;
 }
 
-/* ---- asking --------------------------------------------------------------------------- */
+/* ---- asking -------------------------------------------------------------- */
 
 static void
 request_make(const struct call *c, struct buf *line)
@@ -344,7 +344,7 @@ run_ask(struct call *c)
 	return status;
 }
 
-/* ---- command line ---------------------------------------------------------------------- */
+/* ---- command line -------------------------------------------------------- */
 
 static bool
 options_read(struct call *c, int argc, char **argv, int *status)

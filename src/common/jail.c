@@ -31,7 +31,7 @@
 #include <seccomp.h>
 #endif
 
-/* ---- user and root directory ----------------------------------------------- */
+/* ---- user and root directory --------------------------------------------- */
 
 struct identity {
 	uid_t	 uid;
@@ -105,7 +105,7 @@ privileges_drop(const char *user, bool empty_root, const char **why)
 	return identity_take(&id, why);
 }
 
-/* ---- system calls ------------------------------------------------------------ */
+/* ---- system calls -------------------------------------------------------- */
 
 #ifdef JAIL_SECCOMP
 
@@ -255,7 +255,7 @@ calls_lock(enum jail_role role, int mode, const char **why)
 		*why = "no memory for the list of system calls";
 		return -1;
 	}
-	/* So that the kernel's log says which call it was; older ones cannot. */
+	/* So that the kernel's log names the call; older ones cannot. */
 	(void)seccomp_attr_set(filter, SCMP_FLTATR_CTL_LOG, 1);
 	if (filter_fill(filter, role, mode))
 		r = seccomp_load(filter);
@@ -280,7 +280,7 @@ calls_lock(enum jail_role role, int mode, const char **why)
 
 #endif
 
-/* ---- the whole ------------------------------------------------------------------ */
+/* ---- the whole ----------------------------------------------------------- */
 
 int
 jail_enter(enum jail_role role, const char *user, int mode, const char **why)

@@ -82,7 +82,7 @@ notify_send(const char *format, ...)
 		return;
 	if ((size_t)n >= sizeof(text))
 		n = sizeof(text) - 1;
-	/* Whoever listens is told again later; nothing is lost with one line. */
+	/* Nothing is lost with one line. */
 	(void)!sendto(notify_fd, text, (size_t)n, MSG_NOSIGNAL,
 	    (const struct sockaddr *)&notify_to, notify_to_n);
 }

@@ -14,7 +14,7 @@
 #include "ctl/table.h"
 #include "ctl/talk.h"
 
-/* ---- members of an answer ------------------------------------------------------ */
+/* ---- members of an answer ------------------------------------------------ */
 
 static struct json
 member(const struct json *object, const char *name)
@@ -109,7 +109,7 @@ put(struct bytes s)
 	fwrite(s.p, 1, s.n, stdout);
 }
 
-/* ---- status -------------------------------------------------------------------------- */
+/* ---- status -------------------------------------------------------------- */
 
 static void
 show_head(const struct json *status)
@@ -223,7 +223,7 @@ show_status(struct bytes answer)
 	show_totals(&status);
 }
 
-/* ---- rows ---------------------------------------------------------------------------- */
+/* ---- rows ---------------------------------------------------------------- */
 
 /* The lines before the last. */
 static bool
@@ -330,7 +330,7 @@ show_changed(struct bytes answer)
 	putchar('\n');
 }
 
-/* ---- JSON ---------------------------------------------------------------------------- */
+/* ---- JSON ---------------------------------------------------------------- */
 
 void
 show_json(struct bytes answer, const char *rows)

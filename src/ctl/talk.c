@@ -54,7 +54,7 @@ answers(const char *path)
 	return fd >= 0;
 }
 
-/* ---- finding ------------------------------------------------------------------ */
+/* ---- finding ------------------------------------------------------------- */
 
 static char *
 path_of_settings(const char *file, char **why)
@@ -160,7 +160,7 @@ talk_find(const char *file, const char *path, char **why)
 	return path_of_runtime(why);
 }
 
-/* ---- speaking ------------------------------------------------------------------ */
+/* ---- speaking ------------------------------------------------------------ */
 
 static int
 send_all(int fd, struct bytes line)

@@ -12,8 +12,8 @@
 
 /*
  * The socket to speak to: `path` if given; else that of the settings in `file`;
- * else that of SYSCONFDIR/peal/peal.ini if somebody answers there; else the only
- * one that answers in the runtime directories.  NULL with *why; the caller
+ * else that of SYSCONFDIR/peal/peal.ini if somebody answers there; else the
+ * only one that answers in the runtime directories.  NULL with *why; the caller
  * frees both.
  */
 char	*talk_find(const char *file, const char *path, char **why);

@@ -14,9 +14,9 @@ struct certificate {
 	struct buf	 chain, key;	/* PEM; empty: this section is no TLS */
 };
 
-/* One per [listen] section, in order; NULL with *why (caller frees), which names
- * the file.  Certificate and key are tried together here, so that a worker never
- * meets a pair that does not fit. */
+/* One per [listen] section, in order; NULL with *why (caller frees), which
+ * names the file.  Certificate and key are tried together here, so that a
+ * worker never meets a pair that does not fit. */
 struct certificate *certificates_read(const struct config *, char **why);
 void	certificates_free(struct certificate *, size_t n);
 /* Does a renewed file differ from what is in force? */

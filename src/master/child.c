@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The life of the processes under the master.
+ * The life of one process under the master.
  *
  * A dead router costs nobody a connection: the workers get a link to the new
  * one and tell it what they hold.  A dead worker costs its own connections.
@@ -15,30 +15,21 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
-#include "common/closes.h"
 #include "common/log.h"
 #include "common/util.h"
 #include "master/master.h"
 #include "master/spawn.h"
+#include "master/tell.h"
 
 #define BACKOFF_MIN_MS	100
 #define BACKOFF_MAX_MS	10000
 #define SETTLED_MS	30000	/* who lived so long has not failed early */
 #define START_GRACE_MS	10000	/* libraries are set up before the first pong */
 #define END_GRACE_MS	2000	/* from the link's end to the process's */
-#define TICK_LATE_MS	3000	/* we were not run: silence proves nothing */
 #define LOOP_FAILS	3	/* early deaths that are called a loop */
 #define START_FAILS	4	/* early deaths that end a start */
-
-/* Sends a message without a descriptor. */
-#define SEND(child, name, ...) \
-	msg_pack_##name(ipc_out((child)->ipc), \
-	    &(struct msg_##name){ __VA_ARGS__ })
-
-static struct buf frame;	/* of a message with a descriptor */
 
 static void	child_schedule(struct child *);
 
@@ -46,34 +37,12 @@ static void	child_schedule(struct child *);
 #define MSG_CTX		struct child
 #include "common/dispatch.inc"
 
-/* ---- roles ------------------------------------------------------------------ */
-
-static void	worker_prepare(struct child *);
-static void	router_prepare(struct child *);
-
-struct child_role {
-	const char	*name;
-	enum config_view view;
-	/* The messages between start, settings, log and the links. */
-	void		(*prepare)(struct child *);
-};
+/* ---- roles --------------------------------------------------------------- */
 
 static const struct child_role roles[] = {
-	{ "router", CONFIG_ROUTER, router_prepare },
-	{ "worker", CONFIG_WORKER, worker_prepare },
+	{ "router", CONFIG_ROUTER, NULL },
+	{ "worker", CONFIG_WORKER, tell_worker },
 };
-
-static const struct child_role *
-role_of(unsigned slot)
-{
-	return &roles[slot == SLOT_ROUTER ? 0 : 1];
-}
-
-const char *
-child_role_name(const struct child *c)
-{
-	return c->role->name;
-}
 
 const char *
 child_state_name(const struct child *c)
@@ -84,22 +53,15 @@ child_state_name(const struct child *c)
 	return names[c->state];
 }
 
-/* "router" or "worker 2", good until the next call. */
-static const char *
+const char *
 child_name(const struct child *c)
 {
 	static char name[32];
 
 	if (c->slot == SLOT_ROUTER)
-		return "router";
-	snprintf(name, sizeof(name), "worker %u", c->slot);
+		return c->role->name;
+	snprintf(name, sizeof(name), "%s %u", c->role->name, c->slot);
 	return name;
-}
-
-static struct child *
-child_router(void)
-{
-	return &master.child[SLOT_ROUTER];
 }
 
 static void
@@ -109,119 +71,14 @@ state_set(struct child *c, enum child_state state)
 	c->since_ms = clock_ms();
 }
 
-/* ---- what a new process is told ------------------------------------------------ */
-
-static void
-send_settings(struct child *c)
-{
-	struct buf packed = { 0 };
-
-	config_pack(master.config, c->role->view, &packed);
-	SEND(c, settings, .packed = buf_view(&packed));
-	if (packed.n != 0)
-		explicit_bzero(packed.p, packed.n);
-	buf_done(&packed);
-}
-
-static void
-send_log(struct child *c)
-{
-	struct msg_log m = { .fd = log_fd() };
-
-	buf_clear(&frame);
-	msg_pack_log(&frame, &m);
-	ipc_put_fd(c->ipc, buf_view(&frame), m.fd);
-}
-
-static void
-send_listener(struct child *c, const struct listen_address *a)
-{
-	struct msg_listener m = {
-		.fd = listen_fd(a, c->slot - SLOT_WORKER_FIRST),
-		.section = a->section, .local = a->local,
-		.address = bytes_str(a->text),
-	};
-
-	buf_clear(&frame);
-	msg_pack_listener(&frame, &m);
-	ipc_put_fd(c->ipc, buf_view(&frame), m.fd);
-}
-
-static void
-send_certificates(struct child *c)
-{
-	const struct certificate *cert;
-
-	for (size_t i = 0; i < master.config->n_listen; i++) {
-		cert = &master.certificates[i];
-		if (cert->chain.n != 0)
-			SEND(c, certificate, .section = i,
-			    .chain = buf_view(&cert->chain),
-			    .key = buf_view(&cert->key));
-	}
-}
-
-static void
-worker_prepare(struct child *c)
-{
-	for (size_t i = 0; i < master.listen.n; i++)
-		send_listener(c, &master.listen.at[i]);
-	send_certificates(c);
-	SEND(c, tickets,
-	    .keys = bytes_of(master.tickets, sizeof(master.tickets)));
-}
-
-static void
-router_prepare(struct child *c)
-{
-	(void)c;
-}
-
-static void
-child_prepare(struct child *c)
-{
-	SEND(c, start, .version = MSG_VERSION, .node = master.node,
-	    .incarnation = master.incarnation, .slot = c->slot,
-	    .generation = c->generation);
-	send_settings(c);
-	send_log(c);
-	c->role->prepare(c);
-}
-
-/* A worker and the router get the ends of a new pair. */
-static void
-link_make(struct child *router, struct child *worker)
-{
-	struct msg_router_link down;
-	struct msg_worker_link up;
-	int ends[2];
-
-	if (ipc_pair(ends) < 0) {
-		log_error("no socket pair for %s: %s", child_name(worker),
-		    strerror(errno));
-		return;
-	}
-	down = (struct msg_router_link){ .fd = ends[0] };
-	up = (struct msg_worker_link){ .fd = ends[1], .slot = worker->slot,
-		.generation = worker->generation };
-	buf_clear(&frame);
-	msg_pack_router_link(&frame, &down);
-	ipc_put_fd(worker->ipc, buf_view(&frame), down.fd);
-	buf_clear(&frame);
-	msg_pack_worker_link(&frame, &up);
-	ipc_put_fd(router->ipc, buf_view(&frame), up.fd);
-	close(ends[0]);
-	close(ends[1]);
-}
-
-static void
+void
 child_go(struct child *c)
 {
-	SEND(c, go, .expect = c->slot == SLOT_ROUTER ? children_workers() : 0);
+	TELL(c, go, .expect = c->slot == SLOT_ROUTER ? children_workers() : 0);
 	c->fresh = false;
 }
 
-/* ---- start ------------------------------------------------------------------------ */
+/* ---- start --------------------------------------------------------------- */
 
 static void
 on_gone(void *ctx, struct ipc *ipc, const char *why)
@@ -244,14 +101,11 @@ child_fork(struct child *c, int link, const char **why)
 {
 	char title[64];
 
-	if (c->slot == SLOT_ROUTER)
-		snprintf(title, sizeof(title), "peald: router");
-	else
-		snprintf(title, sizeof(title), "peald: worker %u", c->slot);
+	snprintf(title, sizeof(title), "peald: %s", child_name(c));
 	return spawn(master.exe, title, link, why);
 }
 
-static void
+void
 child_spawn(struct child *c)
 {
 	const char *why = NULL;
@@ -282,29 +136,6 @@ child_spawn(struct child *c)
 	state_set(c, CHILD_STARTING);
 }
 
-/* Starts n slots together: all processes first, so that they set up their
- * libraries at the same time. */
-static void
-bring_up(unsigned first, unsigned n)
-{
-	struct child *router = child_router(), *c;
-
-	for (unsigned i = first; i < first + n; i++)
-		child_spawn(&master.child[i]);
-	for (unsigned i = first; i < first + n; i++)
-		if (master.child[i].fresh)
-			child_prepare(&master.child[i]);
-	for (unsigned i = SLOT_WORKER_FIRST; i < master.n_child; i++) {
-		c = &master.child[i];
-		if (c->ipc != NULL && router->ipc != NULL &&
-		    (c->fresh || router->fresh))
-			link_make(router, c);
-	}
-	for (unsigned i = first; i < first + n; i++)
-		if (master.child[i].fresh)
-			child_go(&master.child[i]);
-}
-
 static void
 on_respawn(int fd, short what, void *arg)
 {
@@ -313,28 +144,20 @@ on_respawn(int fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	if (!master.stopping && c->pid == 0)
-		bring_up(c->slot, 1);
+		children_bring_up(c->slot, 1);
 }
 
 void
-children_start(unsigned workers)
+child_init(struct child *c, unsigned slot)
 {
-	struct child *c;
-
-	master.n_child = SLOT_WORKER_FIRST + workers;
-	master.child = xcalloc(master.n_child, sizeof(*master.child));
-	for (unsigned i = 0; i < master.n_child; i++) {
-		c = &master.child[i];
-		c->slot = i;
-		c->role = role_of(i);
-		c->respawn = evtimer_new(master.base, on_respawn, c);
-		if (c->respawn == NULL)
-			fatal("no memory for a timer");
-	}
-	bring_up(0, master.n_child);
+	c->slot = slot;
+	c->role = &roles[slot == SLOT_ROUTER ? 0 : 1];
+	c->respawn = evtimer_new(master.base, on_respawn, c);
+	if (c->respawn == NULL)
+		fatal("no memory for a timer");
 }
 
-/* ---- death and replacement ------------------------------------------------------------ */
+/* ---- death and replacement ----------------------------------------------- */
 
 static uint64_t
 backoff_ms(unsigned fails)
@@ -409,7 +232,7 @@ counters_retire(struct child *c)
 	memset(&c->counters, 0, sizeof(c->counters));
 }
 
-static void
+void
 child_died(struct child *c, int status)
 {
 	uint64_t now = clock_ms();
@@ -428,28 +251,16 @@ child_died(struct child *c, int status)
 	master_child_changed();
 }
 
-bool
-children_reaped(pid_t pid, int status)
-{
-	for (unsigned i = 0; i < master.n_child; i++) {
-		if (master.child[i].pid != pid)
-			continue;
-		child_died(&master.child[i], status);
-		return true;
-	}
-	return false;
-}
+/* ---- watch --------------------------------------------------------------- */
 
-/* ---- watch ------------------------------------------------------------------------------ */
-
-static void
+void
 child_kill(struct child *c)
 {
 	if (c->pid > 0)
 		kill(c->pid, SIGKILL);
 }
 
-static void
+void
 child_watch(struct child *c, uint64_t now)
 {
 	uint64_t limit = master.config->peal.watchdog;
@@ -467,36 +278,10 @@ child_watch(struct child *c, uint64_t now)
 		child_kill(c);
 		return;
 	}
-	SEND(c, ping, .n = ++c->asked);
+	TELL(c, ping, .n = ++c->asked);
 }
 
-void
-children_tick(uint64_t now)
-{
-	static uint64_t last;
-	bool late = last != 0 && now - last > TICK_LATE_MS;
-
-	last = now;
-	for (unsigned i = 0; i < master.n_child; i++) {
-		struct child *c = &master.child[i];
-
-		if (c->pid == 0)
-			continue;
-		if (late)
-			c->heard_ms = now;
-		child_watch(c, now);
-	}
-}
-
-void
-children_flush(void)
-{
-	for (unsigned i = 0; i < master.n_child; i++)
-		if (master.child[i].ipc != NULL)
-			ipc_flush(master.child[i].ipc);
-}
-
-/* ---- what they say ------------------------------------------------------------------------ */
+/* ---- what they say ------------------------------------------------------- */
 
 void
 master_on_ready(struct child *c, struct ipc *ipc, const struct msg_ready *m)
@@ -554,161 +339,4 @@ master_on_stalled(struct child *router, struct ipc *ipc,
 	log_error("%s does not read what the router sends: killed pid=%d",
 	    child_name(c), (int)c->pid);
 	child_kill(c);
-}
-
-/* ---- all of them ---------------------------------------------------------------------------- */
-
-bool
-children_up(void)
-{
-	for (unsigned i = 0; i < master.n_child; i++)
-		if (master.child[i].state != CHILD_UP)
-			return false;
-	return true;
-}
-
-unsigned
-children_workers(void)
-{
-	unsigned n = 0;
-
-	for (unsigned i = SLOT_WORKER_FIRST; i < master.n_child; i++)
-		n += master.child[i].ipc != NULL;
-	return n;
-}
-
-unsigned
-children_count(void)
-{
-	unsigned n = 0;
-
-	for (unsigned i = 0; i < master.n_child; i++)
-		n += master.child[i].pid != 0;
-	return n;
-}
-
-void
-children_settings(void)
-{
-	for (unsigned i = 0; i < master.n_child; i++) {
-		if (master.child[i].ipc == NULL)
-			continue;
-		send_settings(&master.child[i]);
-		if (i >= SLOT_WORKER_FIRST)
-			send_certificates(&master.child[i]);
-	}
-}
-
-void
-children_log(void)
-{
-	for (unsigned i = 0; i < master.n_child; i++)
-		if (master.child[i].ipc != NULL)
-			send_log(&master.child[i]);
-}
-
-uint64_t
-children_ask(void)
-{
-	uint64_t highest = 0;
-	struct child *c;
-
-	for (unsigned i = 0; i < master.n_child; i++)
-		if (master.child[i].asked > highest)
-			highest = master.child[i].asked;
-	highest++;
-	for (unsigned i = 0; i < master.n_child; i++) {
-		c = &master.child[i];
-		if (c->ipc == NULL)
-			continue;
-		c->asked = highest;
-		SEND(c, ping, .n = highest);
-	}
-	return highest;
-}
-
-/* A process that was started since knows the new settings anyway: its numbers
- * begin again, and it is not waited for. */
-bool
-children_answered(uint64_t asked)
-{
-	const struct child *c;
-
-	for (unsigned i = 0; i < master.n_child; i++) {
-		c = &master.child[i];
-		if (c->ipc != NULL && c->asked >= asked && c->answered < asked)
-			return false;
-	}
-	return true;
-}
-
-void
-children_stop_workers(uint64_t grace_ms)
-{
-	struct child *c;
-
-	for (unsigned i = SLOT_WORKER_FIRST; i < master.n_child; i++) {
-		c = &master.child[i];
-		evtimer_del(c->respawn);
-		c->told_to_stop = true;
-		if (c->ipc != NULL)
-			SEND(c, stop, .grace_ms = grace_ms,
-			    .close_code = close_info[CLOSE_DRAIN].wire);
-	}
-	evtimer_del(child_router()->respawn);
-}
-
-void
-children_stop_router(void)
-{
-	struct child *c = child_router();
-
-	if (c->told_to_stop)
-		return;
-	c->told_to_stop = true;
-	if (c->ipc != NULL)
-		SEND(c, stop, .grace_ms = 0, .close_code = 0);
-}
-
-void
-children_kill(void)
-{
-	for (unsigned i = 0; i < master.n_child; i++)
-		child_kill(&master.child[i]);
-}
-
-void
-children_sum(struct counters *sum)
-{
-	*sum = master.retired;
-	for (unsigned i = 0; i < master.n_child; i++)
-		counters_add(sum, &master.child[i].counters);
-}
-
-int
-child_control(int fd, struct bytes request)
-{
-	struct child *router = child_router();
-	struct msg_control m = { .fd = fd, .request = request };
-
-	if (router->ipc == NULL || master.stopping)
-		return -1;
-	buf_clear(&frame);
-	msg_pack_control(&frame, &m);
-	ipc_put_fd(router->ipc, buf_view(&frame), fd);
-	return 0;
-}
-
-void
-children_free(void)
-{
-	for (unsigned i = 0; i < master.n_child; i++) {
-		if (master.child[i].ipc != NULL)
-			ipc_free(master.child[i].ipc);
-		event_free(master.child[i].respawn);
-	}
-	free(master.child);
-	master.child = NULL;
-	master.n_child = 0;
-	buf_done(&frame);
 }

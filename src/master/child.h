@@ -9,6 +9,7 @@
 #ifndef PEAL_CHILD_H
 #define PEAL_CHILD_H
 
+#include "common/config.h"
 #include "common/counters.h"
 #include "common/ipc.h"
 
@@ -20,6 +21,15 @@ enum child_state {
 	CHILD_STARTING,		/* has not said ready */
 	CHILD_UP,
 	CHILD_ENDING		/* its link is closed, it is not reaped yet */
+};
+
+struct child;
+
+struct child_role {
+	const char	*name;		/* "worker" */
+	enum config_view view;		/* the settings it may see */
+	/* What only this role is told in its setup, or NULL. */
+	void		(*tell)(struct child *);
 };
 
 struct child {
@@ -35,19 +45,37 @@ struct child {
 	uint64_t		 since_ms;	/* start of the present state */
 	uint64_t		 spawned_ms;
 	uint64_t		 heard_ms;	/* last pong */
-	uint64_t		 asked, answered;	/* numbers of ping, pong */
+	uint64_t		 asked, answered;	/* ping, pong */
 	struct event		*respawn;
 	char			 lost[80];	/* why its link ended */
 	struct counters		 counters;	/* as last reported */
 };
 
-/* "router" or "worker". */
-const char *child_role_name(const struct child *);
+/* "router" or "worker 2", good until the next call. */
+const char *child_name(const struct child *);
 /* "starting", "up" ... */
 const char *child_state_name(const struct child *);
 
+/* ---- one of them (child.c) ----------------------------------------------- */
+
+void	child_init(struct child *, unsigned slot);
+/* Starts its process, which is told nothing yet; tries again later if it cannot
+ * be started. */
+void	child_spawn(struct child *);
+/* Ends its setup. */
+void	child_go(struct child *);
+/* Its process was reaped: notes what it counted, and has it replaced. */
+void	child_died(struct child *, int status);
+void	child_kill(struct child *);
+/* Every second: a ping, or an end if it hangs. */
+void	child_watch(struct child *, uint64_t now_ms);
+
+/* ---- all of them (children.c) -------------------------------------------- */
+
 /* Makes the table and starts all. */
 void	children_start(unsigned workers);
+/* Starts n slots, from the first on, and links workers to the router. */
+void	children_bring_up(unsigned first, unsigned n);
 /* Frees the table, when all are gone. */
 void	children_free(void);
 /* A process was reaped; false if it is none of ours. */

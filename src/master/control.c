@@ -25,7 +25,7 @@
 
 #define LINE_MAX_	(1u << 20)	/* octets of a request */
 #define CALLERS_MAX	32		/* at a time */
-#define PATIENCE_S	10		/* for a line, and for its answer to leave */
+#define PATIENCE_S	10		/* for a line, and for its answer */
 
 /* A connection of pealctl. */
 struct caller {
@@ -49,7 +49,7 @@ static struct {
 
 static void	on_caller(evutil_socket_t, short, void *);
 
-/* ---- one caller --------------------------------------------------------------- */
+/* ---- one caller ---------------------------------------------------------- */
 
 static void
 caller_free(struct caller *c)
@@ -106,7 +106,7 @@ caller_refuse(struct caller *c, const char *why)
 	caller_write(c);
 }
 
-/* ---- verbs ------------------------------------------------------------------------ */
+/* ---- verbs --------------------------------------------------------------- */
 
 static void
 changed_answer(struct caller *c, const struct buf *changed)
@@ -231,7 +231,7 @@ caller_obey(struct caller *c)
 	verb_of_router(c);
 }
 
-/* ---- reading ------------------------------------------------------------------------ */
+/* ---- reading ------------------------------------------------------------- */
 
 static void
 caller_read(struct caller *c)
@@ -299,7 +299,7 @@ control_check(void)
 	}
 }
 
-/* ---- accepting ------------------------------------------------------------------------ */
+/* ---- accepting ----------------------------------------------------------- */
 
 static bool
 caller_allowed(int fd)
@@ -344,7 +344,7 @@ on_accept(evutil_socket_t listening, short what, void *arg)
 		caller_refuse(c, "only root and the peal user may do that");
 }
 
-/* ---- the socket ------------------------------------------------------------------------ */
+/* ---- the socket ---------------------------------------------------------- */
 
 /* The socket is named after the port in force, which settings with port 0 do
  * not know. */

@@ -18,7 +18,7 @@
 #include "common/util.h"
 #include "master/listen.h"
 
-/* ---- names ------------------------------------------------------------------ */
+/* ---- names --------------------------------------------------------------- */
 
 static int
 port_parse(struct bytes text, char port[6], const char **why)
@@ -88,7 +88,7 @@ listen_parse(const char *text, struct listen_name *name, const char **why)
 	return port_parse(bytes_str(colon + 1), name->port, why);
 }
 
-/* ---- the list ----------------------------------------------------------------- */
+/* ---- the list ------------------------------------------------------------ */
 
 static struct listen_address *
 address_add(struct listen *all, unsigned section, unsigned n_fd)
@@ -134,7 +134,7 @@ listen_fd(const struct listen_address *a, unsigned i)
 	return a->fd[i % a->n_fd];
 }
 
-/* ---- TCP ------------------------------------------------------------------------ */
+/* ---- TCP ----------------------------------------------------------------- */
 
 union tcp_address {
 	struct sockaddr		 any;
@@ -349,7 +349,7 @@ tcp_open(struct listen *all, unsigned section, const struct listen_name *name,
 	return r;
 }
 
-/* ---- unix sockets ------------------------------------------------------------------ */
+/* ---- unix sockets -------------------------------------------------------- */
 
 static int
 path_answers(const struct sockaddr_un *to)
@@ -465,7 +465,7 @@ path_open(struct listen *all, unsigned section, const char *path,
 	return 0;
 }
 
-/* ---- all of them --------------------------------------------------------------------- */
+/* ---- all of them --------------------------------------------------------- */
 
 static int
 open_one(struct listen *all, unsigned section, const char *text,

@@ -19,7 +19,7 @@
 struct listen_address {
 	unsigned	 section;	/* index of its [listen] section */
 	bool		 local;		/* a unix socket */
-	char		*text;		/* 127.0.0.1:8080, [::1]:8080, unix:/p */
+	char		*text;		/* 127.0.0.1:8080 or unix:/path */
 	char		*path;		/* of a unix socket, or NULL */
 	int		*fd;
 	unsigned	 n_fd;		/* number of workers, or 1 */

@@ -37,7 +37,7 @@ static struct event *tick, *alive;
 static bool hup_is_reload;	/* started by nohup */
 static bool had_terminal;
 
-/* ---- stop --------------------------------------------------------------------- */
+/* ---- stop ---------------------------------------------------------------- */
 
 static void
 arm(struct event *timer, uint64_t ms)
@@ -101,7 +101,7 @@ master_give_up(const char *why)
 	master_stop(0);
 }
 
-/* ---- events --------------------------------------------------------------------- */
+/* ---- events -------------------------------------------------------------- */
 
 static void
 ready_say(void)
@@ -289,7 +289,7 @@ events_end(void)
 	}
 }
 
-/* ---- who we are ------------------------------------------------------------------- */
+/* ---- who we are ---------------------------------------------------------- */
 
 /* A later exec must find the same file, whatever the present directory. */
 static char *
@@ -369,7 +369,7 @@ identity_make(void)
 	signal(SIGPIPE, SIG_IGN);
 }
 
-/* ---- start -------------------------------------------------------------------------- */
+/* ---- start --------------------------------------------------------------- */
 
 static void
 addresses_say(unsigned workers)

@@ -17,7 +17,7 @@
 
 static uint64_t asked;		/* 0: no reload is under way */
 
-/* ---- log --------------------------------------------------------------------- */
+/* ---- log ----------------------------------------------------------------- */
 
 static int
 log_open(const char *where)
@@ -67,7 +67,7 @@ reload_log_again(void)
 	log_info("log reopened");
 }
 
-/* ---- settings ------------------------------------------------------------------ */
+/* ---- settings ------------------------------------------------------------ */
 
 /* What a reload would put in force. */
 struct fresh {

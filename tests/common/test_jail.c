@@ -56,7 +56,7 @@ locked_in(enum jail_role role, const char *user, int mode, int (*run)(void))
 
 #define KILLED(status)	(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
 
-/* ---- what a worker must be able to do ------------------------------------------ */
+/* ---- what a worker must be able to do ------------------------------------ */
 
 static int listening, pair[2];
 
@@ -145,7 +145,7 @@ test_allowed(void **state)
 	close(listening);
 }
 
-/* ---- what nobody in there may do ------------------------------------------------- */
+/* ---- what nobody in there may do ----------------------------------------- */
 
 static int
 do_socket(void)
@@ -249,7 +249,7 @@ test_log_lets_pass(void **state)
 	    1 << 8);
 }
 
-/* ---- user and root directory --------------------------------------------------------- */
+/* ---- user and root directory --------------------------------------------- */
 
 static uid_t wanted;
 

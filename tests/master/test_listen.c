@@ -206,7 +206,7 @@ test_all_addresses(void **state)
 	listen_close(&all);
 }
 
-/* ---- unix sockets ------------------------------------------------------------ */
+/* ---- unix sockets -------------------------------------------------------- */
 
 static void
 test_unix(void **state)

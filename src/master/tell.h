@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the master tells its children: who they are, the settings they may see,
+ * the descriptors they may not open themselves.
+ *
+ * Setup is tell_setup(), then tell_link() for each worker, then go.  All of it
+ * is queued on the child's link, which must be there.
+ *
+ * Runs in: master.  Owns: nothing; descriptors stay the caller's.
+ */
+#ifndef PEAL_TELL_H
+#define PEAL_TELL_H
+
+#include "master/child.h"
+
+/* Sends a message without a descriptor: TELL(c, ping, .n = 7). */
+#define TELL(child, name, ...) \
+	msg_pack_##name(ipc_out((child)->ipc), \
+	    &(struct msg_##name){ __VA_ARGS__ })
+
+/* start, settings, log, and what its role needs. */
+void	tell_setup(struct child *);
+/* A worker's own: listeners, certificates, ticket keys. */
+void	tell_worker(struct child *);
+/* Worker and router get the ends of a new socket pair. */
+void	tell_link(struct child *router, struct child *worker);
+
+void	tell_settings(struct child *);
+void	tell_certificates(struct child *);
+void	tell_log(struct child *);
+/* A connection of pealctl, for the router. */
+void	tell_control(struct child *router, int fd, struct bytes request);
+/* Frees the buffer. */
+void	tell_done(void);
+
+#endif
