@@ -279,6 +279,10 @@ uplink_connect(struct event_base *base, int fd, const struct ipc_ops *ops,
 	struct query *q;
 	size_t pos = 0;
 
+	/* What a dead router has sent is still true, and publishers may have
+	 * been told that it is delivered. */
+	if (link_ != NULL)
+		ipc_read_now(link_);
 	uplink_lost();
 	link_ = ipc_new(base, fd, false, ops, ctx);
 	msg_pack_hello(ipc_out(link_), &hello);

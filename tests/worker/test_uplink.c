@@ -171,6 +171,42 @@ queries_outlive_a_router(void **state)
 	assert_int_equal(answered, 1);
 }
 
+static unsigned heard;
+
+static int
+count_message(void *ctx, struct ipc *l, unsigned type, struct unpacker *u,
+    const char **why)
+{
+	(void)ctx, (void)l, (void)u, (void)why;
+	heard += type == MSG_count;
+	return 0;
+}
+
+static const struct ipc_ops counting = { count_message, no_end, NULL };
+
+/* The publisher of what a dead router sent may have been told that it is
+ * delivered. */
+static void
+last_words_of_a_router_are_heard(void **state)
+{
+	struct msg_count m = { .app = B("1"), .channel = B("c") };
+	struct buf words = { 0 };
+	int fds[2];
+
+	(void)state;
+	assert_int_equal(ipc_pair(fds), 0);
+	close(router_fd);
+	router_fd = fds[0];
+	uplink_connect(worker.base, fds[1], &counting, NULL);
+	msg_pack_count(&words, &m);
+	assert_int_equal(send(router_fd, words.p, words.n, 0), words.n);
+	buf_done(&words);
+	close(router_fd);
+	heard = 0;
+	test_connect();
+	assert_int_equal(heard, 1);
+}
+
 int
 main(void)
 {
@@ -184,6 +220,9 @@ main(void)
 		    core_setup, core_teardown),
 		cmocka_unit_test_setup_teardown(queries_outlive_a_router,
 		    core_setup, core_teardown),
+		cmocka_unit_test_setup_teardown(
+		    last_words_of_a_router_are_heard, core_setup,
+		    core_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
