@@ -137,6 +137,18 @@ app_has_key(const struct app *app, struct bytes key)
 	return false;
 }
 
+bool
+apps_use(const struct config *config)
+{
+	size_t i, k;
+
+	for (i = 0; i < n_apps; i++)
+		for (k = 0; k < config->n_app; k++)
+			if (apps[i]->set == &config->app[k])
+				return true;
+	return false;
+}
+
 struct app *
 app_next(size_t *pos)
 {

@@ -33,6 +33,8 @@ struct app *app_by_key(struct bytes key);
 struct app *app_by_id(struct bytes id);
 /* Does this key belong to this app? */
 bool	app_has_key(const struct app *, struct bytes key);
+/* Does an app still have its settings from there? */
+bool	apps_use(const struct config *);
 /* Walks all: start with 0; NULL ends. */
 struct app *app_next(size_t *pos);
 

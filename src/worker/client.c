@@ -406,11 +406,12 @@ resync_one(struct conn *c, void *arg)
 	struct client *cl = c->of_stage;
 
 	(void)arg;
-	if (c->stage != &client_stage || c->closing)
+	if (c->stage != &client_stage)
 		return;
+	/* Who is dying will sign out yet. */
 	if (cl->user != NULL)
 		send_signin(cl, JOIN_SYNC);
-	if (cl->waiting) {
+	if (cl->waiting && !client_over(cl)) {
 		struct msg_connect m = {
 			.app = cl->app->id, .conn = c->id,
 		};
@@ -459,8 +460,27 @@ client_close_conn(struct conn *c, enum close_reason why)
 {
 	if (c->stage == &client_stage)
 		client_close(c->of_stage, why);
+	else if (c->of_stage == NULL && c->first != NULL)
+		conn_finish(c, why, 2);
 	else if (c->of_stage == NULL)
 		conn_kill(c, why);
+}
+
+static void
+leave_app(struct conn *c, void *arg)
+{
+	struct client *cl = c->of_stage;
+
+	(void)arg;
+	if (c->stage == &client_stage && cl->app != NULL &&
+	    app_by_id(cl->app->id) != cl->app)
+		client_close(cl, CLOSE_NO_APP);
+}
+
+void
+clients_leave_apps(void)
+{
+	conns_each(leave_app, NULL);
 }
 
 static void

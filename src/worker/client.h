@@ -106,6 +106,8 @@ void	client_established(struct client *);
 /* The app's settings changed its mind or the process ends: code 4200 and so on.
  * Closes the client of a conn, or the conn if it has none. */
 void	client_close_conn(struct conn *, enum close_reason);
+/* Closes those whose app is in the settings no more. */
+void	clients_leave_apps(void);
 /* Everything that the router must know again: users and waiting ones. */
 void	clients_resync(void);
 /* From the router: see messages.def. */

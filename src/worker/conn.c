@@ -683,8 +683,8 @@ conn_bury(struct conn *c)
 	table_free(c);
 }
 
-bool
-conns_turn(void)
+void
+conns_go_on(void)
 {
 	struct conn *c;
 	unsigned n;
@@ -696,6 +696,14 @@ conns_turn(void)
 		c->again = 0;
 		conn_go_on(c);
 	}
+}
+
+bool
+conns_turn(void)
+{
+	struct conn *c;
+	unsigned n;
+
 	for (n = 0; n < WRITES_A_TURN &&
 	    (c = TAILQ_FIRST(&conns.dirty)) != NULL; n++) {
 		TAILQ_REMOVE(&conns.dirty, c, link);
@@ -759,7 +767,7 @@ conns_each(void (*fn)(struct conn *, void *), void *arg)
 	for (i = 0; i < table_size(); i++) {
 		struct conn *c = table_at(i);
 
-		if (c != NULL && !c->dead)
+		if (c != NULL)
 			fn(c, arg);
 	}
 }

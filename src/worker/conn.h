@@ -110,12 +110,15 @@ void	conns_init(struct event_base *, uint64_t id_base);
 /* Takes the descriptor.  NULL if it could not be watched. */
 struct conn *conns_accept(int fd, const struct listener *,
 	    const struct sockaddr *);
-/* End of a turn: resume, write, bury.  True if there is work left for the next
- * turn (a large fan-out is written in slices). */
+/* After the events of a turn: shows kept input to those that were resumed. */
+void	conns_go_on(void);
+/* End of a turn: write, bury.  True if there is work left for the next turn (a
+ * large fan-out is written in slices). */
 bool	conns_turn(void);
 /* Calls tick for a share of all conns; whole_table: for all. */
 void	conns_sweep(uint32_t now, bool whole_table);
-/* Calls fn for every living conn; fn may kill it. */
+/* Calls fn for every conn, also those that die at the end of the turn; fn may
+ * kill it. */
 void	conns_each(void (*fn)(struct conn *, void *), void *);
 struct conn *conns_find(uint64_t id);
 uint32_t conns_count(void);

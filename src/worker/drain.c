@@ -24,16 +24,18 @@ static void
 tell_one(struct conn *c, void *arg)
 {
 	(void)arg;
-	if (to_tell == 0 || c->closing)
+	if (to_tell == 0 || c->closing || c->dead)
 		return;
-	to_tell--;
 	client_close_conn(c, CLOSE_DRAIN);
+	/* An HTTP request that is not answered yet stays. */
+	if (c->closing || c->dead)
+		to_tell--;
 }
 
 static void
 count_one(struct conn *c, void *arg)
 {
-	if (!c->closing)
+	if (!c->closing && !c->dead)
 		++*(uint32_t *)arg;
 }
 

@@ -99,6 +99,23 @@ set_log_level(const struct config *c)
 	log_set_level((enum log_level)c->peal.log_level);
 }
 
+/* Apps that the new settings do not name lose their clients; who is on the way
+ * out may look at the old ones until the end. */
+static void
+retire_settings(struct config *old)
+{
+	static struct config **kept;
+	static size_t n_kept;
+
+	if (!apps_use(old)) {
+		config_free(old);
+		return;
+	}
+	kept = xreallocarray(kept, n_kept + 1, sizeof(*kept));
+	kept[n_kept++] = old;
+	clients_leave_apps();
+}
+
 void
 worker_on_settings(struct worker *w, struct ipc *from,
     const struct msg_settings *m)
@@ -117,7 +134,7 @@ worker_on_settings(struct worker *w, struct ipc *from,
 		w->tls = xcalloc(w->config->n_listen, sizeof(*w->tls));
 		pems = xcalloc(w->config->n_listen, sizeof(*pems));
 	} else
-		config_free(old);
+		retire_settings(old);
 }
 
 void
@@ -379,9 +396,13 @@ worker_main(void)
 	while (!done && !drain_done()) {
 		event_base_loop(worker.base, EVLOOP_ONCE |
 		    (more ? EVLOOP_NONBLOCK : 0));
-		turn_end();
+		if (worker.config != NULL)
+			conns_go_on();
 		/* Counts are on their way before a client hears of them. */
+		turn_end();
 		more = worker.config != NULL && conns_turn();
+		/* What those held who were buried. */
+		uplink_turn();
 	}
 	return 0;
 }

@@ -34,6 +34,7 @@ static void
 turn(void)
 {
 	event_base_loop(worker.base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+	conns_go_on();
 	conns_turn();
 }
 
