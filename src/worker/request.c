@@ -24,6 +24,9 @@ const struct conn_stage request_stage = {
 	.gone = request_gone,
 };
 
+#define ANSWER_TIMEOUT	30000	/* ms for the router; a dead one is replaced
+				   in less */
+
 static struct http_header headers[HTTP_HEADERS_MAX];
 static SLIST_HEAD(, request) spent = SLIST_HEAD_INITIALIZER(spent);
 
@@ -179,7 +182,7 @@ static void
 request_run(struct conn *c, struct request *r, const char *p, size_t n)
 {
 	c->continued = 0;
-	c->deadline = 0;
+	c->deadline = deadline_in(ANSWER_TIMEOUT);
 	request_keep(r, p, n);
 	c->of_stage = r;
 	conn_pause(c);
@@ -331,10 +334,14 @@ static void
 request_tick(struct conn *c, uint32_t now)
 {
 	struct http_request head = { .minor = 1, .method = HTTP_GET };
+	struct request *r = c->of_stage;
 
-	if (c->deadline == 0 || now < c->deadline)
+	/* An answer on its way is under conn.c's clock. */
+	if (c->deadline == 0 || now < c->deadline || c->first != NULL)
 		return;
-	if (c->in_n > 0) {
+	if (r != NULL && c->paused) {
+		request_refuse(r, 503, "No answer from the router.");
+	} else if (c->in_n > 0) {
 		put_answer(c, &head, 408, "text/plain; charset=utf-8", NULL,
 		    B("Request timeout."), true);
 		conn_finish(c, CLOSE_HTTP_TIMEOUT, 1);
