@@ -249,7 +249,9 @@ sub_wait(struct sub *s, struct bytes member)
 		memcpy(j->member, member.p, member.n);
 	if (ch->kind & CHANNEL_CACHE)
 		j->flags |= JOIN_CACHE;
-	if (ch->presence != NULL && !ch->presence->known)
+	/* One list is enough for all who wait. */
+	if (ch->presence != NULL && !ch->presence->known &&
+	    ch->n_waiting == 0)
 		j->flags |= JOIN_ROSTER;
 	s->join = j;
 	ch->n_waiting++;
