@@ -222,11 +222,12 @@ watcher_new(struct census *c, struct peer *peer, const struct msg_signin *m)
 void
 users_signin(struct census *c, struct peer *peer, const struct msg_signin *m)
 {
-	struct user *u = user_get(c, m->user);
 	struct watcher *w = watcher_find(c->router, peer, m->conn);
+	struct user *u;
 
 	if (w != NULL)
-		watcher_free(w);
+		watcher_free(w);	/* first: it may free users */
+	u = user_get(c, m->user);
 	tally_add(&u->connections, peer, 1);
 	if (u->connections.total == 1) {
 		counter.users++;
