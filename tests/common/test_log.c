@@ -151,7 +151,7 @@ test_colours(void **state)
 
 	(void)state;
 	if (openpty(&master, &slave, NULL, NULL, NULL) < 0)
-		skip();
+		return;
 	assert_int_equal(tcgetattr(slave, &raw), 0);
 	cfmakeraw(&raw);
 	assert_int_equal(tcsetattr(slave, TCSANOW, &raw), 0);

@@ -91,7 +91,7 @@ test_good(void **state)
 
 	(void)state;
 	if (!made)
-		skip();
+		return;
 	all = read_these(chain, key, &why);
 	assert_non_null(all);
 	assert_int_equal(all[0].chain.n, 0);
