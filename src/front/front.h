@@ -30,8 +30,6 @@ struct front {
 	void	(*granted)(struct client *, bool allowed);
 	/* A whole message. */
 	void	(*input)(struct client *, enum websocket_kind, struct bytes);
-	/* Control frames count as life. */
-	void	(*alive)(struct client *);
 	/* Which encoding does this client get?  < MESSAGE_VARIANTS. */
 	unsigned (*variant)(const struct client *);
 	/* A whole frame for all clients of that variant, one reference: an

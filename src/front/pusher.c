@@ -32,14 +32,21 @@ trace(const struct client *c, const char *what, struct bytes more)
 
 /* ---- opening ----------------------------------------------------------- */
 
+/* Is it /app/KEY? */
+static bool
+good_path(struct bytes path)
+{
+	return bytes_starts(path, B("/app/")) && path.n > 5 &&
+	    bytes_find(bytes_skip(path, 5), '/') < 0;
+}
+
+/* A handshake that only misses the path is told so (4005): a browser cannot
+ * see a 404. */
 static bool
 pusher_match(const struct http_request *req, struct bytes path)
 {
-	(void)req;
-	if (!bytes_starts(path, B("/app/")))
-		return false;
-	path = bytes_skip(path, 5);
-	return path.n > 0 && bytes_find(path, '/') < 0;
+	return good_path(path) || (req->upgrade.n > 0 &&
+	    (bytes_eq(path, B("/app")) || bytes_starts(path, B("/app/"))));
 }
 
 static enum close_reason
@@ -81,6 +88,8 @@ check_open(struct client *c, const struct http_request *req,
 {
 	enum close_reason reason = check_protocol(req->query);
 
+	if (!good_path(path))
+		return CLOSE_NO_PATH;
 	if (reason != CLOSE_NONE)
 		return reason;
 	if ((c->app = find_app(path)) == NULL)
@@ -258,27 +267,17 @@ over_rate(struct client *c)
 }
 
 static void
-seen(struct client *c)
-{
-	c->state.seen = worker.now;
-	c->state.pinged = false;
-}
-
-static void
 pusher_input(struct client *c, enum websocket_kind kind, struct bytes text)
 {
 	struct pusher_in in;
 
 	(void)kind;
-	seen(c);
-	counter.messages_in++;
 	trace(c, "Message Received", text);
 	if (over_rate(c)) {
 		counter.rate_limited++;
+		pusher_error(c, 4301, B("Rate limit exceeded"));
 		if (c->app->set->rate_limit_terminate)
 			client_close(c, CLOSE_RATE_LIMIT);
-		else
-			pusher_error(c, 4301, B("Rate limit exceeded"));
 		return;
 	}
 	if (read_message(text, &in) != 0 || dispatch(c, &in) != 0) {
@@ -286,14 +285,6 @@ pusher_input(struct client *c, enum websocket_kind kind, struct bytes text)
 		return;
 	}
 	trace(c, "Message Handled", B(""));
-}
-
-/* A client that sends control frames understands them. */
-static void
-pusher_alive(struct client *c)
-{
-	seen(c);
-	c->state.control_pings = true;
 }
 
 /* ---- time -------------------------------------------------------------- */
@@ -352,7 +343,8 @@ pusher_closing(struct client *c, enum close_reason reason)
 {
 	const struct close_info *info = &close_info[reason];
 
-	if (info->wire >= 4000)
+	/* 43xx is no code to close with: that reason was told already. */
+	if (info->wire >= 4000 && reason != CLOSE_RATE_LIMIT)
 		pusher_error(c, info->wire, bytes_str(info->words));
 }
 
@@ -370,7 +362,6 @@ const struct front front_pusher = {
 	.open = pusher_open,
 	.granted = pusher_granted,
 	.input = pusher_input,
-	.alive = pusher_alive,
 	.variant = pusher_variant,
 	.encode = pusher_encode,
 	.subscribed = pusher_subscribed,

@@ -407,6 +407,7 @@ channel_on_deliver(const struct msg_deliver *d)
 	    (ch = channel_find(app, d->channel)) == NULL)
 		return;
 	m.channel = ch;
+	worker_trace("Broadcasting To", d->channel, d->event);
 	fanout(ch, &m);
 	message_done(&m);
 }

@@ -495,8 +495,12 @@ static void
 client_gone(struct conn *c, enum close_reason why)
 {
 	struct client *cl = c->of_stage;
+	char room[24];
 
-	(void)why;
 	counter.websockets--;
+	if (worker.config->debug)
+		worker_trace("Connection Closed",
+		    bytes_str(client_socket_id(cl, room)),
+		    bytes_str(close_info[why].words));
 	client_release(cl);
 }

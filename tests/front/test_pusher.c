@@ -150,8 +150,12 @@ static void
 test_paths(void **state)
 {
 	(void)state;
-	assert_null(fake_connect("/app/app-key/", "", NULL));
-	assert_null(fake_connect("/app/", "", NULL));
+	assert_int_equal(fake_connect("/app/app-key/", "", NULL)->closed,
+	    CLOSE_NO_PATH);
+	assert_int_equal(fake_connect("/app/", "", NULL)->closed,
+	    CLOSE_NO_PATH);
+	assert_int_equal(fake_connect("/app", "", NULL)->closed,
+	    CLOSE_NO_PATH);
 	assert_null(fake_connect("/application/app-key", "", NULL));
 	assert_int_equal(fake_connect("/app/app%2Dkey", "", NULL)->closed,
 	    CLOSE_NONE);
@@ -351,7 +355,9 @@ test_silence(void **state)
 	f->c.front->tick(&f->c, start + 159);
 	assert_string_equal(fake_heard(f), "");
 	worker.now = start + 110;
-	f->c.front->alive(&f->c);	/* from now on control frames */
+	f->c.state.seen = worker.now;	/* it has sent a control frame */
+	f->c.state.pinged = false;
+	f->c.state.control_pings = true;
 	f->c.front->tick(&f->c, start + 170);
 	assert_string_equal(fake_heard(f), "");
 	assert_int_equal(f->pings, 1);

@@ -235,7 +235,12 @@ drivers["upgrade-key-bad"] = http(upgrade({ "Sec-WebSocket-Key": "short" }), upg
 drivers["upgrade-post"] = http(upgrade({}, `POST /app/${APP.key} HTTP/1.1`));
 drivers["upgrade-http10"] = http(upgrade({}, `GET /app/${APP.key} HTTP/1.0`));
 drivers["upgrade-body"] = http(upgrade({ "Content-Length": "3" }));
-drivers["upgrade-path"] = http(upgrade({}, "GET /nothing HTTP/1.1"), upgrade({}, "GET /app HTTP/1.1"), upgrade({}, `GET /app/${APP.key}/x HTTP/1.1`));
+drivers["upgrade-path"] = http(upgrade({}, "GET /nothing HTTP/1.1"), upgrade({}, "GET /application/x HTTP/1.1"));
+drivers["upgrade-path-app"] = async (s) => {
+	for (const key of ["", `${APP.key}/`, `${APP.key}/x`])
+		await refused({ key })(s);
+	return refused({ key: "/" })(s);
+};
 drivers["upgrade-key-unknown"] = refused({ key: "nobody" });
 drivers["upgrade-app-disabled"] = refused({ app: OFF });
 drivers["upgrade-quota"] = async (s) => { await s.connect({ app: FULL }); return refused({ app: FULL })(s); };
@@ -379,7 +384,7 @@ drivers["message-rate-terminate"] = async (s) => {
 	const c = await s.connect({ app: CUT });
 	for (let i = 0; i < 3; i++)
 		c.send({ event: "pusher:ping" });
-	await c.skipTo("pusher:error");
+	assert.equal(decoded(await c.skipTo("pusher:error")).code, 4301);
 	return { code: String((await c.closed()).code), closed: true };
 };
 drivers["subscribe-channel-type"] = message(...[5, null, [], {}, true].map((channel) => subscribe({ channel })), subscribe({}));

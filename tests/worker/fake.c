@@ -133,7 +133,7 @@ fake_connect(const char *path, const char *query, const char *origin)
 	struct http_request req = {
 		.method = HTTP_GET, .path = bytes_str(path),
 		.query = bytes_str(query), .origin = bytes_str(origin),
-		.has_origin = origin != NULL,
+		.has_origin = origin != NULL, .upgrade = B("websocket"),
 	};
 	struct fake_client *f = xcalloc(1, sizeof(*f));
 	size_t i;
@@ -172,6 +172,8 @@ fake_gone(struct fake_client *f)
 void
 fake_say(struct fake_client *f, struct bytes text)
 {
+	f->c.state.seen = worker.now;
+	f->c.state.pinged = false;
 	f->c.front->input(&f->c, WEBSOCKET_TEXT, text);
 	fake_router();
 }
