@@ -158,22 +158,33 @@ join_free(struct join *j)
 	free(j);
 }
 
+/* The client knows it no more. */
 static void
-sub_free(struct sub *s)
+sub_detach(struct sub *s)
 {
 	struct client *cl = s->client;
-	struct channel *ch = s->channel;
 
-	if (s->join != NULL)
-		join_free(s->join);
-	else
-		sub_leave_list(s);
+	if (cl == NULL)
+		return;
+	s->client = NULL;
 	SLIST_REMOVE(&cl->subs, s, sub, of_client);
 	counter.subscriptions--;
 	if (--cl->n_subs == 0 && cl->established) {
 		cl->app->subscribed--;
 		uplink_load(cl->app);
 	}
+}
+
+static void
+sub_free(struct sub *s)
+{
+	struct channel *ch = s->channel;
+
+	if (s->join != NULL)
+		join_free(s->join);
+	else
+		sub_leave_list(s);
+	sub_detach(s);
 	free(s->user);
 	free(s);
 	channel_drop_if_empty(ch);
@@ -283,6 +294,13 @@ channel_subscribe(struct client *cl, struct bytes name, unsigned kind,
 void
 channel_unsubscribe(struct sub *s)
 {
+	/* A member that waits may be refused, and what is refused must not
+	 * leave (another connection of that user may be in): it goes when the
+	 * router has answered. */
+	if (s->join != NULL && s->channel->presence != NULL) {
+		sub_detach(s);
+		return;
+	}
 	send_leave(s->channel, sub_user(s));
 	if (s->join == NULL && s->channel->count > 0)
 		s->channel->count--;
@@ -340,6 +358,12 @@ channel_on_subscribed(const struct msg_subscribed *m)
 		return;
 	s = j->sub;
 	cl = s->client;
+	if (cl == NULL) {	/* it left while it waited */
+		if (m->refused == REFUSED_NOT)
+			send_leave(s->channel, sub_user(s));
+		sub_free(s);
+		return;
+	}
 	if (m->refused != REFUSED_NOT) {
 		sub_free(s);
 		cl->front->subscribed(cl, NULL, m->channel, NULL,
@@ -442,6 +466,19 @@ resync_presence(const struct channel *ch)
 	}
 }
 
+/* Those that left while they waited need not be told to a new router. */
+static void
+forget_detached(void)
+{
+	struct join *j, *next;
+
+	for (j = TAILQ_FIRST(&joins); j != NULL; j = next) {
+		next = TAILQ_NEXT(j, link);
+		if (j->sub->client == NULL)
+			sub_free(j->sub);
+	}
+}
+
 void
 channel_resync(struct app *app)
 {
@@ -449,6 +486,7 @@ channel_resync(struct app *app)
 	struct hash_link *l;
 	struct join *j;
 
+	forget_detached();
 	while ((l = hash_walk(&app->channels, &at)) != NULL) {
 		struct channel *ch = container_of(l, struct channel, link);
 

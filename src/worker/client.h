@@ -25,7 +25,7 @@ struct frame;
 
 struct join;
 
-/* One client in one channel; live (in the fan-out list) unless it has a join.
+/* One client in one channel (NULL: it left before the router had answered); live (in the fan-out list) unless it has a join.
  * Owned by channel.c. */
 struct sub {
 	struct client		*client;

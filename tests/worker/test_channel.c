@@ -164,6 +164,42 @@ a_waiting_one_can_leave(void **state)
 }
 
 static void
+a_waiting_member_leaves_when_it_is_in(void **state)
+{
+	struct msg_join join;
+	struct msg_leave leave;
+	struct msg_subscribed refused = {
+		.app = B("1"), .channel = B("presence-p"),
+		.refused = REFUSED_FULL,
+	};
+	unsigned kind = CHANNEL_PRIVATE | CHANNEL_PRESENCE;
+	struct client *a;
+	int pa;
+
+	(void)state;
+	a = test_client(&pa);
+	channel_subscribe(a, B("presence-p"), kind, B("u"), B("{}"));
+	expect_msg(join, &join);
+	channel_unsubscribe(channel_sub(a, B("presence-p")));
+	assert_null(channel_sub(a, B("presence-p")));
+	assert_int_equal(a->n_subs, 0);
+	expect_silence();
+	answer("presence-p", join.cookie, 1);
+	expect_msg(leave, &leave);
+	assert_memory_equal(leave.user.p, "u", 1);
+	assert_null(channel_find(app_by_id(B("1")), B("presence-p")));
+
+	channel_subscribe(a, B("presence-p"), kind, B("u"), B("{}"));
+	expect_msg(join, &join);
+	test_client_end(a, pa);
+	refused.cookie = join.cookie;
+	channel_on_subscribed(&refused);
+	expect_silence();		/* it never was in */
+	assert_int_equal(told.subscribed + told.refused, 0);
+	assert_null(channel_find(app_by_id(B("1")), B("presence-p")));
+}
+
+static void
 a_new_router_is_told_all(void **state)
 {
 	struct msg_hello hello;
@@ -216,6 +252,9 @@ main(void)
 		    core_setup, core_teardown),
 		cmocka_unit_test_setup_teardown(a_waiting_one_can_leave,
 		    core_setup, core_teardown),
+		cmocka_unit_test_setup_teardown(
+		    a_waiting_member_leaves_when_it_is_in, core_setup,
+		    core_teardown),
 		cmocka_unit_test_setup_teardown(a_new_router_is_told_all,
 		    core_setup, core_teardown),
 	};
