@@ -454,6 +454,14 @@ export class Client {
 		return this.#wait(() => this.frames.shift(), what);
 	}
 
+	/** The next frame, which stays; nothing if the connection ended. */
+	peek() {
+		return this.#wait(() => this.frames[0], "a frame").catch((error) => {
+			if (!this.ended)
+				throw error;
+		});
+	}
+
 	/** The next frame must equal this in the keys given (data decoded). */
 	async expect(event, channel, data) {
 		const frame = await this.next(`${event} ${channel ?? ""}`);
@@ -537,9 +545,12 @@ export class Client {
 		this.send({ event: "pusher:subscribe", data });
 	}
 
-	/** Subscribes and waits for the answer; gives its data, decoded. */
+	/** Subscribes and waits for the answer; gives its data, decoded. On a busy
+	 * machine the server may ask in between whether the client lives. */
 	async subscribe(channel, member, more) {
 		this.subscribing(channel, member, more);
+		while ((await this.peek())?.event === "pusher:ping")
+			this.frames.shift();
 		return decoded(await this.expect("pusher_internal:subscription_succeeded", channel));
 	}
 

@@ -142,8 +142,9 @@ test("the control socket bears anything", async () => {
 		// In pieces, and with more behind it.
 		const half = net.connect(server.control);
 		half.write('{"verb":"sta');
+		await once(half, "connect");
 		const idle = Array.from({ length: 40 }, () => net.connect(server.control).on("error", () => {}));
-		await Promise.race(idle.map((s) => once(s, "close")));
+		await Promise.race(idle.map((s) => new Promise((resolve) => { s.once("close", resolve); })));
 		half.write('tus"}\n{"verb":"stop"}\n');
 		const [answer] = await once(half.setEncoding("utf8"), "data");
 		assert.equal(JSON.parse(answer).state, "running");
