@@ -47,7 +47,7 @@ on_gone(void *ctx, struct ipc *ipc, const char *why)
 	if (p->master)
 		router_orphaned(p->router);
 	else if (!p->router->stopping)
-		log_info("worker lost slot=%" PRIu64 " generation=%" PRIu64
+		log_info("worker has left slot=%" PRIu64 " generation=%" PRIu64
 		    " why=%s", p->slot, p->generation,
 		    why != NULL ? why : "closed");
 }
