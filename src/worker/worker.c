@@ -35,6 +35,8 @@
 
 #define MASTER_FD	3
 #define SWEEP_WHOLE	20000	/* conns looked at in one go */
+#define ROUTERLESS	30	/* seconds; the master brings a new router in
+				   less than half of it */
 
 struct worker worker;
 
@@ -294,6 +296,14 @@ on_router_gone(void *ctx, struct ipc *link, const char *why)
 /* ---- the loop -------------------------------------------------------------------- */
 
 static void
+give_up(struct worker *w)
+{
+	w->stopping = true;
+	listeners_stop();
+	drain_start(w->base, 1000);
+}
+
+static void
 on_master_gone(void *ctx, struct ipc *link, const char *why)
 {
 	struct worker *w = ctx;
@@ -303,9 +313,24 @@ on_master_gone(void *ctx, struct ipc *link, const char *why)
 	    why != NULL ? why : "closed");
 	ipc_free(w->master);
 	w->master = NULL;
-	w->stopping = true;
-	listeners_stop();
-	drain_start(w->base, 1000);
+	give_up(w);
+}
+
+/* A router that runs but has refused this worker is not replaced; the worker
+ * is, when it ends. */
+static void
+check_router(struct worker *w)
+{
+	static uint32_t since;
+
+	if (uplink() != NULL || !in_jail || w->stopping)
+		since = 0;
+	else if (since == 0)
+		since = w->now;
+	else if (w->now - since >= ROUTERLESS) {
+		log_error("no router for %d s, closing clients", ROUTERLESS);
+		give_up(w);
+	}
 }
 
 static const struct ipc_ops master_ops = {
@@ -357,6 +382,7 @@ on_second(evutil_socket_t fd, short what, void *arg)
 	if (eighth++ % 8 == 0 && worker.master != NULL) {
 		give_back();
 		report_counters();
+		check_router(&worker);
 	}
 	event_add(*(struct event **)arg, &next);
 }
