@@ -4,6 +4,7 @@
  * not want input, how a conn ends that still has something to send.
  */
 #include "tests/worker/test_core.h"
+#include "worker/request.h"
 
 #define PIECE	20000		/* octets; less than half of a send buffer */
 
@@ -200,6 +201,126 @@ finishes_in_time(void **state)
 	close(peer);
 }
 
+/* ---- HTTP ------------------------------------------------------------------ */
+
+/* The router does not answer: the request is, and its conn can be used again. */
+static void
+request_is_answered_in_time(void **state)
+{
+	struct request *r = xcalloc(1, sizeof(*r));
+	struct client *cl;
+	struct conn *c;
+	int peer;
+
+	(void)state;
+	cl = test_client(&peer);
+	c = cl->conn;
+	r->conn = c;
+	r->head.keep_alive = true;
+	c->of_stage = r;
+	conn_pause(c);
+	c->deadline = worker.now;
+	conns_sweep(worker.now, true);
+	requests_turn();
+	assert_non_null(strstr(received(peer), "HTTP/1.1 503 "));
+	assert_false(c->dead || c->closing || c->paused);
+	conn_kill(c, CLOSE_PEER_CLOSED);
+	conns_turn();
+	close(peer);
+}
+
+static void
+long_answer_is_not_idle(void **state)
+{
+	struct client *cl;
+	int peer;
+
+	(void)state;
+	cl = test_client(&peer);
+	send_piece(cl, 3000000);
+	turn();
+	cl->conn->deadline = worker.now;
+	conns_sweep(worker.now, true);
+	assert_false(cl->conn->dead);
+	while (cl->conn->first != NULL) {
+		swallow(peer);
+		turn();
+	}
+	cl->conn->deadline = worker.now;
+	conns_sweep(worker.now, true);
+	assert_true(cl->conn->dead);
+	conns_turn();
+	close(peer);
+}
+
+/* ---- WebSocket ------------------------------------------------------------- */
+
+static struct client *opened;
+
+static bool
+match_all(const struct http_request *req, struct bytes path)
+{
+	(void)req, (void)path;
+	return true;
+}
+
+static void
+open_plain(struct client *cl, const struct http_request *req,
+    struct bytes path)
+{
+	(void)req, (void)path;
+	cl->app = app_by_id(B("1"));
+	opened = cl;
+}
+
+static const struct front plain = {
+	.name = "plain", .flags = FRONT_WS, .match = match_all,
+	.open = open_plain,
+};
+
+const struct front *const front_list[] = { &plain, NULL };
+
+/* A connection that died in this turn signs out at its end: a new router must
+ * have heard of it before, or another connection of its user is signed out. */
+static void
+who_dies_is_told_too(void **state)
+{
+	static const char upgrade[] = "GET / HTTP/1.1\r\nHost: x\r\n"
+	    "Connection: Upgrade\r\nUpgrade: websocket\r\n"
+	    "Sec-WebSocket-Version: 13\r\n"
+	    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+	struct msg_hello hello;
+	struct msg_load load;
+	struct msg_signin in;
+	struct msg_signout out;
+	struct msg_synced synced;
+	struct client *cl;
+	int peer;
+
+	(void)state;
+	test_config.http.max_header_size = 8192;
+	test_config.http.max_headers = 64;
+	test_client(&peer);
+	assert_int_equal(send(peer, upgrade, sizeof(upgrade) - 1, 0),
+	    sizeof(upgrade) - 1);
+	turn();
+	assert_non_null(strstr(received(peer), "HTTP/1.1 101 "));
+	cl = opened;
+	client_signin(cl, B("u"), B("{}"), NULL, 0);
+	expect_msg(signin, &in);
+	conn_kill(cl->conn, CLOSE_PEER_RESET);
+	close(router_fd);
+	test_connect();
+	expect_msg(hello, &hello);
+	expect_msg(load, &load);
+	expect_msg(signin, &in);
+	assert_true(in.flags & JOIN_SYNC);
+	expect_msg(synced, &synced);
+	conns_turn();
+	expect_msg(signout, &out);
+	close(peer);
+}
+
 int
 main(void)
 {
@@ -211,6 +332,9 @@ main(void)
 		T(input_waits_in_the_socket),
 		T(finishes_what_moves),
 		T(finishes_in_time),
+		T(request_is_answered_in_time),
+		T(long_answer_is_not_idle),
+		T(who_dies_is_told_too),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
