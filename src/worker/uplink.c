@@ -72,7 +72,10 @@ ring_compact(void)
 static void
 ring_send(size_t from)
 {
-	if (link_ != NULL)
+	/* Too large to be packed: serials and frames must go on together. */
+	if (ring.frames.n == from)
+		ring.last--;
+	else if (link_ != NULL)
 		ipc_put(link_, bytes_of(ring.frames.p + from,
 		    ring.frames.n - from));
 }

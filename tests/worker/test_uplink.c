@@ -171,6 +171,37 @@ queries_outlive_a_router(void **state)
 	assert_int_equal(answered, 1);
 }
 
+/* A message that is too large to be told is no hole in the ring. */
+static void
+too_large_to_be_told(void **state)
+{
+	struct msg_publish huge = {
+		.app = B("1"), .channel = B("c"), .event = B("huge"),
+	}, p;
+	struct msg_hello hello;
+	struct msg_load load;
+	struct msg_synced synced;
+	char *octets = xcalloc(1, MSG_MAX + 1);
+	uint64_t one;
+
+	(void)state;
+	huge.data = bytes_of(octets, MSG_MAX + 1);
+	uplink_publish(&huge);
+	free(octets);
+	one = publish("one");
+	publish("two");
+	ack(one);
+	uplink_lost();
+	close(router_fd);
+	test_connect();
+	expect_msg(hello, &hello);
+	expect_msg(load, &load);
+	expect_msg(publish, &p);
+	assert_true(bytes_eq(p.event, B("two")));
+	expect_msg(synced, &synced);
+	ack(p.serial);
+}
+
 static unsigned heard;
 
 static int
@@ -219,6 +250,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(full_until_acknowledged,
 		    core_setup, core_teardown),
 		cmocka_unit_test_setup_teardown(queries_outlive_a_router,
+		    core_setup, core_teardown),
+		cmocka_unit_test_setup_teardown(too_large_to_be_told,
 		    core_setup, core_teardown),
 		cmocka_unit_test_setup_teardown(
 		    last_words_of_a_router_are_heard, core_setup,
