@@ -101,20 +101,41 @@ trusted(const char *path)
 	return r == 0 && (st.st_uid == 0 || st.st_uid == geteuid());
 }
 
+static bool
+same_place(const char *a, const char *b)
+{
+	struct stat x, y;
+
+	return stat(a, &x) == 0 && stat(b, &y) == 0 &&
+	    x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+/* Where sockets may be.  XDG_RUNTIME_DIR may be one of the other two. */
+static void
+runtime_patterns(char *pattern[3])
+{
+	const char *own = getenv("XDG_RUNTIME_DIR");
+	char *tmp = xasprintf("/tmp/peal-%u", (unsigned)geteuid());
+
+	pattern[0] = xstrdup("/run/peal/*.sock");
+	pattern[1] = xasprintf("%s/*.sock", tmp);
+	pattern[2] = NULL;
+	if (own != NULL && own[0] == '/' && !same_place(own, "/run/peal") &&
+	    !same_place(own, tmp))
+		pattern[2] = xasprintf("%s/peal-*.sock", own);
+	free(tmp);
+}
+
 /* Sockets in the runtime directories that somebody answers on. */
 static char *
 path_of_runtime(char **why)
 {
-	const char *own = getenv("XDG_RUNTIME_DIR");
-	char *patterns[3] = { xstrdup("/run/peal/*.sock"), NULL, NULL };
-	char *found = NULL;
+	char *patterns[3], *found = NULL;
 	struct buf list = { 0 };
 	unsigned n = 0;
 	glob_t files;
 
-	if (own != NULL && own[0] == '/')
-		patterns[1] = xasprintf("%s/peal-*.sock", own);
-	patterns[2] = xasprintf("/tmp/peal-%u/*.sock", (unsigned)geteuid());
+	runtime_patterns(patterns);
 	for (size_t i = 0; i < NELEM(patterns); i++) {
 		if (patterns[i] == NULL ||
 		    glob(patterns[i], 0, NULL, &files) != 0)

@@ -12,7 +12,7 @@ fi
 
 ini=$dir/peal.ini
 settings "$ini" 127.0.0.1:0 <<END
-control = $dir/control.sock
+control = $dir/peal-1.sock
 log_level = debug
 END
 run() {		# starts it; $pid is its number out here, $outer unshare's
@@ -58,6 +58,14 @@ worker=$(children 'peald: worker 1')
 kill -KILL "$worker"
 ok "a killed worker is replaced" wait_for is_replaced 'peald: worker 1' "$worker"
 
+# contrib/docker asks like this whether it is healthy.
+# shellcheck disable=SC2016 # the inner shell expands
+inside sh -c 'mount -t tmpfs tmpfs /run && mkdir /run/peal &&
+	mount --bind "$1" /run/peal && XDG_RUNTIME_DIR=/run/peal "$2" --json status' \
+	sh "$dir" "$pealctl" >"$dir/health" 2>&1
+ok "pealctl finds it in XDG_RUNTIME_DIR=/run/peal" \
+    grep -q '"state":"running"' "$dir/health" || show "$dir/health"
+
 inside kill -HUP 1
 ok "HUP reaches it" wait_for grep -q 'settings reloaded' "$log"
 (inside kill -TERM 1) 2>/dev/null	# may be killed with its namespace
@@ -72,5 +80,5 @@ run
 kill -INT "$pid"
 wait $outer
 ok "INT ends it with 0" test $? = 0 || show "$log"
-ok "no control socket is left" test ! -e "$dir/control.sock"
+ok "no control socket is left" test ! -e "$dir/peal-1.sock"
 plan
