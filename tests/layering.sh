@@ -31,6 +31,7 @@ library() {	# header (regex), allowed files (regex)
 }
 
 folder common 'common|tables'
+folder ctl 'ctl|common|tables'
 folder master 'master|common|tables'
 folder worker 'worker|front|common|tables'
 folder front 'front|worker|common|tables'
