@@ -53,10 +53,12 @@ static struct pem {
 } *pems;
 static char		 ticket_keys[TLS_TICKET_KEYS];
 
+static int	on_router_message(void *, struct ipc *, unsigned,
+		    struct unpacker *, const char **);
 static void	on_router_gone(void *, struct ipc *, const char *);
 
 static const struct ipc_ops router_ops = {
-	.on_message = worker_dispatch,
+	.on_message = on_router_message,
 	.on_gone = on_router_gone,
 };
 
@@ -281,6 +283,18 @@ FROM_ROUTER(watch, client_on_watch(m))
 FROM_ROUTER(terminate, client_on_terminate(m))
 FROM_ROUTER(xoff, (void)m; uplink_hold(true))
 FROM_ROUTER(xon, (void)m; uplink_hold(false))
+
+static int
+on_router_message(void *ctx, struct ipc *link, unsigned type,
+    struct unpacker *u, const char **why)
+{
+	/* Numbers below hello are the master's alone to say. */
+	if (type < MSG_hello) {
+		*why = "a message that is not its to send";
+		return -1;
+	}
+	return worker_dispatch(ctx, link, type, u, why);
+}
 
 static void
 on_router_gone(void *ctx, struct ipc *link, const char *why)
