@@ -100,7 +100,7 @@ pile_of_tiny_frames(void **state)
 	test_client_end(cl, peer);
 }
 
-/* ---- input --------------------------------------------------------------- */
+/* ---- input -------------------------------------------------------------- */
 
 /* Uses ten octets at a time and then wants no more until it is resumed. */
 static size_t
@@ -154,7 +154,7 @@ input_waits_in_the_socket(void **state)
 	close(peer);
 }
 
-/* ---- ends ---------------------------------------------------------------- */
+/* ---- ends --------------------------------------------------------------- */
 
 /* Its time to close does not run out while the peer goes on reading. */
 static void
@@ -201,7 +201,7 @@ finishes_in_time(void **state)
 	close(peer);
 }
 
-/* ---- HTTP ------------------------------------------------------------------ */
+/* ---- HTTP --------------------------------------------------------------- */
 
 /* The router does not answer: the request is, and its conn can be used again. */
 static void
@@ -253,7 +253,7 @@ long_answer_is_not_idle(void **state)
 	close(peer);
 }
 
-/* ---- WebSocket ------------------------------------------------------------- */
+/* ---- WebSocket ---------------------------------------------------------- */
 
 static struct client *opened;
 
