@@ -24,14 +24,15 @@ export const pealctl = process.env.PEALCTL ??
     path.join(path.dirname(peald), "pealctl");
 // A build with sanitizers is slower: everything gets more time there.
 export const patience = Number(process.env.PEAL_TEST_PATIENCE ?? 1);
-const LIMIT = 8000 * patience;
+const LIMIT = 20000 * patience;
 
 /** Rejects when the promise takes too long; what: for the message. */
 export async function within(promise, what, ms = LIMIT) {
 	let timer;
 	const late = new Promise((_, reject) => {
-		timer = setTimeout(() => reject(new Error(`timed out: ${
-		    typeof what === "function" ? what() : what}`)), ms);
+		// After a stall what has arrived meanwhile is looked at first.
+		timer = setTimeout(() => setImmediate(() => setImmediate(() => reject(new Error(
+		    `timed out: ${typeof what === "function" ? what() : what}`)))), ms);
 	});
 	try {
 		return await Promise.race([promise, late]);
@@ -609,8 +610,19 @@ export function decoded(frame) {
 
 /** A TCP connection that remembers what came. */
 export class Wire {
-	data = Buffer.alloc(0);
 	ended = false;
+	#parts = [];
+
+	/** What came and was not taken off yet, in one piece. */
+	get data() {
+		if (this.#parts.length !== 1)
+			this.#parts = [Buffer.concat(this.#parts)];
+		return this.#parts[0];
+	}
+
+	set data(bytes) {
+		this.#parts = [bytes];
+	}
 
 	static async open(server, { address = server.address, socketPath, allowHalfOpen = false } = {}) {
 		const wire = new Wire();
@@ -620,7 +632,7 @@ export class Wire {
 			port: Number(address.slice(at + 1)), allowHalfOpen });
 		wire.socket.setNoDelay(true);
 		wire.socket.on("data", (part) => {
-			wire.data = Buffer.concat([wire.data, part]);
+			wire.#parts.push(part);
 			wire.woken?.();
 		});
 		const over = () => { wire.ended = true; wire.woken?.(); };
