@@ -351,19 +351,30 @@ tcp_open(struct listen *all, unsigned section, const struct listen_name *name,
 
 /* ---- unix sockets -------------------------------------------------------- */
 
+/* 0: somebody answers; else errno. */
 static int
-path_answers(const struct sockaddr_un *to)
+path_try(const struct sockaddr_un *to)
 {
 	int fd, r;
 
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
-		return 0;
+		return errno;
 	r = connect(fd, (const struct sockaddr *)to, sizeof(*to));
 	/* EAGAIN: its queue is full, so there is somebody. */
-	r = r == 0 || errno == EAGAIN || errno == EINPROGRESS;
+	r = r == 0 || errno == EAGAIN || errno == EINPROGRESS ? 0 : errno;
 	close(fd);
 	return r;
+}
+
+/* Only what nobody holds may be removed: not another program's datagram
+ * socket, nor one we may not even ask, unless its mode shuts us out of our
+ * own. */
+static bool
+path_stale(int error, const struct stat *st)
+{
+	return error == ECONNREFUSED ||
+	    (error == EACCES && st->st_uid == geteuid());
 }
 
 static void
@@ -379,6 +390,7 @@ listen_clear_path(const char *path, const char **why)
 {
 	struct sockaddr_un to;
 	struct stat st;
+	int error;
 
 	if (path_parse(path, why) < 0)
 		return -1;
@@ -389,8 +401,12 @@ listen_clear_path(const char *path, const char **why)
 		return -1;
 	}
 	path_address(path, &to);
-	if (path_answers(&to)) {
+	if ((error = path_try(&to)) == 0) {
 		*why = "already in use: another peald answers there";
+		return -1;
+	}
+	if (!path_stale(error, &st)) {
+		*why = "another program's socket is there";
 		return -1;
 	}
 	if (unlink(path) < 0) {

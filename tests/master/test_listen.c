@@ -266,6 +266,30 @@ test_unix_alive(void **state)
 	free(address);
 }
 
+/* What speaks another protocol is no stale socket of ours. */
+static void
+test_unix_other(void **state)
+{
+	char *address = xasprintf("unix:%s/o.sock", dir), *path = address + 5;
+	struct sockaddr_un to = { .sun_family = AF_UNIX };
+	struct listen all;
+	char *why = NULL;
+	int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+
+	(void)state;
+	strcpy(to.sun_path, path);
+	assert_int_equal(bind(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+	assert_int_equal(open_one(&all, 1, address, &why), -1);
+	assert_non_null(strstr(why, "another program"));
+	assert_int_equal(access(path, F_OK), 0);
+	free(why);
+	close(fd);
+	/* Its owner has died. */
+	assert_int_equal(open_one(&all, 1, address, &why), 0);
+	listen_close(&all);
+	free(address);
+}
+
 static void
 test_unix_file(void **state)
 {
@@ -329,6 +353,7 @@ main(void)
 		cmocka_unit_test(test_unix),
 		cmocka_unit_test(test_unix_stale),
 		cmocka_unit_test(test_unix_alive),
+		cmocka_unit_test(test_unix_other),
 		cmocka_unit_test(test_unix_file),
 		cmocka_unit_test(test_unix_mode),
 	};
