@@ -2,7 +2,7 @@
 // Coming, staying alive, going: protocol 7, sections 1.1 and 1.2.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Server, decoded, frame, live, within } from "./harness.mjs";
+import { Server, decoded, frame, live, until, within } from "./harness.mjs";
 
 live("connection", {}, (s) => {
 	test("greeting: one frame, exact shape", async () => {
@@ -24,6 +24,14 @@ live("connection", {}, (s) => {
 	test("socket ids are all different", async () => {
 		const crowd = await s.server.crowd(40);
 		assert.equal(new Set(crowd.map((c) => c.id)).size, 40);
+	});
+
+	test("several workers share the clients", async () => {
+		await s.server.crowd(24);
+		await until(async () => {
+			const busy = (await s.server.ctl("status")).workers.filter((w) => w.websockets > 0).length;
+			return busy >= Math.min(2, s.workers);
+		}, "connections on more than one worker");
 	});
 
 	test("handshake answer: what clients look at", async () => {
