@@ -267,6 +267,7 @@ main(int argc, char **argv)
 	size_t i;
 	int rc;
 
+	fd_standard();
 	title_init(argc, argv);
 	o.source.environ_ = environ;
 	for (i = 0; argc > 0 && i < NELEM(roles); i++)

@@ -168,6 +168,18 @@ fd_cloexec(int fd, int on)
 	return fcntl(fd, F_SETFD, flags) < 0 ? -1 : 0;
 }
 
+void
+fd_standard(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 uint64_t
 fd_limit_raise(void)
 {

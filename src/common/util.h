@@ -44,6 +44,9 @@ uint32_t random_1_to(uint32_t limit);
 /* -1 with errno. */
 int	fd_nonblock(int fd);
 int	fd_cloexec(int fd, int on);
+/* Puts nothing where the standard descriptors are closed, or what is opened later
+ * takes their place and gets what is written to them. */
+void	fd_standard(void);
 /* Soft limit of open files raised to the hard one; returns it. */
 uint64_t fd_limit_raise(void);
 

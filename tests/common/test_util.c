@@ -158,6 +158,30 @@ test_descriptors(void **state)
 	assert_true(limit.rlim_cur == limit.rlim_max);
 }
 
+/* Of a process that was started without them. */
+static void
+test_standard(void **state)
+{
+	int status, next;
+	pid_t pid;
+
+	(void)state;
+	if ((pid = fork()) == 0) {
+		next = dup(0);
+		close(next);
+		for (int fd = 0; fd <= 2; fd++)
+			close(fd);
+		fd_standard();
+		for (int fd = 0; fd <= 2; fd++)
+			if ((fcntl(fd, F_GETFL) & O_ACCMODE) != O_RDWR)
+				_exit(1);
+		_exit(fcntl(next, F_GETFD) < 0 ? 0 : 2);
+	}
+	assert_true(pid > 0);
+	assert_true(waitpid(pid, &status, 0) == pid);
+	assert_int_equal(status, 0);
+}
+
 /* ---- the title: in a process of its own, as it can be written once only - */
 
 static const char *program;
@@ -229,6 +253,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(test_clocks),
 		cmocka_unit_test(test_random),
 		cmocka_unit_test(test_descriptors),
+		cmocka_unit_test(test_standard),
 		cmocka_unit_test(test_title),
 	};
 
