@@ -229,21 +229,28 @@ welcome(struct client *c, const struct sub *sub,
  * Asks for a channel that it is in already.  True if that is settled: the
  * success is on its way or sent once more.  Under another user id, or to hear
  * the cached event again, it leaves and enters anew; a member of a presence
- * channel does not (the others would see it go).
+ * channel enters before it leaves, or the others would see it go.
  */
 static bool
 again(struct client *c, struct sub *sub, const struct wish *w)
 {
-	bool same = bytes_eq(bytes_of(sub->user, sub->user_n), w->user);
+	bool member = (w->kind & CHANNEL_PRESENCE) != 0;
 
-	if ((w->kind & CHANNEL_PRESENCE) != 0 ? same :
-	    sub->join != NULL || (w->kind & CHANNEL_CACHE) == 0) {
-		if (sub->join == NULL)
-			welcome(c, sub, NULL);
+	if (member &&
+	    !bytes_eq(bytes_of(sub->user, sub->user_n), w->user)) {
+		channel_unsubscribe(sub);
+		return false;
+	}
+	if (sub->join != NULL)
+		return true;
+	if ((w->kind & CHANNEL_CACHE) == 0) {
+		welcome(c, sub, NULL);
 		return true;
 	}
+	if (member)
+		channel_subscribe(c, w->channel, w->kind, w->user, w->member);
 	channel_unsubscribe(sub);
-	return false;
+	return member;
 }
 
 int

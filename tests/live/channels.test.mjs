@@ -321,6 +321,24 @@ live("cache channels", {}, (s) => {
 			await c.expectFrame({ event: "e", channel, data: "1" });
 		}
 	});
+
+	test("a member that asks again, too, and nobody sees it go", async () => {
+		const channel = unique("presence-cache-again");
+		const [a, b] = await s.server.crowd(2);
+		await s.server.publish(channel, "e", "1");
+		await a.subscribe(channel, member("presence-", "a"));
+		await a.expectFrame({ event: "e", channel, data: "1" });
+		for (let i = 0; i < 3; i++) {
+			await b.subscribe(channel, member("presence-", "b"));
+			await b.expectFrame({ event: "e", channel, data: "1" });
+		}
+		await s.server.publish(channel, "once", "2");
+		await b.expectFrame({ event: "once", channel, data: "2" });
+		assert.equal((await a.next()).event, "pusher_internal:member_added");
+		await a.expectFrame({ event: "once", channel, data: "2" });
+		b.send({ event: "pusher:unsubscribe", data: { channel } });
+		assert.equal((await a.next()).event, "pusher_internal:member_removed");
+	});
 });
 
 live("cache ttl", { router: { cache_ttl: "1s" } }, (s) => {
