@@ -18,6 +18,7 @@
 #include "common/util.h"
 #include "worker/api_call.h"
 #include "worker/channel.h"
+#include "worker/worker.h"
 
 /* ---- reading ----------------------------------------------------------- */
 
@@ -131,6 +132,34 @@ refuse_size(const struct api_in *in)
 	request_refuse(in->req, 413, words);
 }
 
+/* Data is copied for each channel: a large event to many channels must not
+ * fill the memory.  A body that was made a JSON string may be larger than a
+ * message can be. */
+static bool
+fills_window(const struct event *e)
+{
+	uint64_t window = worker.config->router.publish_window, n = 0;
+	struct json item;
+	size_t pos = 0;
+
+	if (e->data.raw.n > MSG_MAX)
+		return true;
+	while (e->channels.type == JSON_ARRAY &&
+	    json_next(&e->channels, &pos, NULL, &item))
+		n++;
+	return n > 1 && e->data.raw.n > window / n;
+}
+
+static bool
+refused_for_window(const struct api_in *in, const struct event *e)
+{
+	if (!fills_window(e))
+		return false;
+	request_refuse(in->req, 413, "The data, once for each channel, is too "
+	    "large.");
+	return true;
+}
+
 /* The last look before publishing; true if it was answered. */
 static bool
 refused(const struct api_in *in, struct buf *errors, bool too_large)
@@ -239,7 +268,8 @@ api_events(const struct api_in *in)
 	buf_clear(&errors);
 	event_check(&e, in->app, "", &errors);
 	event_check_channels(&e, in->app, &errors);
-	if (!refused(in, &errors, event_too_large(&e, in->app)))
+	if (!refused(in, &errors, event_too_large(&e, in->app)) &&
+	    !refused_for_window(in, &e))
 		events_run(in, &e);
 }
 
@@ -350,7 +380,8 @@ api_channel_event(const struct api_in *in)
 	buf_clear(&errors);
 	event_check(&e, in->app, "", &errors);
 	event_check_channel(&e, in->app, "", &errors);
-	if (refused(in, &errors, event_too_large(&e, in->app)))
+	if (refused(in, &errors, event_too_large(&e, in->app)) ||
+	    refused_for_window(in, &e))
 		return;
 	call = api_call_new(in, 202);
 	call->tail = B("{}");

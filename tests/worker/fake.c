@@ -73,6 +73,7 @@ fake_setup(void)
 	fake.config.app = sets;
 	fake.config.n_app = 2;
 	fake.config.http.timestamp_window = 600000;
+	fake.config.router.publish_window = 16 << 20;
 	fake.app = &sets[0];
 	worker.config = &fake.config;
 	worker.now = 1000;

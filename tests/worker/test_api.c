@@ -481,6 +481,40 @@ test_errors_bounded(void **state)
 	buf_done(&body);
 }
 
+/* Data is copied for each channel; together they must fit the window. */
+static void
+test_too_many_copies(void **state)
+{
+	struct buf body = { 0 };
+	char *data;
+
+	(void)state;
+	fake.config.router.publish_window = 65536;
+	data = xmalloc(32767);
+	memset(data, 'x', 32766);
+	data[32766] = '\0';
+	buf_fmt(&body, "{\"name\":\"n\",\"channels\":[\"a\",\"b\"],"
+	    "\"data\":\"%s\"}", data);
+	post(EVENTS, "", buf_cstr(&body));	/* 32768 with the quotes */
+	assert_int_equal(fake.published, 2);
+	fake_ack();
+	answered(200, "{}");
+	buf_clear(&body);
+	buf_fmt(&body, "{\"name\":\"n\",\"channels\":[\"a\",\"b\"],"
+	    "\"data\":\"%sx\"}", data);
+	post(EVENTS, "", buf_cstr(&body));
+	answered(413, "The data, once for each channel, is too large.");
+	assert_int_equal(fake.published, 2);
+	/* One alone is as large as a request may be. */
+	buf_clear(&body);
+	buf_fmt(&body, "{\"name\":\"n\",\"channels\":[\"a\"],"
+	    "\"data\":\"%s%s%s\"}", data, data, data);
+	post(EVENTS, "", buf_cstr(&body));
+	assert_int_equal(fake.published, 3);
+	free(data);
+	buf_done(&body);
+}
+
 static void
 test_old_event(void **state)
 {
@@ -665,6 +699,7 @@ main(void)
 		TEST(test_batch),
 		TEST(test_batch_refused),
 		TEST(test_errors_bounded),
+		TEST(test_too_many_copies),
 		TEST(test_old_event),
 		TEST(test_forget),
 		TEST(test_channels),
