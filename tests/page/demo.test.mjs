@@ -77,6 +77,21 @@ describe("demo page", () => {
 		assert.deepEqual(page.errors, []);
 	});
 
+	test("members with odd names do not stop the page, nor run in it", async (t) => {
+		const page = await tab(t), name = "presence-odd", odd = [5, [], { a: 1 }, "<img src=x onerror=\"document.title='run'\">"];
+		await connected(page);
+		for (const [i, value] of odd.entries()) {
+			const c = await server.connect();
+			await c.subscribe(name, { user_id: `odd${i}`, user_info: { name: value } });
+			t.after(() => c.close?.());
+		}
+		await subscribe(page, "presence-", "odd");
+		await channel(page, name).locator(".tag", { hasText: `${odd.length + 1} here` }).waitFor();
+		await channel(page, name).locator(".members li").nth(odd.length).waitFor();
+		assert.notEqual(await page.title(), "run");
+		assert.deepEqual(page.errors, []);
+	});
+
 	test("typed in by hand; a wrong key is told", async (t) => {
 		const page = await tab(t, { fragment: "" });
 		assert.equal(await page.getAttribute("#state", "data-state"), "disconnected");
