@@ -181,7 +181,7 @@ conns_accept(int fd, const struct listener *l, const struct sockaddr *from)
 	}
 	if (worker.tls[l->section] != NULL)
 		c->tls = tls_accept(worker.tls[l->section], fd);
-	c->deadline = worker.now +
+	c->deadline = worker.now + 1 +	/* this second is half over */
 	    (worker.config->http.header_timeout + 999) / 1000;
 	counter.accepted++;
 	counter.connections++;

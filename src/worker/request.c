@@ -30,10 +30,11 @@ const struct conn_stage request_stage = {
 static struct http_header headers[HTTP_HEADERS_MAX];
 static SLIST_HEAD(, request) spent = SLIST_HEAD_INITIALIZER(spent);
 
+/* A part of this second is over: one more, or the time would be too short. */
 static uint32_t
 deadline_in(uint64_t ms)
 {
-	return worker.now + (uint32_t)((ms + 999) / 1000);
+	return worker.now + 1 + (uint32_t)((ms + 999) / 1000);
 }
 
 /* The Date line (RFC 9110 6.6.1), made once a second. */

@@ -2,7 +2,7 @@
 // The HTTP API: every call, its shapes and statuses, and HTTP itself.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { hmac, live, md5, unique, until } from "./harness.mjs";
+import { hmac, live, md5, unique, until, within } from "./harness.mjs";
 
 live("api", {}, (s) => {
 	const base = () => `/apps/${s.server.app.id}`;
@@ -337,5 +337,22 @@ live("api under load", {}, (s) => {
 			assert.equal(seen.size, 30 * (i + 1));
 			await c.ping();
 		}
+	});
+});
+
+live("a short header_timeout", { http: { header_timeout: "1s" } }, (s) => {
+	test("is never cut short", async () => {
+		const times = [];
+		for (let i = 0; i < 4; i++) {	// begun anywhere within a second
+			const start = process.hrtime.bigint();
+			const w = await s.server.wire();
+			const end = new Promise((resolve) => w.socket.once("close", resolve));
+			w.socket.write("GET /up HTTP/1.1\r\nHos");
+			w.socket.resume();
+			await within(end, "408");
+			times.push(Number(process.hrtime.bigint() - start) / 1e6);
+			w.close();
+		}
+		assert.ok(Math.min(...times) > 990, times.join());
 	});
 });
