@@ -9,6 +9,7 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/json.h"
@@ -260,18 +261,58 @@ peald_path(void)
 }
 
 static int
-run_check(struct call *c)
+check_exec(const char *path, const char *file)
 {
-	const char *file = c->n > 0 ? c->args[0] : c->file;
-	char *path = peald_path();
-
 	if (file != NULL)
 		execl(path, "peald", "--check", "-c", file, (char *)NULL);
 	else
 		execl(path, "peald", "--check", (char *)NULL);
 	fprintf(stderr, "pealctl: cannot run %s\n", path);
-	free(path);
 	return STATUS_REFUSED;
+}
+
+/* What peald says goes into one JSON object. */
+static int
+check_json(const char *path, const char *file)
+{
+	struct buf words = { 0 }, line = { 0 };
+	int ends[2], status = -1;
+	ssize_t n;
+	pid_t pid;
+
+	if (pipe(ends) != 0 || (pid = fork()) < 0)
+		return STATUS_REFUSED;
+	if (pid == 0) {
+		dup2(ends[1], STDOUT_FILENO);
+		dup2(ends[1], STDERR_FILENO);
+		_exit(check_exec(path, file));
+	}
+	close(ends[1]);
+	while ((n = read(ends[0], buf_room(&words, 4096), 4096)) > 0)
+		words.n += (size_t)n;
+	waitpid(pid, &status, 0);
+	while (words.n > 0 && words.p[words.n - 1] == '\n')
+		words.n--;
+	buf_str(&line, status == 0 ? "{\"ok\":true" :
+	    "{\"ok\":false,\"error\":");
+	if (status != 0)
+		json_quote(&line, buf_view(&words));
+	printf("%.*s}\n", (int)line.n, line.p);
+	buf_done(&words);
+	buf_done(&line);
+	return status == 0 ? STATUS_OK : STATUS_REFUSED;
+}
+
+static int
+run_check(struct call *c)
+{
+	const char *file = c->n > 0 ? c->args[0] : c->file;
+	char *path = peald_path();
+	int status;
+
+	status = c->json ? check_json(path, file) : check_exec(path, file);
+	free(path);
+	return status;
 }
 
 /* ---- asking -------------------------------------------------------------- */
@@ -310,10 +351,25 @@ answer_error(struct bytes answer)
 	return why;
 }
 
-static int
-fail(char *why)
+/* What went wrong: for people, and with --json for programs. */
+static void
+complain(const struct call *c, const char *why)
 {
+	struct buf line = { 0 };
+
 	fprintf(stderr, "pealctl: %s\n", why);
+	if (!c->json)
+		return;
+	buf_str(&line, "{\"ok\":false");
+	add(&line, "error", why);
+	printf("%.*s}\n", (int)line.n, line.p);
+	buf_done(&line);
+}
+
+static int
+fail(const struct call *c, char *why)
+{
+	complain(c, why);
 	free(why);
 	return STATUS_REFUSED;
 }
@@ -326,13 +382,11 @@ run_ask(struct call *c)
 	int status = STATUS_OK;
 
 	if (path == NULL)
-		return fail(why);
+		return fail(c, why);
 	request_make(c, &line);
 	if (talk(path, buf_view(&line), &answer, &why) < 0 ||
 	    (why = answer_error(buf_view(&answer))) != NULL) {
-		if (c->json && answer.n != 0)
-			show_json(buf_view(&answer), NULL);
-		status = fail(why);
+		status = fail(c, why);
 	} else if (c->json) {
 		show_json(buf_view(&answer), c->verb->rows);
 	} else {

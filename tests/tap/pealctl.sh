@@ -100,6 +100,14 @@ ctl -c "$ini" publish -a shop news hello x
 ok "publish to an unknown app" says 1 'no such application'
 ctl -c "$ini" --json publish -a shop news hello x
 ok "an error in JSON" says 1 '"ok":false'
+ctl -s "$dir/nowhere.sock" --json status
+ok "nobody there, in JSON" grep -q '^{"ok":false,"error":"' "$dir/out"
+ctl -c "$ini" --json check
+ok "check --json" says 0 '{"ok":true}'
+printf '[peal]\nworkers = x\n' >"$dir/bad.ini"
+ctl --json check "$dir/bad.ini"
+ok "check --json of a mistake" says 1 '{"ok":false,"error":"'
+ok "which says where" says 1 'bad.ini:2: [peal] workers = x'
 ctl -c "$ini" terminate 42
 ok "terminate" says 0 'Done'
 
