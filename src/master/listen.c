@@ -428,7 +428,10 @@ mode_parse(const char *text, mode_t *mode)
 	return 0;
 }
 
-/* Nobody may connect before mode and owner are what they should be. */
+/* Nobody can connect before it listens, when mode and owner are what they should
+ * be.  The file takes its mode from the socket: whoever may write to the
+ * directory could put a link in its place, and root would change what it points
+ * to. */
 static int
 path_bind(struct listen_address *a, mode_t mode, uid_t owner, gid_t gid,
     int backlog)
@@ -442,14 +445,15 @@ path_bind(struct listen_address *a, mode_t mode, uid_t owner, gid_t gid,
 	if (a->fd[0] < 0)
 		return -1;
 	path_address(a->text + 5, &to);
-	mask = umask(0777);
+	if (fchmod(a->fd[0], mode) < 0)
+		return -1;
+	mask = umask(0);
 	r = bind(a->fd[0], (const struct sockaddr *)&to, sizeof(to));
 	umask(mask);
 	if (r < 0)
 		return -1;
 	a->path = xstrdup(to.sun_path);
-	/* In this order it needs fewer of root's capabilities. */
-	if (chmod(a->path, mode) < 0 || chown(a->path, owner, gid) < 0)
+	if (lchown(a->path, owner, gid) < 0)
 		return -1;
 	return listen(a->fd[0], backlog);
 }
