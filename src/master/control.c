@@ -408,11 +408,13 @@ socket_make(const char *path)
 	if (fd < 0)
 		return -1;
 	memcpy(to.sun_path, path, strlen(path) + 1);
-	mask = umask(0777);
-	r = bind(fd, (const struct sockaddr *)&to, sizeof(to));
+	/* As in listen.c: the file takes its mode from the socket. */
+	r = fchmod(fd, 0660);
+	mask = umask(0);
+	r = r < 0 ? r : bind(fd, (const struct sockaddr *)&to, sizeof(to));
 	umask(mask);
-	if (r < 0 || chown(path, geteuid(), master.gid) < 0 ||
-	    chmod(path, 0660) < 0 || listen(fd, 16) < 0) {
+	if (r < 0 || lchown(path, geteuid(), master.gid) < 0 ||
+	    listen(fd, 16) < 0) {
 		r = errno;
 		close(fd);
 		errno = r;
