@@ -71,6 +71,7 @@ router_new(struct event_base *base, int master_fd)
 	TAILQ_INIT(&r->pending);
 	TAILQ_INIT(&r->countings);
 	LIST_INIT(&r->controls);
+	LIST_INIT(&r->fresh);
 	census_init(r);
 	watchers_init(&r->watchers);
 	history_init(&r->history);
@@ -167,7 +168,8 @@ router_turn(struct router *r)
 	r->now = clock_ms();
 	peers_bury(r);
 	sync_turn(r);
-	more = answers_turn(r);
+	more = users_turn(r);
+	more |= answers_turn(r);
 	controls_turn(r);
 	counts_push(r);
 	more |= peers_flush(r);

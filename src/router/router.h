@@ -51,6 +51,7 @@ struct router {
 
 	struct hash		 censuses;	/* by application */
 	struct hash		 watchers;	/* by connection */
+	LIST_HEAD(, watcher)	 fresh;		/* those to be answered */
 	uint64_t		 signins;
 	struct history		 history;
 	struct sync		 sync;

@@ -37,6 +37,9 @@ struct watcher_key {
 struct watcher {
 	struct hash_link	 link;
 	LIST_ENTRY(watcher)	 of_peer;
+	LIST_ENTRY(watcher)	 of_fresh;
+	bool			 fresh;		/* has not heard how it is yet */
+	bool			 due;		/* hears it this turn */
 	struct watcher_key	 key;
 	struct router		*router;
 	struct peer		*peer;
@@ -132,6 +135,8 @@ watcher_free(struct watcher *w)
 		LIST_REMOVE(&w->edges[i], of_user);
 		user_release(w->edges[i].user);
 	}
+	if (w->fresh)
+		LIST_REMOVE(w, of_fresh);
 	LIST_REMOVE(w, of_peer);
 	hash_remove(&w->router->watchers, &w->link);
 	free(w);
@@ -152,7 +157,7 @@ watcher_tell(struct watcher *w, struct msg_strings online,
 	    .online_out = online, .offline_out = offline });
 }
 
-/* He came or went: all who watch him hear of it. */
+/* He came or went: all who watch him hear of it; a fresh one will. */
 static void
 user_turned(const struct user *u, bool online)
 {
@@ -163,29 +168,58 @@ user_turned(const struct user *u, bool online)
 	if (u->census->router->sync.on)
 		return;
 	LIST_FOREACH(e, &u->watched_by, of_user)
-		watcher_tell(e->watcher, online ? one : none,
-		    online ? none : one);
+		if (!e->watcher->fresh)
+			watcher_tell(e->watcher, online ? one : none,
+			    online ? none : one);
 }
 
 /* Tells a new watcher how those on its list are now. */
 static void
 watcher_answer(struct watcher *w)
 {
-	struct bytes *ids;
-	uint32_t on = 0, off = 0;
+	struct bytes *on, *off;
+	uint32_t n_on = 0, n_off = 0;
 
 	if (w->n == 0)
 		return;
-	ids = xreallocarray(NULL, w->n, sizeof(*ids));
+	on = xreallocarray(NULL, w->n, 2 * sizeof(*on));
+	off = on + w->n;
 	for (uint32_t i = 0; i < w->n; i++) {
 		const struct user *u = w->edges[i].user;
-		uint32_t at = u->connections.total > 0 ? on++ : w->n - ++off;
+		struct bytes id = bytes_of(u->id, u->id_n);
 
-		ids[at] = bytes_of(u->id, u->id_n);
+		if (u->connections.total > 0)
+			on[n_on++] = id;
+		else
+			off[n_off++] = id;
 	}
-	watcher_tell(w, (struct msg_strings){ ids, on },
-	    (struct msg_strings){ ids + on, off });
-	free(ids);
+	watcher_tell(w, (struct msg_strings){ on, n_on },
+	    (struct msg_strings){ off, n_off });
+	free(on);
+}
+
+/* Who signed in before the watcher did, on any worker, must be on its list:
+ * all links are read first. */
+bool
+users_turn(struct router *r)
+{
+	struct watcher *w, *next;
+
+	if (LIST_EMPTY(&r->fresh))
+		return false;
+	LIST_FOREACH(w, &r->fresh, of_fresh)
+		w->due = true;
+	peers_read(r);
+	peers_bury(r);
+	for (w = LIST_FIRST(&r->fresh); w != NULL; w = next) {
+		next = LIST_NEXT(w, of_fresh);
+		if (!w->due)
+			continue;
+		w->fresh = false;
+		LIST_REMOVE(w, of_fresh);
+		watcher_answer(w);
+	}
+	return !LIST_EMPTY(&r->fresh);
 }
 
 /* ---- coming and going --------------------------------------------------- */
@@ -237,8 +271,10 @@ users_signin(struct census *c, struct peer *peer, const struct msg_signin *m)
 	if (m->watch.n == 0)
 		return;
 	w = watcher_new(c, peer, m);
-	if (!(m->flags & JOIN_SYNC))
-		watcher_answer(w);
+	if (!(m->flags & JOIN_SYNC)) {
+		w->fresh = true;
+		LIST_INSERT_HEAD(&c->router->fresh, w, of_fresh);
+	}
 }
 
 /* His last connection may have gone. */

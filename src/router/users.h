@@ -31,6 +31,10 @@ void	users_signin(struct census *, struct peer *, const struct msg_signin *);
 void	users_signout(struct census *, struct peer *,
 	    const struct msg_signout *);
 
+/* End of a turn: new watchers hear how those on their lists are.  True if some
+ * wait for the next turn. */
+bool	users_turn(struct router *);
+
 /* A worker is dead: first its watchers, then its users in each census. */
 void	users_forget_watchers(struct peer *);
 void	users_forget(struct census *, struct peer *);

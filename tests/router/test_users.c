@@ -63,6 +63,26 @@ test_watchers(void **state)
 	assert_int_equal(counter.users, 0);
 }
 
+/* Both signed in before either list is made, whichever link is read first. */
+static void
+test_lists_see_all_that_was_said(void **state)
+{
+	struct rig *g = rig_new("");
+	struct mate *a = rig_worker(g, 1), *b = rig_worker(g, 2);
+
+	(void)state;
+	SAY(a, signin, .app = B("1"), .conn = 7, .user = B("p"),
+	    WATCH(B("x"), B("q"), B("y")));
+	SAY(b, signin, .app = B("1"), .conn = 9, .user = B("q"),
+	    WATCH(B("p")));
+	rig_run(g);
+	GETS(a, "watch 7 online=q offline=x,y");
+	GETS(b, "watch 9 online=p");
+	GETS_NONE(a);
+	GETS_NONE(b);
+	rig_free(g);
+}
+
 static void
 test_signout_ends_watching(void **state)
 {
@@ -140,6 +160,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_watchers),
+		cmocka_unit_test(test_lists_see_all_that_was_said),
 		cmocka_unit_test(test_signout_ends_watching),
 		cmocka_unit_test(test_applications_are_apart),
 		cmocka_unit_test(test_told_again),
