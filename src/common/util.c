@@ -67,12 +67,6 @@ xstrdup(const char *s)
 }
 
 char *
-xstrdup0(const char *s)
-{
-	return s != NULL ? xstrdup(s) : NULL;
-}
-
-char *
 xasprintf(const char *format, ...)
 {
 	struct buf text = { 0 };

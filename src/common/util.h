@@ -27,8 +27,6 @@ void	*xrealloc(void *, size_t);
 /* n * size, checked for overflow. */
 void	*xreallocarray(void *, size_t n, size_t size);
 char	*xstrdup(const char *);
-/* NULL stays NULL. */
-char	*xstrdup0(const char *);
 char	*xasprintf(const char *, ...) __attribute__((format(printf, 1, 2)));
 
 /* Milliseconds of CLOCK_MONOTONIC: for time-outs. */

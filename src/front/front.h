@@ -38,7 +38,8 @@ struct front {
 	/* sub is live, or NULL with why (it is gone already). */
 	void	(*subscribed)(struct client *, struct sub *, struct bytes channel,
 		    const struct subscription *, const char *why);
-	/* What a client published is acknowledged, or why not. */
+	/* What a client published is acknowledged, or why not.  For protocols
+	 * with receipts; nobody calls it yet, Pusher's has none. */
 	void	(*published)(struct client *, uint64_t cookie, const char *why);
 	/* Users this client watches came and went. */
 	void	(*watch)(struct client *, const struct msg_list *online,
@@ -48,7 +49,8 @@ struct front {
 	/* It is being closed by us: say why in the protocol's way; the close
 	 * frame follows. */
 	void	(*closing)(struct client *, enum close_reason);
-	/* For a hand-over: what only this front knows.  -1 with why. */
+	/* For a hand-over, which is to come: what only this front knows.  -1
+	 * with why. */
 	int	(*freeze)(const struct client *, struct buf *, const char **why);
 	int	(*thaw)(struct client *, struct bytes, const char **why);
 };

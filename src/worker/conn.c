@@ -626,8 +626,6 @@ conn_flush(struct conn *c)
 		conn_watch(c, c->armed, false);
 	if (c->closing)
 		conn_shut(c);
-	else if (c->stage->drained != NULL)
-		c->stage->drained(c);
 }
 
 /* ---- ending ------------------------------------------------------------------ */

@@ -39,8 +39,6 @@ struct conn_stage {
 	 * After conn_kill() the result does not matter.
 	 */
 	size_t	(*input)(struct conn *, char *p, size_t n);
-	/* The output queue has run empty.  May be NULL. */
-	void	(*drained)(struct conn *);
 	/* About once a second. */
 	void	(*tick)(struct conn *, uint32_t now);
 	/* The conn dies: let go of what hangs on it.  Sends nothing. */

@@ -109,8 +109,7 @@ request_answer(struct request *r, unsigned status, const char *type,
     const char *more, struct bytes body)
 {
 	struct conn *c = r->conn;
-	bool close_after = r->close_after || !r->head.keep_alive ||
-	    worker.stopping;
+	bool close_after = !r->head.keep_alive || worker.stopping;
 
 	if (r->answered)
 		return;
@@ -142,12 +141,6 @@ request_refuse(struct request *r, unsigned status, const char *words)
 {
 	request_answer(r, status, "text/plain; charset=utf-8", NULL,
 	    bytes_str(words));
-}
-
-void
-request_close_after(struct request *r)
-{
-	r->close_after = true;
 }
 
 /* ---- reading --------------------------------------------------------------------- */

@@ -28,7 +28,6 @@ struct request {
 	char			*room;		/* octets of head and body */
 	struct api_call		*call;		/* the API's, while it waits */
 	bool			 answered;
-	bool			 close_after;
 	SLIST_ENTRY(request)	 spent;		/* answered, until the turn ends */
 };
 
@@ -45,7 +44,5 @@ void	request_answer(struct request *, unsigned status, const char *type,
 void	request_refuse(struct request *, unsigned status, const char *words);
 /* End of a turn: frees what was answered. */
 void	requests_turn(void);
-/* Close the connection after this answer. */
-void	request_close_after(struct request *);
 
 #endif

@@ -41,10 +41,6 @@ test_memory(void **state)
 	s = xstrdup("text");
 	assert_string_equal(s, "text");
 	free(s);
-	assert_null(xstrdup0(NULL));
-	s = xstrdup0("");
-	assert_string_equal(s, "");
-	free(s);
 	s = xasprintf("%s-%0100d", "x", 7);
 	assert_int_equal(strlen(s), 102);
 	assert_memory_equal(s, "x-00", 4);

@@ -658,9 +658,3 @@ request_refuse(struct request *r, unsigned status, const char *words)
 {
 	request_answer(r, status, "text", NULL, bytes_str(words));
 }
-
-void
-request_close_after(struct request *r)
-{
-	r->close_after = true;
-}
