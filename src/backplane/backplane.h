@@ -4,30 +4,42 @@
  * function pointers for each kind of broker and one line in the list of
  * backplane.c.
  *
- * Every publish of this host goes into publish() and comes back by the
- * message() upcall, so that all hosts see the order that the broker gives.  The
- * backplane "none" calls message() from inside publish(); another calls it when
- * the broker has sent the message back.
+ * A driver carries octets and knows nothing of what they mean; the router makes
+ * and checks the envelopes (router/envelope.h).  With BACKPLANE_ECHOES own
+ * publishes come back by message() like those of others, so that all hosts see
+ * the order that the broker gives.
  *
- * A topic is what the router listens to and publishes on: a channel of an
- * application.  What name it has on the broker, and whether several topics
- * share one there (a log with partitions), is the driver's business.
+ * A topic is what the router listens to and publishes on.  What name it has on
+ * the broker, and whether several topics share one there (a log with
+ * partitions), is the driver's business.
  *
  * What comes from a broker is untrusted: a driver bounds every size before it
  * reads, and the router checks the envelope.
  *
  * Runs in: the router.  Owned by: the router, between open() and close().  No
- * verb may block; no upcall comes before open() has returned.
+ * verb may block; no upcall comes before open() has returned, and none from
+ * inside a verb.
  */
 #ifndef PEAL_BACKPLANE_H
 #define PEAL_BACKPLANE_H
 
 #include "common/config.h"
+#include "common/msg.h"
 
 struct event_base;
 
+/*
+ * A channel of an application; app empty: the cluster's own ("hosts").
+ * lane: 0 to LANES - 1, from the names (carrier_topic()): topics that share one
+ * keep their order among each other on any broker.
+ * raw: channel is the broker's own name of it and messages have no envelope.
+ */
+#define LANES	128
+
 struct topic {
 	struct bytes	app, channel;
+	unsigned	lane;
+	bool		raw;
 };
 
 /* Where a topic stands.  epoch 0: the backplane has no positions, and the
@@ -36,49 +48,66 @@ struct position {
 	uint64_t	epoch, offset;
 };
 
-/* Who published: the host's node and incarnation, and its number there. */
-struct origin {
-	uint64_t	node, incarnation, number;
-};
-
-#define BACKPLANE_LOCAL		1	/* nothing leaves this host: it is not
-					   given any bytes, only cookies, and
-					   calls back from inside the verb */
+#define BACKPLANE_LOCAL		1	/* there are no other hosts: no verb but
+					   open and close is ever called */
 #define BACKPLANE_ORDERED	2	/* one order per topic for all hosts */
 #define BACKPLANE_DURABLE	4	/* messages outlive the broker */
 #define BACKPLANE_ECHOES	8	/* own publishes come back */
 
-/* What a backplane tells the router; ctx is what open() was given. */
+/* For pealctl backplane; texts are good until the next call of the driver. */
+struct backplane_state {
+	bool		 up;
+	uint64_t	 since;		/* clock_ms() when that began */
+	struct bytes	 broker;	/* "redis://10.0.0.1:6379 (sentinel)" */
+	struct bytes	 why;		/* last failure, or empty */
+	uint64_t	 topics;	/* listened to */
+	uint64_t	 backlog, backlog_octets;	/* not written or answered */
+	uint64_t	 lag_us;	/* last round trip; 0: none yet */
+};
+
+/* What a backplane tells the router; ctx is what open() was given.  Octets are
+ * good until return. */
 struct backplane_up {
-	/* The topic is live: what is published from now on arrives.  why is
-	 * NULL, or the reason it is not; then the driver goes on trying and
-	 * calls again. */
-	void	(*joined)(void *ctx, const struct topic *, struct position,
-		    const char *why);
-	/* The publish with this cookie was taken over, or was not (why). */
-	void	(*published)(void *ctx, uint64_t cookie, struct position,
-		    const char *why);
-	/* A message of a topic.  cookie: of our own publish that came back,
-	 * or 0.  bytes are good until return. */
+	/* The topic is live: what is published from now on arrives.  Called
+	 * again when it is live again after a gap(). */
+	void	(*joined)(void *ctx, const struct topic *, struct position);
+	/* A topic that was joined is not live any more: what is published now
+	 * may be lost to this host.  The driver tries to get it back. */
+	void	(*gap)(void *ctx, const struct topic *);
+	/* The publish with this cookie was taken by the broker, or never will
+	 * be (why). */
+	void	(*published)(void *ctx, uint64_t cookie, const char *why);
+	/* A message of a topic. */
 	void	(*message)(void *ctx, const struct topic *, struct position,
-		    const struct origin *, uint64_t cookie, struct bytes);
-	/* Messages of a topic between two positions are lost. */
-	void	(*gap)(void *ctx, const struct topic *, struct position from,
-		    struct position to);
-	/* The broker can be reached again / not any more. */
+		    struct bytes);
+	/* Answer to fetch(): the kept message or, with n 0, none; ttl_ms it
+	 * will be kept.  why: could not be asked. */
+	void	(*fetched)(void *ctx, uint64_t cookie, struct bytes,
+		    uint64_t ttl_ms, const char *why);
+	/* The broker can be reached, and the topics joined so far are live /
+	 * not any more. */
 	void	(*up)(void *ctx);
 	void	(*down)(void *ctx, const char *why);
+	/* Wants the addresses of a host, or a connection to a unix socket
+	 * (host begins with a slash), which a process in jail cannot get by
+	 * itself: answered by resolved() or connected(), also with failure. */
+	void	(*resolve)(void *ctx, uint64_t cookie, struct bytes host);
 };
 
 struct backplane {
 	const char	*name;		/* as in [backplane] driver */
 	unsigned	 flags;		/* BACKPLANE_* */
 
-	/* What the other verbs get as self, or NULL with why.  An unreachable
-	 * broker is no error: the driver says down() and tries again. */
+	/* What the other verbs get as self, or NULL with why: settings that
+	 * cannot be, files that cannot be read (it is called before the jail).
+	 * An unreachable broker is no error: the driver tries again. */
 	void	*(*open)(const struct config_backplane *, struct event_base *,
 		    const struct backplane_up *, void *ctx, const char **why);
 	void	(*close)(void *self);
+	/* The jail is closed, connecting may begin. */
+	void	(*start)(void *self);
+	/* End of a turn: write what the verbs have queued, in one go. */
+	void	(*flush)(void *self);
 
 	/* Listen to a topic, from `since` on if the backplane keeps messages
 	 * (epoch 0: from now on); joined() follows. */
@@ -86,21 +115,24 @@ struct backplane {
 		    struct position since);
 	void	(*leave)(void *self, const struct topic *);
 
-	/* Publish.  key groups what must stay in order.  published() and, with
-	 * BACKPLANE_ECHOES, message() follow with the cookie. */
-	void	(*publish)(void *self, const struct topic *, struct bytes key,
-		    struct bytes, uint64_t cookie);
-	/* To all hosts, whatever topics they have; also the own one. */
-	void	(*broadcast)(void *self, struct bytes, uint64_t cookie);
-
-	/* Ask for at most n messages after a position: message() each.  NULL
-	 * if the backplane keeps none. */
-	void	(*fetch)(void *self, const struct topic *,
-		    struct position since, unsigned n);
-	/* Keep as the topic's last message for ttl_ms, and publish it, in one
+	/* Publish; published() follows.  Kept in a bounded backlog while the
+	 * broker is away; in what order, across topics, only lanes say. */
+	void	(*publish)(void *self, const struct topic *, struct bytes,
+		    uint64_t cookie);
+	/* Publish and keep as the topic's last message for ttl_ms, in one
 	 * step.  NULL if it cannot; the router then keeps its own. */
 	void	(*store)(void *self, const struct topic *, struct bytes,
 		    uint64_t ttl_ms, uint64_t cookie);
+	/* Ask for the topic's last message; fetched() follows. */
+	void	(*fetch)(void *self, const struct topic *, uint64_t cookie);
+
+	/* Answers to up->resolve(): addresses of 4 or 16 octets; none with
+	 * why.  A descriptor is the driver's to close. */
+	void	(*resolved)(void *self, uint64_t cookie,
+		    const struct msg_list *addresses, const char *why);
+	void	(*connected)(void *self, uint64_t cookie, int fd);
+
+	void	(*state)(const void *self, struct backplane_state *);
 };
 
 extern const struct backplane backplane_none;

@@ -37,6 +37,8 @@ struct config_strings {
 enum { JAIL_OFF, JAIL_ON, JAIL_LOG };
 enum { TLS_1_2, TLS_1_3 };
 enum { BACKPLANE_NONE, BACKPLANE_REDIS };
+enum { MAX_OF_HOST, MAX_OF_CLUSTER };
+enum { WIRE_ENVELOPE, WIRE_RAW };
 enum { CLIENT_EVENTS_NONE, CLIENT_EVENTS_MEMBERS, CLIENT_EVENTS_ALL };
 
 struct config {
@@ -49,6 +51,8 @@ struct config {
 	size_t			 n_listen;
 	struct config_app	*app;		/* at least one */
 	size_t			 n_app;
+	struct config_rooms	*rooms;
+	size_t			 n_rooms;
 	/* Only of the command line: */
 	bool			 debug;		/* --debug: Reverb's stream */
 };

@@ -28,6 +28,9 @@ static const struct hidden {
 	{ CONFIG_ROUTER, "listen", "certificate_key" },
 	{ CONFIG_WORKER, "backplane", "password" },
 	{ CONFIG_WORKER, "backplane", "url" },
+	{ CONFIG_WORKER, "backplane", "sentinel_password" },
+	{ CONFIG_WORKER, "backplane", "signing_key" },
+	{ CONFIG_ROUTER, "rooms", "token_secret" },
 };
 
 static bool

@@ -20,7 +20,7 @@
 
 #include "common/buf.h"
 
-#define MSG_VERSION	1
+#define MSG_VERSION	2
 #define MSG_MAX		(64u << 20)	/* octets of a message's bytes */
 #define MSG_FRAME_MAX	(MSG_MAX + (1u << 16))	/* and of all of it */
 
@@ -30,10 +30,13 @@
 #define JOIN_ROSTER	4	/* send the members before subscribed */
 #define JOIN_PRESENCE	8	/* a presence channel: user and member count */
 #define JOIN_COUNT	16	/* the app wants subscription counts pushed */
+#define JOIN_REPLAY	32	/* send what came after since_* along */
 
 /* flags of publish and deliver */
 #define PUBLISH_CLIENT	1	/* a client event: not cached, data may be any */
 #define PUBLISH_CACHE	2	/* keep as the last message of the channel */
+#define PUBLISH_TEXT	4	/* data is no JSON but UTF-8 as it stands */
+#define PUBLISH_BINARY	8	/* data is octets as they stand */
 
 enum { QUERY_CHANNELS = 1, QUERY_CHANNEL, QUERY_USERS, QUERY_CONNECTIONS };
 /* QUERY_CHANNELS: name is a prefix; a row each: name, subscriptions, users.

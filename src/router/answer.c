@@ -141,7 +141,7 @@ row_of_route(const struct route *t)
 {
 	return (struct msg_row){
 		.name = route_name(t),
-		.subscriptions = t->subs.total,
+		.subscriptions = route_count(t),
 		.users = members_count(t->members),
 	};
 }
@@ -163,7 +163,7 @@ slice_channels(struct answer *a, struct census *c)
 		struct msg_row row = row_of_route(t);
 
 		a->route = TAILQ_NEXT(t, order);
-		if (t->subs.total > 0 && bytes_starts(row.name, answer_name(a)))
+		if (route_count(t) > 0 && bytes_starts(row.name, answer_name(a)))
 			answer_row(a, &row);
 	}
 	a->ended = a->route == NULL;
@@ -181,7 +181,7 @@ slice_channel(struct answer *a, struct census *c)
 	row = row_of_route(t);
 	row.cached = history_get(t, &row.event, &row.data);
 	row.ttl_ms = history_ttl(t);
-	if (t->subs.total > 0 || row.cached)
+	if (route_count(t) > 0 || row.cached)
 		answer_row(a, &row);
 }
 

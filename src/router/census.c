@@ -122,7 +122,7 @@ census_join(struct router *r, struct peer *from, const struct msg_join *m)
 		if (m->flags & JOIN_COUNT)
 			count_want(t);
 		route_add(t, from, m->n);
-		route_answer(t, from, m);
+		pending_answer(t, from, m);
 	}
 	count_changed(t);
 	route_release(t);

@@ -267,7 +267,7 @@ run_publish(struct control *c, const struct request *q)
 	if (is_cache_channel(m.channel))
 		m.flags = PUBLISH_CACHE;
 	r->own_serial++;
-	route_publish(r, NULL, &m);
+	passage_publish(r, NULL, &m);
 	control_ok(c);
 }
 
@@ -280,7 +280,7 @@ run_terminate(struct control *c, const struct request *q)
 		control_fail(c, "a user is needed");
 		return;
 	}
-	route_kick(c->router, NULL, &m);
+	passage_kick(c->router, NULL, &m);
 	control_ok(c);
 }
 

@@ -58,7 +58,7 @@ count_push(struct router *r, struct counting *k)
 	struct msg_count m = {
 		.epoch = r->epoch, .serial = ++r->serial,
 		.app = t->census->app, .channel = route_name(t),
-		.count = t->subs.total,
+		.count = route_count(t),
 	};
 
 	TAILQ_REMOVE(&r->countings, k, link);
@@ -78,7 +78,7 @@ counts_push(struct router *r)
 		return;
 	for (k = TAILQ_FIRST(&r->countings); k != NULL; k = next) {
 		next = TAILQ_NEXT(k, link);
-		if (k->route->subs.total <= COUNT_FEW || k->pushed == 0 ||
+		if (route_count(k->route) <= COUNT_FEW || k->pushed == 0 ||
 		    r->now >= k->pushed + COUNT_EVERY)
 			count_push(r, k);
 	}

@@ -196,7 +196,7 @@ members_join(struct route *t, struct peer *from, const struct msg_join *m)
 	} else if (is_new || (m->flags & JOIN_ROSTER)) {
 		pack_roster(t, ipc_out(from->ipc));
 	}
-	route_answer(t, from, m);
+	pending_answer(t, from, m);
 }
 
 /* ---- going -------------------------------------------------------------- */

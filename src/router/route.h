@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * A channel as the router sees it: which workers have subscribers, where it
- * stands, what is kept of it.  And the way of a message through the router:
- * to the backplane, back from it, numbered, out to the workers that want it.
+ * stands, what is kept of it.
  *
  * A route exists while it has a subscriber or a cached message.  Its position
  * starts with a new epoch each time it is made.
@@ -58,25 +57,12 @@ bool	route_add(struct route *, struct peer *, uint64_t n);
 /* n fewer, at most; how many it were.  The route stays until released. */
 uint64_t route_take(struct route *, struct peer *, uint64_t n);
 
-/* Answers a join: now, or when the backplane listens. */
-void	route_answer(struct route *, struct peer *, const struct msg_join *);
 /* All workers with subscribers get it. */
 void	route_cast(struct route *, struct bytes frame);
 
-/* A message from a worker (origin NULL: from pealctl). */
-void	route_publish(struct router *, struct peer *origin,
-	    const struct msg_publish *);
-/* Ends a user's connections, on all workers. */
-void	route_kick(struct router *, struct peer *origin,
-	    const struct msg_kick *);
-
-/* The subscriptions that still wait for the backplane; a peer or a route that
- * ends takes its own with it (the other is NULL). */
-struct pending;
-TAILQ_HEAD(pending_list, pending);
-void	pending_forget(struct router *, const struct peer *,
-	    const struct route *);
-
-extern const struct backplane_up route_up;
+/* What the backplane calls it. */
+struct topic route_topic(const struct route *);
+/* Subscribers on all workers of all hosts. */
+uint64_t route_count(const struct route *);
 
 #endif

@@ -69,6 +69,7 @@ router_new(struct event_base *base, int master_fd)
 	TAILQ_INIT(&r->peers);
 	TAILQ_INIT(&r->answers);
 	TAILQ_INIT(&r->pending);
+	TAILQ_INIT(&r->hosts);
 	TAILQ_INIT(&r->countings);
 	LIST_INIT(&r->controls);
 	LIST_INIT(&r->fresh);
@@ -97,31 +98,12 @@ router_free(struct router *r)
 	history_done(&r->history);
 	census_done(r);
 	hash_done(&r->watchers);
-	if (r->backplane != NULL)
-		r->backplane->close(r->carrier);
+	carrier_close(r);
 	peer_free(r->master);
 	event_free(r->second);
 	config_free(r->config);
 	buf_done(&r->scratch);
 	free(r);
-}
-
-/* A broker that is not built in leaves this host alone, not without service. */
-static void
-open_backplane(struct router *r)
-{
-	const char *why = "";
-
-	r->backplane = backplane_by_driver(r->config->backplane.driver);
-	if (r->backplane == NULL) {
-		log_warn("this build has no such backplane driver: "
-		    "messages stay on this host");
-		r->backplane = &backplane_none;
-	}
-	r->carrier = r->backplane->open(&r->config->backplane, r->base,
-	    &route_up, r, &why);
-	if (r->carrier == NULL)
-		die("backplane %s: %s", r->backplane->name, why);
 }
 
 void
@@ -131,7 +113,7 @@ router_settings(struct router *r, struct config *config)
 	r->config = config;
 	log_set_level((enum log_level)config->peal.log_level);
 	if (r->backplane == NULL)
-		open_backplane(r);
+		carrier_open(r);
 	history_limits(&r->history, config->router.cache_ttl,
 	    config->router.cache_size, r->now);
 	census_settings(r);
@@ -222,9 +204,14 @@ router_main(void)
 void
 router_on_start(struct peer *from, struct ipc *ipc, const struct msg_start *m)
 {
-	(void)from, (void)ipc;
+	struct router *r = from->router;
+
+	(void)ipc;
 	if (m->version != MSG_VERSION)
 		fatal("the master speaks another version");
+	r->node = m->node;
+	r->incarnation = m->incarnation;
+	r->generation = m->generation;
 }
 
 void
@@ -389,7 +376,7 @@ router_on_publish(struct peer *from, struct ipc *ipc,
 {
 	(void)ipc;
 	HOLD(publish);
-	route_publish(from->router, from, m);
+	passage_publish(from->router, from, m);
 }
 
 void
@@ -397,7 +384,7 @@ router_on_kick(struct peer *from, struct ipc *ipc, const struct msg_kick *m)
 {
 	(void)ipc;
 	HOLD(kick);
-	route_kick(from->router, from, m);
+	passage_kick(from->router, from, m);
 }
 
 void
@@ -413,4 +400,33 @@ router_on_synced(struct peer *from, struct ipc *ipc,
 {
 	(void)ipc, (void)m;
 	sync_settled(from->router, from);
+}
+
+/* ---- what the master found out ------------------------------------------- */
+
+void
+router_on_resolved(struct peer *from, struct ipc *ipc,
+    const struct msg_resolved *m)
+{
+	struct router *r = from->router;
+	char *why = bytes_dup(m->why);
+
+	(void)ipc;
+	if (!carrier_alone(r))
+		r->backplane->resolved(r->carrier, m->cookie, &m->addresses,
+		    why);
+	free(why);
+}
+
+void
+router_on_connected(struct peer *from, struct ipc *ipc,
+    const struct msg_connected *m)
+{
+	struct router *r = from->router;
+
+	(void)ipc;
+	if (!carrier_alone(r))
+		r->backplane->connected(r->carrier, m->cookie, m->fd);
+	else
+		close(m->fd);
 }

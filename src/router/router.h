@@ -16,19 +16,22 @@
 #include "common/hash.h"
 #include "common/msg.h"
 #include "router/answer.h"
+#include "router/carrier.h"
 #include "router/census.h"
 #include "router/count.h"
 #include "router/history.h"
+#include "router/host.h"
 #include "router/load.h"
 #include "router/members.h"
+#include "router/passage.h"
 #include "router/peer.h"
+#include "router/pending.h"
 #include "router/route.h"
 #include "router/sync.h"
 #include "router/users.h"
 
 struct control;
 struct event;
-struct passing;
 
 struct router {
 	struct event_base	*base;
@@ -39,6 +42,9 @@ struct router {
 	struct peer		*by_index[PEERS_MAX];
 	uint64_t		 now;		/* clock_ms() of this turn */
 
+	/* who this host is, from the master */
+	uint64_t		 node, incarnation, generation;
+
 	/* what numbers its messages */
 	uint64_t		 epoch, serial;
 	uint64_t		 last_epoch;	/* given to a channel */
@@ -46,8 +52,7 @@ struct router {
 
 	const struct backplane	*backplane;
 	void			*carrier;	/* the backplane's self */
-	struct passing		*passing;	/* in publish() just now */
-	uint64_t		 cookie;
+	TAILQ_HEAD(, host)	 hosts;		/* the others */
 
 	struct hash		 censuses;	/* by application */
 	struct hash		 watchers;	/* by connection */

@@ -451,6 +451,13 @@ channel_on_count(const struct msg_count *c)
 	message_done(&m);
 }
 
+/* Nobody asks for it yet. */
+void
+channel_on_replay(const struct msg_replay *m)
+{
+	(void)m;
+}
+
 /* ---- a new router ------------------------------------------------------------------ */
 
 static void

@@ -71,6 +71,7 @@ channel_name(const struct channel *ch)
 void	channel_on_subscribed(const struct msg_subscribed *);
 void	channel_on_deliver(const struct msg_deliver *);
 void	channel_on_count(const struct msg_count *);
+void	channel_on_replay(const struct msg_replay *);
 /* Tells a new router everything that this worker holds. */
 void	channel_resync(struct app *);
 

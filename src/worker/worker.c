@@ -281,6 +281,7 @@ FROM_ROUTER(row, uplink_on_row(m))
 FROM_ROUTER(done, uplink_on_done(m))
 FROM_ROUTER(watch, client_on_watch(m))
 FROM_ROUTER(terminate, client_on_terminate(m))
+FROM_ROUTER(replay, channel_on_replay(m))
 FROM_ROUTER(xoff, (void)m; uplink_hold(true))
 FROM_ROUTER(xon, (void)m; uplink_hold(false))
 

@@ -1,0 +1,8 @@
+libpeal_a_SOURCES += \
+	src/front/front.c src/front/front.h \
+	src/front/list.c \
+	src/front/pusher.c src/front/pusher.h \
+	src/front/pusher_channel.c \
+	src/front/pusher_event.c \
+	src/front/pusher_text.c \
+	src/front/pusher_user.c

@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Envelopes.
+ *
+ * Runs in: the router.
+ */
+#include "router/envelope.h"

@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The other hosts.
+ *
+ * Runs in: the router.
+ */
+#include "router/host.h"

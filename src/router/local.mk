@@ -1,0 +1,19 @@
+libpeal_a_SOURCES += \
+	src/router/answer.c src/router/answer.h \
+	src/router/carrier.c src/router/carrier.h \
+	src/router/census.c src/router/census.h \
+	src/router/control.c src/router/control.h \
+	src/router/count.c src/router/count.h \
+	src/router/envelope.c src/router/envelope.h \
+	src/router/history.c src/router/history.h \
+	src/router/host.c src/router/host.h \
+	src/router/load.c src/router/load.h \
+	src/router/members.c src/router/members.h \
+	src/router/passage.c src/router/passage.h \
+	src/router/peer.c src/router/peer.h \
+	src/router/pending.c src/router/pending.h \
+	src/router/route.c src/router/route.h \
+	src/router/router.c src/router/router.h \
+	src/router/sync.c src/router/sync.h \
+	src/router/tally.c src/router/tally.h \
+	src/router/users.c src/router/users.h
