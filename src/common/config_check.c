@@ -240,21 +240,10 @@ check_path(struct config_draft *d)
 	return 0;
 }
 
-static int
-check_backplane(struct config_draft *d)
-{
-	if (d->config->backplane.driver == BACKPLANE_NONE)
-		return 0;
-	return config_draft_refuse_key(d, config_draft_nth(d, "backplane", 0),
-	    "driver", "this release joins no hosts yet, each host serves its "
-	    "own clients; allowed is none (REVERB_SCALING_ENABLED=false)");
-}
-
 int
 config_check(struct config_draft *d)
 {
-	if (check_listens(d) < 0 || check_path(d) < 0 ||
-	    check_backplane(d) < 0)
+	if (check_listens(d) < 0 || check_path(d) < 0)
 		return -1;
 	if (d->config->n_app == 0)
 		return config_draft_refuse(d, (struct config_place){ NULL, 0 },
