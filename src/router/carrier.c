@@ -30,7 +30,9 @@ carrier_open(struct router *r)
 {
 	const char *why = "";
 
-	r->backplane = backplane_by_driver(r->config->backplane.driver);
+	if (r->backplane == NULL)	/* a test brings its own */
+		r->backplane =
+		    backplane_by_driver(r->config->backplane.driver);
 	if (r->backplane == NULL)
 		die("this build has no such backplane driver");
 	r->carrier = r->backplane->open(&r->config->backplane, r->base,
@@ -42,7 +44,7 @@ carrier_open(struct router *r)
 void
 carrier_close(struct router *r)
 {
-	if (r->backplane != NULL)
+	if (r->carrier != NULL)
 		r->backplane->close(r->carrier);
 }
 
@@ -50,6 +52,13 @@ bool
 carrier_alone(const struct router *r)
 {
 	return (r->backplane->flags & BACKPLANE_LOCAL) != 0;
+}
+
+void
+carrier_start(struct router *r)
+{
+	if (!carrier_alone(r))
+		r->backplane->start(r->carrier);
 }
 
 /* ---- topics ------------------------------------------------------------- */

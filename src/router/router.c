@@ -112,7 +112,7 @@ router_settings(struct router *r, struct config *config)
 	config_free(r->config);
 	r->config = config;
 	log_set_level((enum log_level)config->peal.log_level);
-	if (r->backplane == NULL)
+	if (r->carrier == NULL)
 		carrier_open(r);
 	history_limits(&r->history, config->router.cache_ttl,
 	    config->router.cache_size, r->now);

@@ -341,6 +341,12 @@ mate_done(struct mate *w)
 struct rig *
 rig_new(const char *ini)
 {
+	return rig_backplane(ini, NULL);
+}
+
+struct rig *
+rig_backplane(const char *ini, const struct backplane *backplane)
+{
 	struct rig *g = xcalloc(1, sizeof(*g));
 
 	signal(SIGPIPE, SIG_IGN);
@@ -348,7 +354,9 @@ rig_new(const char *ini)
 	log_set_level(LOG_LEVEL_ERROR);
 	g->base = event_base_new();
 	g->router = router_new(g->base, mate_open(g, &g->master));
+	g->router->backplane = backplane;
 	rig_settings(g, ini);
+	carrier_start(g->router);
 	sync_go(g->router, 0);
 	return g;
 }

@@ -51,6 +51,8 @@ struct rig {
 
 /* ini: more lines for the settings; they start in [app chat] (id 1). */
 struct rig *rig_new(const char *ini);
+/* The same with a backplane that the test plays; started. */
+struct rig *rig_backplane(const char *ini, const struct backplane *);
 void	rig_free(struct rig *);
 /* As if the router had replaced another: it waits for so many workers. */
 void	rig_starting(struct rig *, unsigned expect);

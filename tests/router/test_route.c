@@ -188,6 +188,28 @@ test_bad_join(void **state)
 static const struct backplane_up *slow_up;
 static void *slow_ctx;
 
+static void *
+slow_open(const struct config_backplane *set, struct event_base *base,
+    const struct backplane_up *up, void *ctx, const char **why)
+{
+	(void)set, (void)base, (void)why;
+	slow_up = up;
+	slow_ctx = ctx;
+	return &slow_up;
+}
+
+static void
+slow_close(void *self)
+{
+	(void)self;
+}
+
+static void
+slow_topic(void *self, const struct topic *t)
+{
+	(void)self, (void)t;
+}
+
 static void
 slow_join(void *self, const struct topic *t, struct position since)
 {
@@ -195,26 +217,27 @@ slow_join(void *self, const struct topic *t, struct position since)
 }
 
 static void
-slow_leave(void *self, const struct topic *t)
+slow_publish(void *self, const struct topic *t, struct bytes octets,
+    uint64_t cookie)
 {
-	(void)self, (void)t;
+	(void)self, (void)t, (void)octets, (void)cookie;
 }
+
+static const struct backplane slow = {
+	.name = "slow", .open = slow_open, .close = slow_close,
+	.start = slow_close, .flush = slow_close,
+	.join = slow_join, .leave = slow_topic, .publish = slow_publish,
+};
 
 static void
 test_slow_backplane(void **state)
 {
-	static struct backplane slow;
-	struct rig *g = rig_new("");
+	struct rig *g = rig_backplane("", &slow);
 	struct mate *a = rig_worker(g, 1), *b = rig_worker(g, 2);
-	struct topic news = { B("1"), B("news") };
+	struct topic news = { .app = B("1"), .channel = B("news") };
+	const struct position nowhere = { 0, 0 };
 
 	(void)state;
-	slow = backplane_none;
-	slow.join = slow_join;
-	slow.leave = slow_leave;
-	slow_up = &route_up;
-	slow_ctx = g->router;
-	g->router->backplane = &slow;
 	join(a, B("news"), 1);
 	join(a, B("other"), 2);
 	join(b, B("news"), 3);
@@ -222,22 +245,18 @@ test_slow_backplane(void **state)
 	GETS_NONE(a);
 	mate_dies(b);
 	rig_run(g);
-	slow_up->joined(slow_ctx, &news, (struct position){ 0, 0 }, "down");
-	rig_run(g);
-	GETS_NONE(a);
-	slow_up->joined(slow_ctx, &news, (struct position){ 0, 0 }, NULL);
+	slow_up->joined(slow_ctx, &news, nowhere);
 	rig_run(g);
 	GETS(a, "subscribed news cookie=1 count=1");
 	/* Taken back before it was answered: never answered. */
 	SAY(a, leave, .app = B("1"), .channel = B("other"), .n = 1);
 	rig_run(g);
 	news.channel = B("other");
-	slow_up->joined(slow_ctx, &news, (struct position){ 0, 0 }, NULL);
+	slow_up->joined(slow_ctx, &news, nowhere);
 	join(a, B("news"), 4);
 	rig_run(g);
 	GETS(a, "subscribed news cookie=4 count=2");
 	GETS_NONE(a);
-	g->router->backplane = &backplane_none;
 	rig_free(g);
 }
 
