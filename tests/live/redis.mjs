@@ -1,0 +1,352 @@
+// SPDX-License-Identifier: MIT
+//
+// Real brokers for the live tests: redis-servers with any options, Sentinels
+// around a master, clusters.  Each process has a temporary directory and ports
+// of its own on loopback, can be killed, frozen, thawed and started again at
+// the same place, and ends with the test program whatever happens.
+//
+//	const redis = await Redis.start();		// one server
+//	redis.url, redis.port; await redis.command("PING");
+//	await redis.kill(); await redis.again(); redis.pause(); redis.resume();
+//	const set = await Sentinels.start();		// master, replica, 3 Sentinels
+//	const cluster = await Cluster.start({ masters: 3, replicas: 3 });
+import assert from "node:assert/strict";
+import { execFileSync, spawn } from "node:child_process";
+import fs from "node:fs";
+import net from "node:net";
+import os from "node:os";
+import path from "node:path";
+import tls from "node:tls";
+import { until, within } from "./harness.mjs";
+
+const processes = new Set();
+process.on("exit", () => {
+	for (const r of processes) {
+		r.child?.kill("SIGKILL");
+		fs.rmSync(r.dir, { recursive: true, force: true });
+	}
+});
+
+// ---- ports -------------------------------------------------------------------
+
+const given = new Set();
+
+function bindable(port) {
+	return new Promise((resolve) => {
+		const probe = net.createServer();
+		probe.once("error", () => resolve(false));
+		probe.listen(port, "127.0.0.1", () => probe.close(() => resolve(true)));
+	});
+}
+
+/** A free TCP port below those that the system gives to outgoing connections:
+ * nobody takes it while its server is down. */
+export async function freePort() {
+	for (;;) {
+		const port = 12000 + Math.floor(Math.random() * 20000);
+		if (!given.has(port) && await bindable(port)) {
+			given.add(port);
+			return port;
+		}
+	}
+}
+
+// ---- the wire ----------------------------------------------------------------
+
+/** Takes one RESP2 value off at `at`: [value, next] or null. */
+function value(data, at) {
+	const end = data.indexOf("\r\n", at);
+	if (end < 0)
+		return null;
+	const line = data.toString("utf8", at + 1, end);
+	const next = end + 2;
+	switch (data[at]) {
+	case 0x2b: return [line, next];
+	case 0x2d: return [new Error(line), next];
+	case 0x3a: return [Number(line), next];
+	case 0x24: {
+		const n = Number(line);
+		if (n < 0)
+			return [null, next];
+		return data.length < next + n + 2 ? null :
+		    [data.subarray(next, next + n), next + n + 2];
+	}
+	case 0x2a: {
+		const all = [];
+		let from = next;
+		for (let i = 0; i < Number(line); i++) {
+			const one = value(data, from);
+			if (!one)
+				return null;
+			all.push(one[0]);
+			from = one[1];
+		}
+		return [all, from];
+	}
+	default: throw new Error(`not RESP: ${data.subarray(at, at + 40)}`);
+	}
+}
+
+const texts = (v) => Buffer.isBuffer(v) ? v.toString() :
+    Array.isArray(v) ? v.map(texts) : v;
+
+/** A connection that speaks RESP2: one answer to a command, in order; what
+ * comes on subscribed channels is kept in messages. */
+export class Talk {
+	messages = [];		// [kind, channel, payload as Buffer]
+	#data = Buffer.alloc(0);
+	#waiting = [];
+	#woken = new Set();
+
+	static async open(options) {
+		const talk = new Talk();
+		talk.socket = options.ca ?
+		    tls.connect({ rejectUnauthorized: true, ...options }) :
+		    net.connect(options);
+		talk.socket.on("data", (part) => talk.#took(part));
+		talk.ended = new Promise((resolve) => talk.socket.on("close", () => {
+			for (const w of talk.#waiting)
+				w.reject(new Error("redis: connection closed"));
+			talk.#waiting = [];
+			resolve();
+		}));
+		await within(new Promise((resolve, reject) => {
+			talk.socket.once(options.ca ? "secureConnect" : "connect", resolve);
+			talk.socket.once("error", reject);
+		}), "redis connect");
+		talk.socket.on("error", () => {});
+		return talk;
+	}
+
+	#took(part) {
+		this.#data = this.#data.length ? Buffer.concat([this.#data, part]) : part;
+		let at = 0;
+		for (let one; at < this.#data.length && (one = value(this.#data, at)); at = one[1]) {
+			const v = one[0];
+			if (Array.isArray(v) && /^[sp]?message$/.test(String(v[0])))
+				this.messages.push([String(v[0]), String(v.at(-2)), v.at(-1)]);
+			else if (v instanceof Error)
+				this.#waiting.shift()?.reject(v);
+			else
+				this.#waiting.shift()?.resolve(texts(v));
+		}
+		this.#data = this.#data.subarray(at);
+		for (const w of [...this.#woken])
+			w();
+	}
+
+	/** One command; its answer with texts as strings.  Errors are thrown. */
+	command(...args) {
+		const parts = [Buffer.from(`*${args.length}\r\n`)];
+		for (const a of args) {
+			const bytes = Buffer.isBuffer(a) ? a : Buffer.from(String(a));
+			parts.push(Buffer.from(`$${bytes.length}\r\n`), bytes, Buffer.from("\r\n"));
+		}
+		return within(new Promise((resolve, reject) => {
+			this.#waiting.push({ resolve, reject });
+			this.socket.write(Buffer.concat(parts));
+		}), `redis ${args[0]}`);
+	}
+
+	/** Waits for a message that probe() likes; it stays in messages. */
+	async message(probe, what = "a message") {
+		let look;
+		try {
+			return await within(new Promise((resolve) => {
+				look = () => {
+					const found = this.messages.find(probe);
+					if (found)
+						resolve(found);
+				};
+				this.#woken.add(look);
+				look();
+			}), what);
+		} finally {
+			this.#woken.delete(look);
+		}
+	}
+
+	close() {
+		this.socket.destroy();
+	}
+}
+
+// ---- one server ----------------------------------------------------------------
+
+let authority;
+
+/** PEM files { dir, ca, cert, key } for 127.0.0.1 and localhost, signed by a CA
+ * that only this test program trusts; the same at each call. */
+export function certificates() {
+	if (authority)
+		return authority;
+	const dir = fs.mkdtempSync(path.join(os.tmpdir(), "peal-ca-"));
+	const at = (name) => path.join(dir, name);
+	const openssl = (...args) => execFileSync("openssl", args, { stdio: "pipe" });
+	openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+	    "-nodes", "-keyout", at("ca.key"), "-out", at("ca.pem"), "-days", "2",
+	    "-subj", "/CN=peal test CA");
+	openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+	    "-keyout", at("key.pem"), "-out", at("request.pem"), "-subj", "/CN=localhost");
+	fs.writeFileSync(at("names"), "subjectAltName=DNS:localhost,IP:127.0.0.1,IP:::1\n");
+	openssl("x509", "-req", "-in", at("request.pem"), "-CA", at("ca.pem"),
+	    "-CAkey", at("ca.key"), "-CAcreateserial", "-out", at("cert.pem"), "-days", "2",
+	    "-extfile", at("names"));
+	fs.chmodSync(dir, 0o755);
+	for (const name of fs.readdirSync(dir))
+		fs.chmodSync(at(name), 0o644);
+	process.on("exit", () => fs.rmSync(dir, { recursive: true, force: true }));
+	authority = { dir, ca: at("ca.pem"), cert: at("cert.pem"), key: at("key.pem") };
+	return authority;
+}
+
+export class Redis {
+	host = "127.0.0.1";
+
+	/**
+	 * config: lines of redis.conf as { name: value | [values] }; tls: true
+	 * speaks TLS only (clients show a certificate if tls is "clients"); unix:
+	 * true adds redis.socket, a unix socket; password; users: lines of an ACL
+	 * ("peal on >secret &* +@all"); sentinel: true makes it a Sentinel; port:
+	 * a certain one.
+	 */
+	static async start(options = {}) {
+		const redis = new Redis();
+		redis.options = options;
+		redis.dir = fs.mkdtempSync(path.join(os.tmpdir(), "peal-redis-"));
+		fs.chmodSync(redis.dir, 0o755);
+		redis.port = options.port ?? await freePort();
+		if (options.unix)
+			redis.socket = path.join(redis.dir, "redis.sock");
+		if (options.tls)
+			redis.ca = fs.readFileSync(certificates().ca);
+		fs.writeFileSync(path.join(redis.dir, "redis.conf"), redis.#conf());
+		await redis.again();
+		return redis;
+	}
+
+	#conf() {
+		const { tls: secure, password, users, sentinel, config = {} } = this.options;
+		const files = secure && certificates();
+		const all = {
+			bind: "127.0.0.1",
+			port: secure ? 0 : this.port,
+			dir: this.dir,
+			...(sentinel ? {} : { save: '""', appendonly: "no",
+			    "enable-debug-command": "yes", "repl-diskless-sync-delay": 0 }),
+			...(secure ? { "tls-port": this.port, "tls-cert-file": files.cert,
+			    "tls-key-file": files.key, "tls-ca-cert-file": files.ca,
+			    "tls-auth-clients": secure === "clients" ? "yes" : "no" } : {}),
+			...(this.socket ? { unixsocket: this.socket, unixsocketperm: 777 } : {}),
+			...(password ? { requirepass: password } : {}),
+			...(users ? { user: users } : {}),
+			...config,
+		};
+		let text = "";
+		for (const [name, values] of Object.entries(all))
+			for (const v of [values].flat())
+				text += `${name} ${v}\n`;
+		return text;
+	}
+
+	get url() {
+		const { tls: secure, password } = this.options;
+		return `${secure ? "rediss" : "redis"}://${
+		    password ? `:${password}@` : ""}${this.host}:${this.port}`;
+	}
+
+	get address() {
+		return `${this.host}:${this.port}`;
+	}
+
+	/** Starts the process (again), as it was configured, and waits until it
+	 * answers. */
+	async again() {
+		assert.equal(this.child, undefined, "still running");
+		this.log = "";
+		const child = spawn("redis-server", [path.join(this.dir, "redis.conf"),
+		    ...(this.options.sentinel ? ["--sentinel"] : [])],
+		    { cwd: this.dir, stdio: ["ignore", "pipe", "pipe"] });
+		this.child = child;
+		processes.add(this);
+		for (const stream of [child.stdout, child.stderr])
+			stream.on("data", (text) => { this.log += text; });
+		this.gone = new Promise((resolve) => child.once("close", resolve))
+		    .then(() => {
+			if (this.child === child)
+				this.child = undefined;
+			this.talk?.close();
+			this.talk = undefined;
+		});
+		await until(async () => {
+			if (this.child !== child)
+				throw new Error(`redis-server ended:\n${this.log}`);
+			try {
+				await this.command("PING");
+				return true;
+			} catch (error) {
+				// Somebody who answers, whatever it is.
+				return /LOADING/.test(error.message) ? false :
+				    /NOAUTH|NOPERM|MASTERDOWN|WRONGPASS/.test(error.message);
+			}
+		}, `redis-server answers (${this.dir})`);
+	}
+
+	/** A connection of its own; unauthenticated: true skips AUTH. */
+	async open({ unauthenticated = false } = {}) {
+		const files = this.options.tls && certificates();
+		const talk = await Talk.open({ host: this.host, port: this.port,
+		    ...(files ? { ca: this.ca, cert: fs.readFileSync(files.cert),
+		    key: fs.readFileSync(files.key) } : {}) });
+		if (this.options.password && !unauthenticated)
+			await talk.command("AUTH", this.options.password);
+		return talk;
+	}
+
+	/** One command over a connection that is kept; errors are thrown. */
+	async command(...args) {
+		if (!this.talk) {
+			const talk = this.talk = await this.open();
+			talk.ended.then(() => {
+				if (this.talk === talk)
+					this.talk = undefined;
+			});
+		}
+		return this.talk.command(...args);
+	}
+
+	/** INFO as an object of texts. */
+	async info(section = "everything") {
+		const text = await this.command("INFO", section);
+		return Object.fromEntries(text.split("\r\n").filter((l) => /^\w+:/.test(l))
+		    .map((l) => [l.slice(0, l.indexOf(":")), l.slice(l.indexOf(":") + 1)]));
+	}
+
+	/** Cuts the connections of clients of a type ("pubsub", "normal"). */
+	async cut(type) {
+		return this.command("CLIENT", "KILL", "TYPE", type);
+	}
+
+	/** Ends like a machine that loses power. */
+	async kill(signal = "SIGKILL") {
+		this.child?.kill(signal);
+		await within(this.gone, "redis-server to end");
+	}
+
+	/** Frozen: connections stay, nobody answers. */
+	pause() {
+		this.child.kill("SIGSTOP");
+	}
+
+	resume() {
+		this.child.kill("SIGCONT");
+	}
+
+	/** The end of it. */
+	async stop() {
+		if (this.child)
+			await this.kill();
+		processes.delete(this);
+		fs.rmSync(this.dir, { recursive: true, force: true });
+	}
+}
