@@ -41,7 +41,7 @@ result "worker knows of the front doors only front.h" "$(
     grep -nE '#include "front/' "$src"/worker/*.[ch] | grep -v 'front/front.h')"
 
 library 'openssl/' 'common/(tls|crypto)\.c'
-library 'msgpack' 'common/(ipc|msg|counters|config[a-z_]*)\.[ch]'
+library 'msgpack' 'common/(ipc|msg|counters|config[a-z_]*)\.[ch]|router/packed\.c'
 library 'zlib' 'worker/deflate\.c'
 library 'ini\.h' 'common/config[a-z_]*\.c'
 library 'seccomp' 'common/jail\.c'

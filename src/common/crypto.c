@@ -13,7 +13,7 @@
 #include "common/log.h"
 
 #define SHA256_BLOCK	64
-#define SHA256_SIZE	32
+#define SHA256_SIZE	HMAC_SIZE
 
 /* One context for each algorithm; it stays tied to it. */
 static EVP_MD_CTX *sha256, *sha1, *md5;
@@ -84,12 +84,12 @@ hmac_run(const unsigned char key[SHA256_BLOCK], unsigned char pad,
 	OPENSSL_cleanse(block, sizeof(block));
 }
 
-void
-hmac_sha256_hex(struct bytes key, const struct bytes *parts, size_t n,
-    char out[64])
+static void
+hmac(struct bytes key, const struct bytes *parts, size_t n,
+    unsigned char sum[SHA256_SIZE])
 {
-	unsigned char block[SHA256_BLOCK] = { 0 }, sum[SHA256_SIZE];
-	struct bytes first = bytes_of(sum, sizeof(sum));
+	unsigned char block[SHA256_BLOCK] = { 0 };
+	struct bytes first = bytes_of(sum, SHA256_SIZE);
 
 	crypto_init();
 	if (key.n > sizeof(block))
@@ -99,6 +99,22 @@ hmac_sha256_hex(struct bytes key, const struct bytes *parts, size_t n,
 	hmac_run(block, 0x36, parts, n, sum);
 	hmac_run(block, 0x5c, &first, 1, sum);
 	OPENSSL_cleanse(block, sizeof(block));
+}
+
+void
+hmac_sha256(struct bytes key, const struct bytes *parts, size_t n,
+    char out[HMAC_SIZE])
+{
+	hmac(key, parts, n, (unsigned char *)out);
+}
+
+void
+hmac_sha256_hex(struct bytes key, const struct bytes *parts, size_t n,
+    char out[64])
+{
+	unsigned char sum[SHA256_SIZE];
+
+	hmac(key, parts, n, sum);
 	hex(sum, sizeof(sum), out);
 }
 

@@ -23,6 +23,7 @@
 
 #include "common/hash.h"
 #include "router/envelope.h"
+#include "router/seen.h"
 
 struct router;
 
@@ -31,7 +32,8 @@ struct host {
 	struct router		*router;
 	uint64_t		 node, incarnation;
 	uint64_t		 heard;		/* clock_ms() */
-	struct hash		 seen;		/* owned by passage.c */
+	struct seen		*seen;		/* passage.c makes it, NULL
+						   until then; seen_free() */
 };
 
 /*

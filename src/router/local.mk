@@ -9,12 +9,15 @@ libpeal_a_SOURCES += \
 	src/router/host.c src/router/host.h \
 	src/router/load.c src/router/load.h \
 	src/router/members.c src/router/members.h \
+	src/router/flight.c src/router/flight.h \
+	src/router/packed.c src/router/packed.h \
 	src/router/passage.c src/router/passage.h \
 	src/router/peer.c src/router/peer.h \
 	src/router/pending.c src/router/pending.h \
 	src/router/room.c src/router/room.h \
 	src/router/route.c src/router/route.h \
 	src/router/router.c src/router/router.h \
+	src/router/seen.c src/router/seen.h \
 	src/router/sync.c src/router/sync.h \
 	src/router/tally.c src/router/tally.h \
 	src/router/users.c src/router/users.h

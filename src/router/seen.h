@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What was taken from another host already: messages come twice when its
+ * connection to the broker broke while it wrote, and when its router was
+ * replaced and its workers told again what was not acknowledged.
+ *
+ * Of each lane the highest number, of each publisher and lane the highest
+ * serial: both rise with what one host says on one lane.
+ *
+ * Runs in: the router.  Owned by: a struct host.
+ */
+#ifndef PEAL_SEEN_H
+#define PEAL_SEEN_H
+
+#include <sys/queue.h>
+
+#include "backplane/backplane.h"
+#include "common/hash.h"
+
+#define SEEN_MAX	16384	/* publishers and lanes; the stalest goes */
+
+struct seen_row;
+
+struct seen {
+	uint64_t		 numbers[LANES];
+	struct hash		 rows;
+	TAILQ_HEAD(, seen_row)	 order;		/* the stalest first */
+};
+
+struct seen *seen_new(void);
+void	seen_free(struct seen *);
+/* Has it been?  Notes it if not. */
+bool	seen_before(struct seen *, unsigned lane, uint64_t number,
+	    uint64_t origin, uint64_t serial);
+
+#endif
