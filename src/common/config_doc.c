@@ -183,8 +183,8 @@ config_template(struct buf *out)
 	for (s = config_sections(); s->name != NULL; s++) {
 		buf_str(out, "\n\n");
 		config_wrap(out, "# ", s->help, false);
-		buf_fmt(out, strcmp(s->name, "app") == 0 ? "#[%s chat]\n" :
-		    "[%s]\n", s->name);
+		buf_fmt(out, s->many && strcmp(s->name, "listen") != 0 ?
+		    "#[%s chat]\n" : "[%s]\n", s->name);
 		for (k = s->keys; k->name != NULL; k++)
 			template_key(s, k, out);
 	}

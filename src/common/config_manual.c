@@ -136,9 +136,21 @@ static const char variables_tail[] =
 ".Pp\n"
 "The\n"
 ".Ev REDIS_\n"
-"variables count only where hosts are joined, which this release does not do:\n"
+"variables count only where hosts are joined, by\n"
 ".Ev REVERB_SCALING_ENABLED\n"
-"may be false only.\n"
+"or by\n"
+".Ic driver .\n"
+"What\n"
+".Ev REDIS_URL\n"
+"names goes before the others;\n"
+".Ev REDIS_HOST\n"
+"may begin with\n"
+".Ql tls:// ,\n"
+"or be the path of a unix socket.\n"
+".Ev REDIS_TIMEOUT\n"
+"is when Reverb gives up a broker that it cannot reach, and ends.\n"
+"Peal never gives up: it serves its own clients and tries again, so the variable\n"
+"has no effect.\n"
 ".Ev REVERB_APP_ACCEPT_CLIENT_EVENTS_FROM\n"
 "is all or members, and anything else is none.\n"
 ".Ev REVERB_APP_MAX_MESSAGE_SIZE\n"
@@ -223,8 +235,8 @@ show_section(const struct config_section *s, struct buf *out)
 {
 	const struct config_key *k;
 
-	buf_fmt(out, ".Ss Section %s%s\n", s->name, strcmp(s->name, "app") ==
-	    0 ? " NAME" : s->many ? ", also with a NAME" : "");
+	buf_fmt(out, ".Ss Section %s%s\n", s->name, !s->many ? "" :
+	    strcmp(s->name, "listen") == 0 ? ", also with a NAME" : " NAME");
 	config_wrap(out, "", s->help, true);
 	buf_str(out, ".Bl -tag -width Ds\n");
 	for (k = s->keys; k->name != NULL; k++)

@@ -230,7 +230,8 @@ take_section(const msgpack_object *o, const struct config_section *s,
 	const msgpack_object *in;
 	uint32_t i;
 
-	if (o->type != MSGPACK_OBJECT_ARRAY || o->via.array.size < 1 ||
+	if (o->type != MSGPACK_OBJECT_ARRAY ||
+	    o->via.array.size < (s->many ? 0 : 1) ||
 	    o->via.array.size > (s->many ? INSTANCES_MAX : 1))
 		return -1;
 	for (i = 0; i < o->via.array.size; i++) {
@@ -261,7 +262,7 @@ take_all(const msgpack_object *o, struct config *c)
 	for (i = 0; i < n; i++)
 		if (take_section(&o->via.array.ptr[i + 1], &s[i], c) < 0)
 			return -1;
-	return 0;
+	return c->n_listen > 0 && c->n_app > 0 ? 0 : -1;
 }
 
 struct config *

@@ -100,6 +100,23 @@ void	config_address_show(const struct config_address *, struct buf *);
 int	config_host_parse(struct bytes text, struct config_address *,
 	    const char **why);
 
+/* ---- addresses of brokers (config_url.c) --------------------------------- */
+
+struct config_url {
+	bool		 local;		/* host is the path of a unix socket */
+	bool		 tls, has_database;
+	struct buf	 host;
+	uint64_t	 port;		/* 0: not named */
+	uint64_t	 database;
+	struct buf	 username, password;	/* empty: not named */
+};
+
+/* -1 with *why, which shows nothing of the text; also then call
+ * config_url_done(). */
+int	config_url_parse(struct bytes text, struct config_url *,
+	    const char **why);
+void	config_url_done(struct config_url *);
+
 /* ---- environment (config_env.c) ------------------------------------------ */
 
 /* Where a setting came from: "peal.ini" and 12; "environment" and 0. */
@@ -208,6 +225,11 @@ int	config_reverb_apply(struct config_draft *,
 	    const struct config_source *);
 /* Do the values fit together? */
 int	config_check(struct config_draft *);
+
+/* [backplane] (config_backplane.c): a url in force becomes host, port and so on
+ * and is gone; and do its values fit together? */
+int	config_backplane_expand(struct config_draft *);
+int	config_backplane_check(struct config_draft *);
 
 /* The i-th variable of Reverb and what it sets ("app", "key"); section and key
  * are NULL for one without effect.  False behind the last. */

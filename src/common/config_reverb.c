@@ -25,7 +25,8 @@ struct given {
 /* Changes the value to one of ours; -1 with why. */
 typedef int	translate(struct bytes *, const char **why);
 
-static translate	accept_from, only_reverb, true_is_redis;
+static translate	accept_from, only_port, only_reverb, tls_is_yes,
+			true_is_redis;
 
 static const struct variable {
 	const char	*name;
@@ -46,11 +47,12 @@ static const struct variable {
 }, redis_variables[] = {
 	{ "REDIS_URL", "url", NULL },
 	{ "REDIS_HOST", "host", NULL },
-	{ "REDIS_PORT", "port", NULL },
+	{ "REDIS_PORT", "port", only_port },
 	{ "REDIS_USERNAME", "username", NULL },
 	{ "REDIS_PASSWORD", "password", NULL },
 	{ "REDIS_DB", "database", NULL },
-	{ "REDIS_TIMEOUT", "timeout", NULL },
+	{ "REDIS_SCHEME", "tls", tls_is_yes },
+	{ "REDIS_TIMEOUT", NULL, NULL },
 	{ NULL, NULL, NULL }
 }, app_variables[] = {
 	{ "REVERB_APP_ID", "id", NULL },
@@ -127,6 +129,34 @@ true_is_redis(struct bytes *value, const char **why)
 		*value = B("none");
 	else {
 		*why = "neither true nor false";
+		return -1;
+	}
+	return 0;
+}
+
+/* Beside a service called redis, Kubernetes sets tcp://10.0.0.1:6379. */
+static int
+only_port(struct bytes *value, const char **why)
+{
+	ptrdiff_t colon;
+
+	(void)why;
+	if (!bytes_starts(*value, B("tcp://")))
+		return 0;
+	while ((colon = bytes_find(*value, ':')) >= 0)
+		*value = bytes_skip(*value, (size_t)colon + 1);
+	return 0;
+}
+
+static int
+tls_is_yes(struct bytes *value, const char **why)
+{
+	if (bytes_ieq(*value, B("tls")) || bytes_ieq(*value, B("rediss")))
+		*value = B("yes");
+	else if (bytes_ieq(*value, B("tcp")) || bytes_ieq(*value, B("redis")))
+		*value = B("no");
+	else {
+		*why = "unknown scheme; allowed are tcp and tls";
 		return -1;
 	}
 	return 0;
@@ -333,16 +363,25 @@ apply_flag(struct config_draft *d, const char *section, const char *key,
 	    bytes_str(value), false, command_line, flag);
 }
 
+/* A url of the file is opened first, as variables go before what it names. */
+static int
+apply_backplane(struct config_draft *d)
+{
+	struct config_mark *m = config_draft_nth(d, "backplane", 0);
+
+	if (apply(d, scaling_variables, m) < 0)
+		return -1;
+	if (d->config->backplane.driver != BACKPLANE_REDIS)
+		return 0;
+	return config_backplane_expand(d) < 0 ||
+	    apply(d, redis_variables, m) < 0 ? -1 : 0;
+}
+
 int
 config_reverb_apply(struct config_draft *d, const struct config_source *src)
 {
-	struct config_mark *backplane = config_draft_nth(d, "backplane", 0);
-
 	if (apply(d, http_variables, config_draft_nth(d, "http", 0)) < 0 ||
-	    apply(d, scaling_variables, backplane) < 0)
-		return -1;
-	if (d->config->backplane.driver == BACKPLANE_REDIS &&
-	    apply(d, redis_variables, backplane) < 0)
+	    apply_backplane(d) < 0)
 		return -1;
 	if (apply_app(d) < 0 || apply_address(d, src) < 0)
 		return -1;

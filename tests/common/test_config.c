@@ -165,35 +165,65 @@ test_reverb_variables(void **state)
 	config_free(c);
 }
 
-/* This release refuses to join hosts, but what it will be told is read. */
+/* Reverb takes them where scaling is on; a url goes before its parts. */
 static void
 test_redis_variables(void **state)
 {
-	static const char *const env[] = { "REVERB_SCALING_ENABLED=true",
-		"REDIS_URL=redis://h", "REDIS_HOST=r", "REDIS_PORT=1",
+	static const char *const parts[] = { "REVERB_SCALING_ENABLED=true",
+		"REVERB_SCALING_CHANNEL=ours", "REDIS_URL=null",
+		"REDIS_HOST=tls://r", "REDIS_PORT=tcp://10.0.0.1:16379",
 		"REDIS_USERNAME=u", "REDIS_PASSWORD=null", "REDIS_DB=3",
 		"REDIS_TIMEOUT=7", NULL };
-	struct config_source src = { .environ_ =
-	    (char *const *)(uintptr_t)env };
-	struct config_draft d;
-	const struct config_backplane *b;
+	static const char *const url[] = { "REVERB_SCALING_ENABLED=1",
+		"REDIS_URL=redis://:p%40ss@[::1]:7/4", "REDIS_HOST=r",
+		"REDIS_PORT=1", "REDIS_USERNAME=u", "REDIS_PASSWORD=other",
+		"REDIS_DB=3", "REDIS_SCHEME=tls", NULL };
+	static const char *const off[] = { "REVERB_SCALING_ENABLED=false",
+		"REDIS_URL=nonsense", "REDIS_HOST=r", "REDIS_DB=many", NULL };
+	struct config *c = load_env(APP, parts);
 
 	(void)state;
-	config_draft_init(&d);
-	d.env.environ_ = src.environ_;
-	assert_int_equal(config_draft_load(&d, &src, B(APP)), -1);
-	b = &d.config->backplane;
-	assert_int_equal(b->driver, BACKPLANE_REDIS);
-	assert_string_equal(b->url, "redis://h");
-	assert_string_equal(b->host, "r");
-	assert_int_equal(b->port, 1);
-	assert_string_equal(b->username, "u");
-	assert_null(b->password);
-	assert_int_equal(b->database, 3);
-	assert_int_equal(b->timeout, 7000);
-	assert_non_null(strstr(buf_cstr(&d.why), "joins no hosts yet"));
-	assert_non_null(strstr(buf_cstr(&d.why), "environment: "));
-	config_draft_done(&d);
+	assert_int_equal(c->backplane.driver, BACKPLANE_REDIS);
+	assert_string_equal(c->backplane.channel, "ours");
+	assert_string_equal(c->backplane.host, "r");
+	assert_int_equal(c->backplane.port, 16379);
+	assert_true(c->backplane.tls);
+	assert_string_equal(c->backplane.username, "u");
+	assert_null(c->backplane.password);
+	assert_int_equal(c->backplane.database, 3);
+	assert_int_equal(c->backplane.timeout, 3000);
+	config_free(c);
+	c = load_env(APP "[backplane]\nurl = redis://f:file@file:9/9\n", url);
+	assert_null(c->backplane.url);
+	assert_string_equal(c->backplane.host, "::1");
+	assert_int_equal(c->backplane.port, 7);
+	assert_true(c->backplane.tls);
+	assert_string_equal(c->backplane.username, "u");
+	assert_string_equal(c->backplane.password, "p@ss");
+	assert_int_equal(c->backplane.database, 4);
+	config_free(c);
+	c = load_env(APP, off);
+	assert_int_equal(c->backplane.driver, BACKPLANE_NONE);
+	assert_string_equal(c->backplane.host, "127.0.0.1");
+	config_free(c);
+}
+
+/* What is named in the file's url, the single variables go before. */
+static void
+test_redis_precedence(void **state)
+{
+	static const char *const env[] = { "REVERB_SCALING_ENABLED=true",
+		"REDIS_HOST=/run/redis.sock", "REDIS_PASSWORD=new", NULL };
+	struct config *c = load_env(APP "[backplane]\n"
+	    "url = redis://u:old@file:9/2\n", env);
+
+	(void)state;
+	assert_string_equal(c->backplane.host, "/run/redis.sock");
+	assert_int_equal(c->backplane.port, 9);
+	assert_string_equal(c->backplane.username, "u");
+	assert_string_equal(c->backplane.password, "new");
+	assert_int_equal(c->backplane.database, 2);
+	config_free(c);
 }
 
 static void
@@ -402,6 +432,7 @@ main(void)
 		cmocka_unit_test(test_several_sections),
 		cmocka_unit_test(test_reverb_variables),
 		cmocka_unit_test(test_redis_variables),
+		cmocka_unit_test(test_redis_precedence),
 		cmocka_unit_test(test_laravel_words),
 		cmocka_unit_test(test_which_app),
 		cmocka_unit_test(test_precedence),

@@ -23,7 +23,9 @@ example(void)
 	    "rate_limiting = yes\nclient_events = all\n"
 	    "[listen tls]\naddress = :1, unix:/x\ncertificate = chain\n"
 	    "certificate_key = private\n"
-	    "[backplane]\nurl = redis://u:hush@h\npassword = hush\n";
+	    "[backplane]\nurl = redis://u:hush@h\n"
+	    "sentinels = s:1\nsentinel_password = hush-2\n"
+	    "signing_key = hush-hush-hush-hush-hush-hush-hush\n";
 	struct config_source src = { .file = "t.ini", .debug = true };
 	struct config_draft d;
 	struct config *c;
@@ -99,7 +101,8 @@ test_views(void **state)
 	buf_clear(&names);
 	back = there_and_back(c, CONFIG_WORKER, &names);
 	assert_string_equal(buf_cstr(&names),
-	    "backplane.url, backplane.password");
+	    "backplane.password, backplane.sentinel_password, "
+	    "backplane.signing_key");
 	config_free(back);
 	assert_true(holds(c, CONFIG_ALL, "tell-none"));
 	assert_false(holds(c, CONFIG_ROUTER, "tell-none"));

@@ -80,7 +80,7 @@ tap $? "etc/peal.ini is what --template prints (make update-docs)"
 tap $? "doc/peal.ini.5 is what --manual prints (make update-docs)"
 sed 's/^#\([a-z_[]\)/\1/' t.ini >all.ini
 PEAL_CHAT_SECRET=x "$peald" --dump-config --with-secrets -c all.ini >all.out &&
-    printf '[app chat]\nid=1001\nkey=app-key\nsecret=x\n' >min.ini &&
+    printf '[app chat]\nid=1001\nkey=app-key\nsecret=x\n[rooms chat]\n' >min.ini &&
     "$peald" --dump-config --with-secrets -c min.ini | cmp -s - all.out
 tap $? "every line of the template can be uncommented, and is the default"
 if command -v mandoc >/dev/null; then
@@ -103,6 +103,7 @@ while IFS='~' read -r words text; do
 	printf '%s\n' "$app" >bad.ini
 	printf '%b\n' "$text" >>bad.ini
 	refused "$text" "$words" -c bad.ini
+	case $out in *hush*) tap 1 "it shows no secret: $text" || say "$out" ;; esac
 done <<'END'
 bad.ini:5: [app chat] max_connections = lots: not a number; allowed are 0 to 100000000 (0 is no limit)~max_connections = lots
 bad.ini:5: [app chat] max_connections = -1: not a number~max_connections = -1
@@ -134,7 +135,34 @@ bad.ini:6: [listen] address = : is empty~[listen]\naddress =
 bad.ini:6: [listen] certificate: needs a certificate_key~[listen]\ncertificate = x
 bad.ini:6: [listen] certificate_key: needs a certificate~[listen]\ncertificate_key = x
 bad.ini:6: [listen] unix_mode: 0999: not the permissions~[listen]\nunix_mode = 0999
-bad.ini:6: [backplane] driver: this release joins no hosts yet~[backplane]\ndriver = redis
+bad.ini:6: [backplane] driver = nats: unknown word; allowed are none and redis~[backplane]\ndriver = nats
+bad.ini:6: [backplane] url: not an address; allowed are redis://HOST:PORT,~[backplane]\nurl = hush
+bad.ini:6: [backplane] url: unknown scheme; allowed are redis://,~[backplane]\nurl = http://u:hush@h
+bad.ini:6: [backplane] url: the port is no number from 1 to 65535~[backplane]\nurl = redis://user:hu/sh@h:6379
+bad.ini:6: [backplane] url: the database is no number~[backplane]\nurl = redis://h/hush
+bad.ini:6: [backplane] url: a % in it is not followed by two digits~[backplane]\nurl = redis://u:hush%2@h
+bad.ini:6: [backplane] url: holds a control character~[backplane]\nurl = redis://u:hush%00@h
+bad.ini:6: [backplane] url: the host is missing~[backplane]\nurl = redis://u:hush@
+bad.ini:6: [backplane] url: ] is missing~[backplane]\nurl = redis://u:hush@[::1
+bad.ini:6: [backplane] url: a unix socket has no host~[backplane]\nurl = unix://run/redis.sock
+bad.ini:6: [backplane] host: 10.0.0.1:6379: not a host~[backplane]\nhost = 10.0.0.1:6379
+bad.ini:6: [backplane] host: *: names no host~[backplane]\nhost = *
+bad.ini:7: [backplane] tls: not over a unix socket~[backplane]\nhost = unix:/run/redis.sock\ntls = yes
+bad.ini:6: [backplane] sentinels: s1: not HOST:PORT or [IPv6]:PORT~[backplane]\nsentinels = [::1]:26379, s1
+bad.ini:7: [backplane] nodes: :7000: not HOST:PORT~[backplane]\ncluster = yes\nnodes = :7000
+bad.ini:6: [backplane] nodes: needs cluster = yes~[backplane]\nnodes = a:7000
+bad.ini:6: [backplane] sentinels: a cluster finds its masters itself~[backplane]\nsentinels = a:1\ncluster = yes
+bad.ini:6: [backplane] sentinel_password: needs sentinels~[backplane]\nsentinel_password = hush
+bad.ini:7: [backplane] database: a cluster has only database 0~[backplane]\ncluster = yes\ndatabase = 1
+bad.ini:6: [backplane] channel: a b: may not hold { } or spaces~[backplane]\nchannel = a b
+bad.ini:6: [backplane] channel: is missing~[backplane]\nchannel =
+bad.ini:6: [backplane] tls_certificate: needs a tls_certificate_key~[backplane]\ntls_certificate = x\ntls = yes
+bad.ini:6: [backplane] tls_ca: needs tls = yes~[backplane]\ntls_ca = x
+bad.ini:6: [backplane] host_timeout: must be longer than two heartbeats~[backplane]\nhost_timeout = 2s
+bad.ini:6: [backplane] partition_timeout: must not be shorter~[backplane]\npartition_timeout = 4s
+bad.ini:7: [backplane] echo_timeout: must be shorter than backlog_age~[backplane]\nbacklog_age = 2s\necho_timeout = 2s
+bad.ini:6: [backplane] signing: needs a signing_key~[backplane]\nsigning = yes
+bad.ini:6: [backplane] signing_key: is too short; allowed are 32~[backplane]\nsigning_key = hush\nsigning = yes
 bad.ini:5: [app b] id: is missing~[app b]
 bad.ini:5: [app b] key: is missing~[app b]\nid = 2
 bad.ini:5: [app b] secret: is missing~[app b]\nid = 2\nkey = l
@@ -192,6 +220,34 @@ printf '%s\nmax_message_size = 0\n' "$app" >size.ini
 has "a message size of 0 is the largest" 'max_message_size = 64m' -c size.ini
 printf '%s\n[listen]\naddress = 80, *:81, [::1]:82, a.b:83, unix:/x\n' "$app" >addr.ini
 has "spellings of addresses" 'address = :80, :81, [::1]:82, a.b:83, unix:/x' -c addr.ini
+
+cat >broker.ini <<'END'
+[app x]
+id = 1
+key = k
+secret = s
+[backplane]
+url = rediss://me:p%3Aw%20d@broker.example:7000/?db=5&timeout=3
+sentinels = [::1]:26379, s2.example:26379
+signing_key = 0123456789abcdef0123456789abcdef
+END
+while read -r line; do
+	has "url: $line" "$line" -c broker.ini
+done <<'END'
+host = broker.example
+port = 7000
+username = me
+password = p:w d
+database = 5
+tls = yes
+sentinels = [::1]:26379, s2.example:26379
+END
+"$peald" --dump-config -c broker.ini >dump.ini && ! grep -q -e 'p:w' -e 0123 dump.ini &&
+    grep -q '^password = \*\*\*' dump.ini && grep -q '^signing_key = \*\*\*' dump.ini
+tap $? "--dump-config hides the broker's password and the signing key"
+printf '%s\n[backplane]\nurl = unix://:pw@/run/r%%20s.sock?db=1\n' "$app" >unix.ini
+has "a unix socket by url" 'host = /run/r s.sock' -c unix.ini
+has "its database" 'database = 1' -c unix.ini
 
 # ---- Laravel's .env ----------------------------------------------------------------
 cat >site.env <<'END'
@@ -256,7 +312,9 @@ done <<'END'
 bad.env:4: REVERB_SERVER_PORT = 99999: not a port; allowed are 0 to 65535~REVERB_SERVER_PORT=99999
 bad.env:5: REVERB_APP_PING_INTERVAL = soon: not a number; allowed are 1s to 24h~\nREVERB_APP_PING_INTERVAL=soon
 bad.env:4: REVERB_SCALING_ENABLED = maybe: neither true nor false~REVERB_SCALING_ENABLED=maybe
-this release joins no hosts yet~REVERB_SCALING_ENABLED=true
+bad.env:5: REDIS_DB = three: not a number; allowed are 0 to 65535~REVERB_SCALING_ENABLED=true\nREDIS_DB=three
+bad.env:5: REDIS_SCHEME = quic: unknown scheme; allowed are tcp and tls~REVERB_SCALING_ENABLED=true\nREDIS_SCHEME=quic
+bad.env:4: [backplane] url: the port is no number~REDIS_URL=redis://h:x\nREVERB_SCALING_ENABLED=true
 bad.env:4: REVERB_SERVER = swoole: unknown server~REVERB_SERVER=swoole
 bad.env:4: more text behind the value~A=b c
 bad.env:4: closing quote is missing~A="b
@@ -277,6 +335,16 @@ hostname = b~REVERB_HOST=a\nREVERB_HOST=b
 hostname = a$${B}~X=a\nREVERB_HOST="${X}\\${B}"
 hostname = $${NONE}~REVERB_HOST=${NONE}
 address = [::1]:8080~REVERB_SERVER_HOST=::1
+driver = redis~REVERB_SCALING_ENABLED=true
+channel = reverb~REVERB_SCALING_ENABLED=true\nREVERB_SCALING_CHANNEL=reverb
+host = r.example~REVERB_SCALING_ENABLED=true\nREDIS_HOST=rediss://r.example
+tls = yes~REVERB_SCALING_ENABLED=true\nREDIS_HOST=rediss://r.example
+tls = yes~REVERB_SCALING_ENABLED=true\nREDIS_SCHEME=tls
+port = 6380~REVERB_SCALING_ENABLED=true\nREDIS_PORT=6380
+port = 6379~REVERB_SCALING_ENABLED=false\nREDIS_PORT=6380
+password = a b~REVERB_SCALING_ENABLED=true\nREDIS_PASSWORD="a b"
+timeout = 3s~REVERB_SCALING_ENABLED=true\nREDIS_TIMEOUT=60
+database = 2~REVERB_SCALING_ENABLED=true\nREDIS_URL=redis://h/2\nREDIS_DB=1
 END
 
 # ---- who goes before whom ---------------------------------------------------------
