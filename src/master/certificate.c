@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Certificates and keys of the [listen] sections.
+ * Certificates and keys of the [listen] sections, and a look at those for the
+ * broker.
  *
  * Runs in: master.  Owns: see certificate.h.
  */
@@ -44,13 +45,37 @@ part_read(const char *path, struct buf *text, char **why)
 	return -1;
 }
 
+static void
+certificate_done(struct certificate *c)
+{
+	if (c->key.n != 0)
+		explicit_bzero(c->key.p, c->key.n);
+	buf_done(&c->chain);
+	buf_done(&c->key);
+}
+
+/* Do they fit together? */
 static int
-certificate_read(const struct config_listen *settings, struct certificate *c,
-    char **why)
+pair_try(const struct certificate *c, const char *chain, const char *key,
+    int tls_min_version, char **why)
 {
 	struct tls_context *tried;
 	const char *words = NULL;
 
+	tried = tls_context_new(buf_view(&c->chain), buf_view(&c->key),
+	    tls_min_version, bytes_of(NULL, 0), &words);
+	if (tried == NULL) {
+		*why = xasprintf("%s and %s: %s", chain, key, words);
+		return -1;
+	}
+	tls_context_free(tried);
+	return 0;
+}
+
+static int
+certificate_read(const struct config_listen *settings, struct certificate *c,
+    char **why)
+{
 	if (settings->certificate == NULL)
 		return 0;
 	if (settings->certificate_key == NULL) {
@@ -61,22 +86,41 @@ certificate_read(const struct config_listen *settings, struct certificate *c,
 	if (part_read(settings->certificate, &c->chain, why) < 0 ||
 	    part_read(settings->certificate_key, &c->key, why) < 0)
 		return -1;
-	tried = tls_context_new(buf_view(&c->chain), buf_view(&c->key),
-	    settings->tls_min_version, bytes_of(NULL, 0), &words);
-	if (tried == NULL) {
-		*why = xasprintf("%s and %s: %s", settings->certificate,
-		    settings->certificate_key, words);
-		return -1;
-	}
-	tls_context_free(tried);
-	return 0;
+	return pair_try(c, settings->certificate, settings->certificate_key,
+	    settings->tls_min_version, why);
+}
+
+/* What the router will show to the broker, and check it by.  It reads the files
+ * itself; a mistake is told before anything is started. */
+static int
+broker_try(const struct config_backplane *b, char **why)
+{
+	struct certificate c = { 0 };
+	struct buf ca = { 0 };
+	int rc = 0;
+
+	if (b->tls_ca != NULL)
+		rc = part_read(b->tls_ca, &ca, why);
+	if (rc == 0 && b->tls_certificate != NULL)
+		rc = part_read(b->tls_certificate, &c.chain, why);
+	if (rc == 0 && b->tls_certificate != NULL)
+		rc = part_read(b->tls_certificate_key, &c.key, why);
+	if (rc == 0 && b->tls_certificate != NULL)
+		rc = pair_try(&c, b->tls_certificate, b->tls_certificate_key,
+		    TLS_1_2, why);
+	certificate_done(&c);
+	buf_done(&ca);
+	return rc;
 }
 
 struct certificate *
 certificates_read(const struct config *config, char **why)
 {
-	struct certificate *all = xcalloc(config->n_listen, sizeof(*all));
+	struct certificate *all;
 
+	if (broker_try(&config->backplane, why) < 0)
+		return NULL;
+	all = xcalloc(config->n_listen, sizeof(*all));
 	for (size_t i = 0; i < config->n_listen; i++) {
 		if (certificate_read(&config->listen[i], &all[i], why) == 0)
 			continue;
@@ -91,12 +135,8 @@ certificates_free(struct certificate *all, size_t n)
 {
 	if (all == NULL)
 		return;
-	for (size_t i = 0; i < n; i++) {
-		if (all[i].key.n != 0)
-			explicit_bzero(all[i].key.p, all[i].key.n);
-		buf_done(&all[i].chain);
-		buf_done(&all[i].key);
-	}
+	for (size_t i = 0; i < n; i++)
+		certificate_done(&all[i]);
 	free(all);
 }
 

@@ -16,7 +16,8 @@ struct certificate {
 
 /* One per [listen] section, in order; NULL with *why (caller frees), which
  * names the file.  Certificate and key are tried together here, so that a
- * worker never meets a pair that does not fit. */
+ * worker never meets a pair that does not fit; so are those for the broker,
+ * which the router reads by itself. */
 struct certificate *certificates_read(const struct config *, char **why);
 void	certificates_free(struct certificate *, size_t n);
 /* Does a renewed file differ from what is in force? */

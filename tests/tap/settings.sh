@@ -191,9 +191,17 @@ if command -v openssl >/dev/null &&
 	tap $? "a certificate and its key" || say "$out"
 	sed -i 's/=key.pem/=cert.pem/' tls.ini
 	refused "a certificate as key" "cert.pem and cert.pem: " -c tls.ini
+	printf '%s\n[backplane]\ntls = yes\ntls_ca = cert.pem\ntls_certificate=cert.pem\ntls_certificate_key=key.pem\n' \
+	    "$app" >tls.ini
+	out=$("$peald" --check -c tls.ini 2>&1)
+	tap $? "a certificate for the broker" || say "$out"
+	sed -i 's/=key.pem/=cert.pem/' tls.ini
+	refused "one that does not fit its key" "cert.pem and cert.pem: " -c tls.ini
 fi
 printf '%s\n[listen]\ncertificate = no.pem\ncertificate_key = no.key\n' "$app" >tls.ini
 refused "a certificate that is not there" "no.pem: No such file" -c tls.ini
+printf '%s\n[backplane]\ntls = yes\ntls_ca = no.pem\n' "$app" >tls.ini
+refused "authorities for the broker that are not there" "no.pem: No such file" -c tls.ini
 awk 'BEGIN { printf "[listen]\naddress = unix:/"; for (i = 0; i < 107; i++) printf "x" }' >long.ini
 refused "a unix path that is too long" "107 octets at most" -c long.ini
 
