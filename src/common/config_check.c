@@ -243,7 +243,8 @@ check_path(struct config_draft *d)
 int
 config_check(struct config_draft *d)
 {
-	if (check_listens(d) < 0 || check_path(d) < 0 ||
+	if (check_listens(d) < 0 || config_check_proxies(d) < 0 ||
+	    check_path(d) < 0 ||
 	    config_backplane_check(d) < 0)
 		return -1;
 	if (d->config->n_app == 0)

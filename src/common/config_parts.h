@@ -225,6 +225,8 @@ int	config_reverb_apply(struct config_draft *,
 	    const struct config_source *);
 /* Do the values fit together? */
 int	config_check(struct config_draft *);
+/* Its part in config_proxy.c: proxies in front of Peal. */
+int	config_check_proxies(struct config_draft *);
 
 /* [backplane] (config_backplane.c): a url in force becomes host, port and so on
  * and is gone; and do its values fit together? */

@@ -1,20 +1,27 @@
 /* SPDX-License-Identifier: MIT
  *
- * Connections per address: see address.h.
+ * Who is at the other end: see address.h.
  */
-#include <netinet/in.h>
+#include <inttypes.h>
 #include <stdlib.h>
 
+#include "common/counters.h"
 #include "common/hash.h"
+#include "common/log.h"
 #include "common/util.h"
 #include "worker/address.h"
+#include "worker/conn.h"
+#include "worker/forwarded.h"
+#include "worker/proxy.h"
 #include "worker/worker.h"
+
+#define LINES_A_SECOND	5
 
 struct address {
 	struct hash_link	 link;
-	uint32_t		 count;
-	uint8_t			 n;
-	char			 ip[16];
+	struct ip		 ip;
+	uint32_t		 refs;		/* conns that have it */
+	uint32_t		 count;		/* those that are counted */
 };
 
 static struct hash addresses;
@@ -24,53 +31,151 @@ address_key(const struct hash_link *l)
 {
 	const struct address *a = container_of(l, struct address, link);
 
-	return bytes_of(a->ip, a->n);
+	return bytes_of(a->ip.b, sizeof(a->ip.b));
 }
 
-static struct bytes
-address_ip(const struct sockaddr *sa)
+static struct address *
+address_get(const struct ip *ip)
 {
-	if (sa->sa_family == AF_INET)
-		return bytes_of(&((const struct sockaddr_in *)
-		    (const void *)sa)->sin_addr, 4);
-	if (sa->sa_family == AF_INET6)
-		return bytes_of(&((const struct sockaddr_in6 *)
-		    (const void *)sa)->sin6_addr, 16);
-	return bytes_of(NULL, 0);
-}
-
-int
-address_take(const struct sockaddr *sa, struct address **out)
-{
-	uint64_t max = worker.config->http.max_connections_per_address;
-	struct bytes ip = address_ip(sa);
 	struct hash_link *l;
 	struct address *a;
 
-	*out = NULL;
-	if (max == 0 || ip.n == 0)
-		return 0;
 	if (addresses.key == NULL)
 		hash_init(&addresses, address_key);
-	if ((l = hash_find(&addresses, ip)) == NULL) {
-		a = xcalloc(1, sizeof(*a));
-		memcpy(a->ip, ip.p, ip.n);
-		a->n = ip.n;
-		hash_insert(&addresses, &a->link);
-	} else
-		a = container_of(l, struct address, link);
-	if (a->count >= max)
-		return -1;
-	a->count++;
-	*out = a;
-	return 0;
+	l = hash_find(&addresses, bytes_of(ip->b, sizeof(ip->b)));
+	if (l != NULL)
+		return container_of(l, struct address, link);
+	a = xcalloc(1, sizeof(*a));
+	a->ip = *ip;
+	hash_insert(&addresses, &a->link);
+	return a;
 }
 
 void
-address_give(struct address *a)
+address_give(struct conn *c)
 {
-	if (a == NULL || --a->count > 0)
+	struct address *a = c->address;
+
+	if (a == NULL)
+		return;
+	if (c->counted)
+		a->count--;
+	c->counted = 0;
+	c->address = NULL;
+	if (--a->refs > 0)
 		return;
 	hash_remove(&addresses, &a->link);
 	free(a);
+}
+
+void
+address_name(struct conn *c, const struct ip *ip)
+{
+	struct address *a = address_get(ip);
+
+	a->refs++;		/* first: it may be the one given back */
+	address_give(c);
+	c->address = a;
+}
+
+int
+address_count(struct conn *c)
+{
+	uint64_t max = worker.config->http.max_connections_per_address;
+	static struct notice notice;
+
+	if (max == 0 || c->counted)
+		return 0;
+	if (c->address->count >= max) {
+		counter.refused_address++;
+		address_log(&notice, c, "too many connections of one address",
+		    NULL);
+		return -1;
+	}
+	c->address->count++;
+	c->counted = 1;
+	return 0;
+}
+
+int
+address_meet(struct conn *c, const struct listener *l,
+    const struct sockaddr *from)
+{
+	struct ip ip;
+	bool known = from != NULL && ip_of_sockaddr(from, &ip) == 0;
+
+	c->trusted = known ? forwarded_trusts(&ip) :
+	    l->local && forwarded_trusts_local();
+	if (l->proxy) {
+		if (c->trusted)
+			return 0;
+		proxy_refuse(c, "not one of http.trusted_proxies");
+		return -1;
+	}
+	if (!known || c->trusted ||
+	    worker.config->http.max_connections_per_address == 0)
+		return 0;
+	address_name(c, &ip);
+	return address_count(c);
+}
+
+void
+address_request(struct conn *c, const struct http_request *req)
+{
+	struct ip ip;
+
+	if (!c->trusted)
+		return;
+	if (forwarded_for(req, &ip))
+		address_name(c, &ip);
+	else if (c->address != NULL && !forwarded_trusts(&c->address->ip))
+		address_give(c);	/* that was the last request's */
+}
+
+/* A trusted one is no client: it would be cut off for all behind it. */
+int
+address_claim(struct conn *c)
+{
+	if (c->address == NULL || !c->trusted ||
+	    forwarded_trusts(&c->address->ip))
+		return 0;
+	return address_count(c);
+}
+
+const char *
+address_text(const struct address *a, int fd)
+{
+	static char texts[4][IP_TEXT];
+	static unsigned next;
+	struct sockaddr_storage from = { .ss_family = AF_UNSPEC };
+	socklen_t n = sizeof(from);
+	struct ip ip;
+
+	if (a != NULL)
+		return ip_show(&a->ip, texts[next++ % 4]);
+	if (getpeername(fd, (struct sockaddr *)&from, &n) == 0) {
+		if (from.ss_family == AF_UNIX)
+			return "unix";
+		if (ip_of_sockaddr((struct sockaddr *)&from, &ip) == 0)
+			return ip_show(&ip, texts[next++ % 4]);
+	}
+	return "-";
+}
+
+void
+address_log(struct notice *n, const struct conn *c, const char *what,
+    const char *why)
+{
+	if (n->second != worker.now) {
+		n->second = worker.now;
+		n->lines = 0;
+	}
+	if (n->lines++ >= LINES_A_SECOND) {
+		n->left_out++;
+		return;
+	}
+	log_info("%s from=%s conn=%s%s%s%s left_out=%" PRIu64, what,
+	    conn_from(c), conn_name(c), why != NULL ? " why=\"" : "",
+	    why != NULL ? why : "", why != NULL ? "\"" : "", n->left_out);
+	n->left_out = 0;
 }

@@ -21,6 +21,7 @@
 #include "worker/address.h"
 #include "worker/client.h"
 #include "worker/conn.h"
+#include "worker/proxy.h"
 #include "worker/request.h"
 #include "worker/table.h"
 #include "worker/worker.h"
@@ -70,6 +71,12 @@ conn_name(const struct conn *c)
 	    (unsigned)(c->id >> 56), (unsigned)(c->id >> 40) & 0xffff,
 	    (unsigned long long)(c->id & 0xffffffffffULL));
 	return name;
+}
+
+const char *
+conn_from(const struct conn *c)
+{
+	return address_text(c->address, c->fd);
 }
 
 struct client *
@@ -152,6 +159,14 @@ on_ready(evutil_socket_t fd, short what, void *arg)
 	}
 }
 
+void
+conn_begin(struct conn *c)
+{
+	c->stage = &request_stage;
+	if (worker.tls[c->section] != NULL)
+		c->tls = tls_accept(worker.tls[c->section], c->fd);
+}
+
 struct conn *
 conns_accept(int fd, const struct listener *l, const struct sockaddr *from)
 {
@@ -164,23 +179,19 @@ conns_accept(int fd, const struct listener *l, const struct sockaddr *from)
 	c->section = l->section;
 	c->local = l->local;
 	c->armed = 1;
-	c->stage = &request_stage;
 	ev.data.ptr = c;
-	if (!l->local) {
+	if (!l->local)
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-		if (address_take(from, &c->address) < 0) {
-			counter.refused_address++;
-			table_free(c);
-			return NULL;
-		}
-	}
-	if (epoll_ctl(conns.epoll, EPOLL_CTL_ADD, fd, &ev) < 0) {
-		address_give(c->address);
+	if (address_meet(c, l, from) < 0 ||
+	    epoll_ctl(conns.epoll, EPOLL_CTL_ADD, fd, &ev) < 0) {
+		address_give(c);
 		table_free(c);
 		return NULL;
 	}
-	if (worker.tls[l->section] != NULL)
-		c->tls = tls_accept(worker.tls[l->section], fd);
+	if (l->proxy)
+		c->stage = &proxy_stage;
+	else
+		conn_begin(c);
 	c->deadline = worker.now + 1 +	/* this second is half over */
 	    (worker.config->http.header_timeout + 999) / 1000;
 	counter.accepted++;
@@ -241,18 +252,20 @@ conn_feed(struct conn *c, char *p, size_t n)
 		conn_keep(c, p, c->closing ? 0 : n);
 }
 
+/* Up to n octets, to stand behind those that p has already. */
 static ssize_t
-conn_recv(struct conn *c, char *p, size_t n)
+conn_recv(struct conn *c, char *p, size_t have, size_t n)
 {
 	ssize_t got;
 
 	if (c->tls == NULL) {
-		got = recv(c->fd, p, n, MSG_DONTWAIT);
+		got = c->stage == &proxy_stage ? proxy_recv(c->fd, p, have) :
+		    recv(c->fd, p + have, n, MSG_DONTWAIT);
 		if (got < 0 && (errno == EAGAIN || errno == EINTR))
 			return TLS_WANT_READ;
 		return got;
 	}
-	return tls_read(c->tls, p, n > INT32_MAX ? INT32_MAX : n);
+	return tls_read(c->tls, p + have, n > INT32_MAX ? INT32_MAX : n);
 }
 
 static void
@@ -320,7 +333,7 @@ conn_read(struct conn *c)
 	for (turn = 0; turn < READS_A_TURN && !c->dead && !c->eof; turn++) {
 		size_t room, have = c->in_n;
 		char *p = conn_room(c, &room);
-		ssize_t got = conn_recv(c, p + have, room);
+		ssize_t got = conn_recv(c, p, have, room);
 
 		if (got == TLS_WANT_READ)
 			return;
@@ -461,6 +474,16 @@ conn_backlog(const struct conn *c)
 	return octets + (c->more != NULL ? c->more->n * FRAME_COST : 0);
 }
 
+static void
+conn_too_slow(struct conn *c)
+{
+	static struct notice notice;
+
+	counter.slow_readers++;
+	address_log(&notice, c, "client reads too slowly", NULL);
+	conn_kill(c, CLOSE_SLOW_READER);
+}
+
 void
 conn_send(struct conn *c, struct frame *f)
 {
@@ -472,8 +495,7 @@ conn_send(struct conn *c, struct frame *f)
 		/* One frame alone may be larger than the limit (an answer of
 		 * the API); what piles up behind it may not. */
 		if (conn_backlog(c) > worker.config->websocket.max_backlog) {
-			counter.slow_readers++;
-			conn_kill(c, CLOSE_SLOW_READER);
+			conn_too_slow(c);
 			return;
 		}
 		queue_push(c, frame_ref(f));
@@ -677,7 +699,7 @@ conn_bury(struct conn *c)
 		tls_free(c->tls);
 	close(c->fd);
 	free(c->in);
-	address_give(c->address);
+	address_give(c);
 	table_free(c);
 }
 
@@ -727,8 +749,7 @@ conn_tick(struct conn *c, uint32_t now)
 	}
 	if (c->stuck != 0 && now - c->stuck >
 	    worker.config->websocket.backlog_timeout / 1000) {
-		counter.slow_readers++;
-		conn_kill(c, CLOSE_SLOW_READER);
+		conn_too_slow(c);
 		return;
 	}
 	if (c->tls != NULL && !tls_established(c->tls) && c->deadline != 0 &&

@@ -54,7 +54,7 @@ struct conn {
 	struct tls		*tls;
 	struct frame		*first;		/* the oldest frame that waits */
 	struct conn_queue	*more;		/* those behind it */
-	struct address		*address;	/* its peer's count, or NULL */
+	struct address		*address;	/* whose it is, or NULL: see address.h */
 	char			*in;		/* octets not used yet */
 	uint32_t		 in_n, in_cap;
 	uint32_t		 sent;		/* octets of first that are out */
@@ -75,7 +75,9 @@ struct conn {
 				 again:1,	/* show kept input this turn */
 				 shut:1,	/* we will send no more */
 				 continued:1,	/* request.c: 100 was sent */
-				 local:1;	/* came over a unix socket */
+				 local:1,	/* came over a unix socket */
+				 trusted:1,	/* its X-Forwarded-For is taken */
+				 counted:1;	/* among its address's */
 	TAILQ_ENTRY(conn)	 link;		/* dirty or dead list */
 };
 
@@ -99,6 +101,13 @@ void	conn_stage(struct conn *, const struct conn_stage *, void *of_stage);
 struct client *conn_client(struct conn *);
 /* "2:1:77", good until the fourth next call. */
 const char *conn_name(const struct conn *);
+/* Whose it is: "192.0.2.1", "unix", or "-" if nobody knows any more.  Good
+ * until the fourth next call. */
+const char *conn_from(const struct conn *);
+
+/* From the next input on it speaks TLS (if its listener does) and HTTP; for
+ * what stands in front of them. */
+void	conn_begin(struct conn *);
 
 /* ---- for worker.c ---------------------------------------------------------- */
 

@@ -35,6 +35,7 @@ listener_add(int fd, unsigned section, bool local, struct bytes address)
 	l->fd = fd;
 	l->section = section;
 	l->local = local;
+	l->proxy = worker.config->listen[section].proxy_protocol;
 	l->address = bytes_dup(address);
 	listeners = xreallocarray(listeners, n_listeners + 1,
 	    sizeof(*listeners));

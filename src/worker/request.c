@@ -9,6 +9,7 @@
 #include "common/log.h"
 #include "common/util.h"
 #include "front/front.h"
+#include "worker/address.h"
 #include "worker/api.h"
 #include "worker/request.h"
 #include "worker/worker.h"
@@ -214,7 +215,9 @@ try_upgrade(struct conn *c, const struct http_request *head)
 		return true;
 	}
 	status = websocket_check(head, &why);
-	if (status == 0)
+	if (status == 0 && address_claim(c) < 0)
+		refuse(c, head, 429, NULL, "Too many connections.");
+	else if (status == 0)
 		client_upgrade(c, front, head, path);
 	else
 		refuse(c, head, status, status == 426 ?
@@ -304,6 +307,7 @@ request_input(struct conn *c, char *p, size_t n)
 	head_n = read_head(c, &head, p, n);
 	if (head_n == 0)
 		return 0;
+	address_request(c, &head);
 	if (r == NULL && try_upgrade(c, &head))
 		return head_n;
 	if (r == NULL) {

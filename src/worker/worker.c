@@ -23,6 +23,7 @@
 #include "worker/client.h"
 #include "worker/conn.h"
 #include "worker/drain.h"
+#include "worker/forwarded.h"
 #include "worker/listener.h"
 #include "worker/presence.h"
 #include "worker/request.h"
@@ -134,6 +135,7 @@ worker_on_settings(struct worker *w, struct ipc *from,
 	set_log_level(w->config);
 	trace_colour = !in_jail && isatty(log_fd());
 	apps_init(w->config);
+	forwarded_init(w->config);
 	if (old == NULL) {
 		w->tls = xcalloc(w->config->n_listen, sizeof(*w->tls));
 		pems = xcalloc(w->config->n_listen, sizeof(*pems));

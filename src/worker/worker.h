@@ -18,6 +18,7 @@ struct listener {
 	int			 fd;
 	unsigned		 section;
 	bool			 local;
+	bool			 proxy;	/* conns begin with a PROXY header */
 	char			*address;
 };
 

@@ -281,6 +281,13 @@ conn_resume(struct conn *conn)
 }
 
 const char *
+conn_from(const struct conn *c)
+{
+	(void)c;
+	return "-";
+}
+
+const char *
 conn_name(const struct conn *conn)
 {
 	(void)conn;
