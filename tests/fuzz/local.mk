@@ -131,3 +131,15 @@ tests_fuzz_fuzz_msg_SOURCES = tests/fuzz/fuzz_msg.c tests/fuzz/fuzz.h
 tests_fuzz_fuzz_msg_LDADD = libpeal.a
 tests_fuzz_fuzz_msg_LDFLAGS = $(LDFLAGS_FUZZ)
 endif
+
+EXTRA_DIST += tests/fuzz/corpus/proxy
+check_PROGRAMS += tests/fuzz/replay_proxy
+tests_fuzz_replay_proxy_SOURCES = tests/fuzz/fuzz_proxy.c $(FUZZ_REPLAY)
+tests_fuzz_replay_proxy_LDADD = libpeal.a
+TESTS += tests/fuzz/replay_proxy
+if FUZZING
+noinst_PROGRAMS += tests/fuzz/fuzz_proxy
+tests_fuzz_fuzz_proxy_SOURCES = tests/fuzz/fuzz_proxy.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_proxy_LDADD = libpeal.a
+tests_fuzz_fuzz_proxy_LDFLAGS = $(LDFLAGS_FUZZ)
+endif

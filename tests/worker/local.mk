@@ -42,3 +42,9 @@ tests_worker_test_api_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests
 tests_worker_test_api_LDADD = $(TEST_LDADD)
 TESTS += tests/worker/test_app tests/worker/test_auth \
 	tests/worker/test_params tests/worker/test_api
+
+# What proxies say about clients.
+check_PROGRAMS += tests/worker/test_proxy
+tests_worker_test_proxy_SOURCES = tests/worker/test_proxy.c
+tests_worker_test_proxy_LDADD = $(TEST_LDADD)
+TESTS += tests/worker/test_proxy
