@@ -5,7 +5,7 @@
 #include "common/closes.h"
 
 const struct close_info close_info[CLOSE_REASONS] = {
-#define CLOSE(name, wire, is_error, words) \
-	[CLOSE_##name] = { #name, wire, is_error, words },
+#define CLOSE(name, wire, plain, is_error, words) \
+	[CLOSE_##name] = { #name, wire, plain, is_error, words },
 #include "tables/closes.def"
 };

@@ -8,14 +8,15 @@
 #include <stdbool.h>
 
 enum close_reason {
-#define CLOSE(name, wire, is_error, words)	CLOSE_##name,
+#define CLOSE(name, wire, plain, is_error, words)	CLOSE_##name,
 #include "tables/closes.def"
 	CLOSE_REASONS
 };
 
 struct close_info {
 	const char	*name;		/* "SLOW_READER" */
-	unsigned	 wire;		/* close code, or 0 */
+	unsigned	 wire;		/* close code of Pusher, or 0 */
+	unsigned	 plain;		/* the same for plain WebSockets */
 	bool		 is_error;
 	const char	*words;
 };

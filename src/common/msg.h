@@ -30,7 +30,8 @@
 #define JOIN_ROSTER	4	/* send the members before subscribed */
 #define JOIN_PRESENCE	8	/* a presence channel: user and member count */
 #define JOIN_COUNT	16	/* the app wants subscription counts pushed */
-#define JOIN_REPLAY	32	/* send what came after since_* along */
+#define JOIN_REPLAY	32	/* send what came after since_* along (epoch 0:
+				   nothing), keep what comes from now on */
 
 /* flags of publish and deliver */
 #define PUBLISH_CLIENT	1	/* a client event: not cached, data may be any */

@@ -14,12 +14,9 @@
 #include "common/util.h"
 #include "front/pusher.h"
 #include "worker/app.h"
-#include "worker/conn.h"
-#include "worker/uplink.h"
 #include "worker/worker.h"
 
 #define SOCKET_ID_MAX	1000000000u
-#define GRANT_TIMEOUT	10		/* seconds */
 
 static void
 trace(const struct client *c, const char *what, struct bytes more)
@@ -42,11 +39,12 @@ good_path(struct bytes path)
 
 /* A handshake that only misses the path is told so (4005): a browser cannot
  * see a 404. */
-static bool
+static unsigned
 pusher_match(const struct http_request *req, struct bytes path)
 {
 	return good_path(path) || (req->upgrade.n > 0 &&
-	    (bytes_eq(path, B("/app")) || bytes_starts(path, B("/app/"))));
+	    (bytes_eq(path, B("/app")) || bytes_starts(path, B("/app/")))) ?
+	    FRONT_WS : 0;
 }
 
 static enum close_reason
@@ -102,30 +100,6 @@ check_open(struct client *c, const struct http_request *req,
 }
 
 static void
-establish(struct client *c)
-{
-	trace(c, "Connection Established", B(""));
-	client_established(c);
-	pusher_send_established(c);
-}
-
-/* Only the router sees all connections of the host.  What the client sends
- * meanwhile waits in its socket. */
-static void
-ask_router(struct client *c)
-{
-	struct msg_connect m = { .app = c->app->id, .conn = c->conn->id };
-
-	if (uplink() == NULL) {
-		client_close(c, CLOSE_OVER_CAPACITY);
-		return;
-	}
-	msg_pack_connect(ipc_out(uplink()), &m);
-	c->waiting = true;
-	conn_pause(c->conn);
-}
-
-static void
 pusher_open(struct client *c, const struct http_request *req,
     struct bytes path)
 {
@@ -133,25 +107,22 @@ pusher_open(struct client *c, const struct http_request *req,
 
 	c->state.socket_a = random_1_to(SOCKET_ID_MAX);
 	c->state.socket_b = random_1_to(SOCKET_ID_MAX);
-	c->state.opened = c->state.seen = worker.now;
 	reason = check_open(c, req, path);
 	if (reason != CLOSE_NONE)
 		client_close(c, reason);
-	else if (c->app->set->max_connections > 0)
-		ask_router(c);
 	else
-		establish(c);
+		client_enter(c);
 }
 
 static void
 pusher_granted(struct client *c, bool allowed)
 {
-	c->waiting = false;
-	conn_resume(c->conn);
-	if (allowed)
-		establish(c);
-	else
+	if (!allowed) {
 		client_close(c, CLOSE_OVER_QUOTA);
+		return;
+	}
+	trace(c, "Connection Established", B(""));
+	pusher_send_established(c);
 }
 
 /* ---- messages ---------------------------------------------------------- */
@@ -289,28 +260,13 @@ pusher_input(struct client *c, enum websocket_kind kind, struct bytes text)
 
 /* ---- time -------------------------------------------------------------- */
 
-static uint64_t
-seconds(uint64_t ms)
-{
-	return (ms + 999) / 1000;
-}
-
 static void
-check_silence(struct client *c, uint32_t silent)
+ping(struct client *c)
 {
-	uint64_t interval = seconds(c->app->set->ping_interval);
-
-	if (c->state.pinged && silent >= 2 * interval) {
-		client_close(c, CLOSE_PONG_TIMEOUT);
-	} else if (!c->state.pinged && silent >= interval) {
-		c->state.pinged = true;
-		/* The time for an answer starts now, however late this is. */
-		c->state.seen += silent - (uint32_t)interval;
-		if (c->state.control_pings)
-			client_send_ping(c);
-		else
-			pusher_send_ping(c);
-	}
+	if (c->state.control_pings)
+		client_send_ping(c);
+	else
+		pusher_send_ping(c);
 }
 
 static void
@@ -320,21 +276,13 @@ pusher_tick(struct client *c, uint32_t now)
 
 	if (c->app == NULL)
 		return;
-	if (c->waiting) {
-		if (now - c->state.opened >= GRANT_TIMEOUT) {
-			c->waiting = false;
-			conn_resume(c->conn);
-			client_close(c, CLOSE_OVER_CAPACITY);
-		}
-		return;
-	}
-	limit = seconds(c->app->set->authorization_timeout);
+	/* Whole seconds, a part of one more counts. */
+	limit = (c->app->set->authorization_timeout + 999) / 1000;
 	if (limit > 0 && !c->state.authorized &&
-	    now - c->state.opened >= limit) {
+	    now - c->state.opened >= limit)
 		client_close(c, CLOSE_UNAUTHORIZED);
-		return;
-	}
-	check_silence(c, now - c->state.seen);
+	else
+		client_check_silence(c, c->app->set->ping_interval, now, ping);
 }
 
 /* Older clients read the code from here, newer ones from the close frame. */

@@ -19,6 +19,7 @@ struct join {
 	TAILQ_ENTRY(join)	 link;
 	uint64_t		 cookie;
 	uint64_t		 flags;
+	uint64_t		 since_epoch, since_offset;	/* JOIN_REPLAY */
 	struct sub		*sub;
 	size_t			 member_n;
 	char			 member[];
@@ -216,22 +217,32 @@ sub_user(const struct sub *s)
 	return bytes_of(s->user, s->user_n);
 }
 
+/* Flags are put on that the channel itself asks for. */
 static void
-send_join(const struct channel *ch, uint64_t cookie, uint64_t n,
-    uint64_t flags, struct bytes user, struct bytes member)
+send_join(const struct channel *ch, struct msg_join m)
 {
-	struct msg_join m = {
-		.app = ch->app->id, .channel = channel_name(ch),
-		.cookie = cookie, .n = n, .flags = flags,
-		.user = user, .member = member,
-	};
-
+	m.app = ch->app->id;
+	m.channel = channel_name(ch);
 	if (ch->presence != NULL)
 		m.flags |= JOIN_PRESENCE;
 	if (ch->app->set->subscription_count)
 		m.flags |= JOIN_COUNT;
+	if (ch->replays)
+		m.flags |= JOIN_REPLAY;
 	if (uplink() != NULL)
 		msg_pack_join(ipc_out(uplink()), &m);
+}
+
+/* The one of a sub that waits for the answer. */
+static void
+send_waiting(const struct join *j)
+{
+	send_join(j->sub->channel, (struct msg_join){
+	    .cookie = j->cookie, .n = 1, .flags = j->flags,
+	    .since_epoch = j->since_epoch, .since_offset = j->since_offset,
+	    .user = sub_user(j->sub),
+	    .member = bytes_of(j->member, j->member_n),
+	});
 }
 
 static void
@@ -247,7 +258,7 @@ send_leave(const struct channel *ch, struct bytes user)
 }
 
 /* Asks the router; subscribed() follows with its answer. */
-static void
+static struct join *
 sub_wait(struct sub *s, struct bytes member)
 {
 	struct channel *ch = s->channel;
@@ -267,7 +278,7 @@ sub_wait(struct sub *s, struct bytes member)
 	s->join = j;
 	ch->n_waiting++;
 	TAILQ_INSERT_TAIL(&joins, j, link);
-	send_join(ch, j->cookie, 1, j->flags, sub_user(s), member);
+	return j;
 }
 
 void
@@ -282,13 +293,29 @@ channel_subscribe(struct client *cl, struct bytes name, unsigned kind,
 		ch = channel_new(cl->app, name, kind);
 	s = sub_new(cl, ch, user);
 	if (!ch->live || kind & (CHANNEL_CACHE | CHANNEL_PRESENCE)) {
-		sub_wait(s, member);
+		send_waiting(sub_wait(s, member));
 		return;
 	}
-	send_join(ch, 0, 1, 0, bytes_of(NULL, 0), bytes_of(NULL, 0));
+	send_join(ch, (struct msg_join){ .n = 1 });
 	sub_go_live(s);
 	info.count = ++ch->count;
 	cl->front->subscribed(cl, s, channel_name(ch), &info, NULL);
+}
+
+void
+channel_subscribe_since(struct client *cl, struct bytes name, unsigned kind,
+    uint64_t epoch, uint64_t offset)
+{
+	struct channel *ch = channel_find(cl->app, name);
+	struct join *j;
+
+	if (ch == NULL)
+		ch = channel_new(cl->app, name, kind);
+	ch->replays = true;
+	j = sub_wait(sub_new(cl, ch, bytes_of(NULL, 0)), bytes_of(NULL, 0));
+	j->since_epoch = epoch;
+	j->since_offset = offset;
+	send_waiting(j);
 }
 
 void
@@ -414,7 +441,7 @@ channel_on_deliver(const struct msg_deliver *d)
 	struct app *app;
 	struct channel *ch;
 	struct message m = {
-		.kind = MESSAGE_EVENT,
+		.kind = MESSAGE_EVENT, .flags = (unsigned)d->flags,
 		.event = d->event, .data = d->data, .user = d->user,
 		.position_epoch = d->position_epoch,
 		.position_offset = d->position_offset,
@@ -451,11 +478,28 @@ channel_on_count(const struct msg_count *c)
 	message_done(&m);
 }
 
-/* Nobody asks for it yet. */
+/* For one client alone, which is not in the fan-out list yet. */
 void
-channel_on_replay(const struct msg_replay *m)
+channel_on_replay(const struct msg_replay *r)
 {
-	(void)m;
+	struct message m = {
+		.kind = MESSAGE_EVENT, .flags = (unsigned)r->flags,
+		.event = r->event, .data = r->data, .user = r->user,
+		.position_epoch = r->position_epoch,
+		.position_offset = r->position_offset,
+	};
+	struct join *j = join_find(r->cookie);
+	struct client *cl = j != NULL ? j->sub->client : NULL;
+	struct frame *f;
+
+	if (cl == NULL)
+		return;
+	m.channel = j->sub->channel;
+	if ((f = message_frame(&m, cl)) != NULL) {
+		client_send(cl, f);
+		counter.messages_out++;
+	}
+	message_done(&m);
 }
 
 /* ---- a new router ------------------------------------------------------------------ */
@@ -468,8 +512,10 @@ resync_presence(const struct channel *ch)
 	for (i = 0; i < ch->n_subs; i++) {
 		struct bytes user = sub_user(ch->subs[i]);
 
-		send_join(ch, 0, 1, JOIN_SYNC, user,
-		    presence_object(ch->presence, user));
+		send_join(ch, (struct msg_join){
+		    .n = 1, .flags = JOIN_SYNC, .user = user,
+		    .member = presence_object(ch->presence, user),
+		});
 	}
 }
 
@@ -500,12 +546,11 @@ channel_resync(struct app *app)
 		if (ch->presence != NULL)
 			resync_presence(ch);
 		else if (ch->n_subs > 0)
-			send_join(ch, 0, ch->n_subs, JOIN_SYNC,
-			    bytes_of(NULL, 0), bytes_of(NULL, 0));
+			send_join(ch, (struct msg_join){
+			    .n = ch->n_subs, .flags = JOIN_SYNC,
+			});
 	}
 	TAILQ_FOREACH(j, &joins, link)
 		if (j->sub->channel->app == app)
-			send_join(j->sub->channel, j->cookie, 1, j->flags,
-			    sub_user(j->sub), bytes_of(j->member,
-			    j->member_n));
+			send_waiting(j);
 }

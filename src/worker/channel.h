@@ -33,6 +33,7 @@ struct channel {
 	uint16_t		 name_n;
 	uint8_t			 kind;
 	bool			 live;		/* the router routes to us */
+	bool			 replays;	/* the router is to keep history */
 	char			 name[];
 };
 
@@ -55,6 +56,14 @@ unsigned channel_kind(struct bytes name, size_t max);
  */
 void	channel_subscribe(struct client *, struct bytes name, unsigned kind,
 	    struct bytes user, struct bytes member);
+/*
+ * The same for clients that may come back: what was published behind the
+ * position that one has seen (epoch 0: it has seen nothing) comes first, as
+ * far as the router has kept it, and the router keeps what comes from now on.
+ * Always waits for the router.  No presence channels.
+ */
+void	channel_subscribe_since(struct client *, struct bytes name, unsigned kind,
+	    uint64_t epoch, uint64_t offset);
 /* Frees the sub; tells the router. */
 void	channel_unsubscribe(struct sub *);
 void	channel_leave_all(struct client *);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Who a front door talks to, over a WebSocket: see client.h.
+ * Who a front door talks to: see client.h.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +13,6 @@
 #include "worker/channel.h"
 #include "worker/client.h"
 #include "worker/conn.h"
-#include "worker/deflate.h"
 #include "worker/uplink.h"
 #include "worker/worker.h"
 
@@ -22,18 +21,24 @@
 _Static_assert(sizeof(struct client_state) == 40,
     "client_state changed: see freeze and thaw");
 
-static size_t	client_input(struct conn *, char *, size_t);
-static void	client_tick(struct conn *, uint32_t);
-static void	client_gone(struct conn *, enum close_reason);
+#define GRANT_TIMEOUT	10		/* seconds */
 
-static const struct conn_stage client_stage = {
-	.name = "websocket",
-	.input = client_input,
-	.tick = client_tick,
-	.gone = client_gone,
-};
+/* Clients that are not read, by the ids of their conns: those that have died
+ * meanwhile are not found any more. */
+static struct {
+	uint64_t	*ids;
+	size_t		 n, cap;
+} held;
 
-static bool
+/* The client of a conn, or NULL. */
+static struct client *
+client_of(const struct conn *c)
+{
+	return c->stage == &transport_websocket.stage ||
+	    c->stage == &transport_stream.stage ? c->of_stage : NULL;
+}
+
+bool
 client_over(const struct client *cl)
 {
 	return cl->conn->dead || cl->conn->closing;
@@ -48,36 +53,29 @@ client_socket_id(const struct client *cl, char room[24])
 
 /* ---- opening --------------------------------------------------------------------- */
 
-void
-client_upgrade(struct conn *c, const struct front *front,
-    const struct http_request *req, struct bytes path)
+bool
+client_take(struct conn *c, const struct front *front,
+    const struct transport *transport, const struct http_request *req,
+    struct bytes path, struct front_refusal *why)
 {
-	static struct buf answer, extension;
 	struct client *cl = conn_client(c);
-	unsigned bits = 0;
 
-	buf_clear(&answer);
-	buf_clear(&extension);
 	memset(cl, 0, sizeof(*cl));
 	cl->conn = c;
 	cl->front = front;
+	cl->transport = transport;
 	SLIST_INIT(&cl->subs);
-	if (worker.config->websocket.compression && req->ws_extensions.n > 0)
-		bits = deflate_negotiate(req->ws_extensions, &extension);
-	cl->websocket.deflate = bits != 0;
-	cl->state.window_bits = bits;
-	cl->state.opened = cl->state.seen = worker.now;
-	websocket_answer(req, buf_view(&extension), bytes_of(NULL, 0),
-	    &answer);
-	conn_send_bytes(c, buf_view(&answer));
-	conn_stage(c, &client_stage, cl);
+	cl->state.opened = cl->state.seen = cl->sent = worker.now;
+	if (front->admit != NULL && !front->admit(cl, req, path, why))
+		return false;
+	conn_stage(c, &transport->stage, cl);
 	c->deadline = 0;
-	counter.upgraded++;
-	counter.websockets++;
+	transport->open(cl, req);
 	front->open(cl, req, path);
+	return true;
 }
 
-void
+static void
 client_established(struct client *cl)
 {
 	if (cl->established || client_over(cl))
@@ -87,6 +85,50 @@ client_established(struct client *cl)
 	if (cl->n_subs > 0)
 		cl->app->subscribed++;
 	uplink_load(cl->app);
+}
+
+static void
+granted(struct client *cl, bool allowed)
+{
+	if (allowed)
+		client_established(cl);
+	if (cl->front->granted != NULL)
+		cl->front->granted(cl, allowed);
+}
+
+static void
+ask_router(const struct client *cl)
+{
+	struct msg_connect m = {
+		.app = cl->app->id, .conn = cl->conn->id,
+	};
+
+	if (uplink() != NULL)
+		msg_pack_connect(ipc_out(uplink()), &m);
+}
+
+void
+client_enter(struct client *cl)
+{
+	if (cl->app->set->max_connections == 0) {
+		granted(cl, true);
+		return;
+	}
+	/* Only the router sees all connections of the host. */
+	if (uplink() == NULL) {
+		client_close(cl, CLOSE_OVER_CAPACITY);
+		return;
+	}
+	cl->waiting = true;
+	conn_pause(cl->conn);
+	ask_router(cl);
+}
+
+static void
+stop_waiting(struct client *cl)
+{
+	cl->waiting = false;
+	conn_resume(cl->conn);
 }
 
 void
@@ -102,189 +144,62 @@ client_on_grant(const struct msg_grant *m)
 		app->granted++;
 		uplink_load(app);
 	}
-	if (c == NULL || c->stage != &client_stage || c->closing)
+	if (c == NULL || (cl = client_of(c)) == NULL || c->closing ||
+	    !cl->waiting)
 		return;
-	cl = c->of_stage;
-	if (!cl->waiting)
-		return;
-	cl->waiting = false;
-	cl->front->granted(cl, m->allowed != 0);
+	stop_waiting(cl);
+	granted(cl, m->allowed != 0);
 }
 
-/* ---- reading --------------------------------------------------------------------- */
-
-static int
-on_message(void *ctx, enum websocket_kind kind, struct bytes b)
-{
-	struct client *cl = ctx;
-
-	counter.messages_in++;
-	cl->state.seen = worker.now;
-	cl->state.pinged = false;
-	cl->front->input(cl, kind, b);
-	return client_over(cl) ? -1 : 0;
-}
-
-static int
-on_control(struct client *cl)
-{
-	cl->state.seen = worker.now;
-	cl->state.pinged = false;
-	cl->state.control_pings = true;
-	return client_over(cl) ? -1 : 0;
-}
-
-static void
-send_control(struct client *cl, unsigned opcode, struct bytes payload)
-{
-	char room[2 + 125];
-	struct buf b = { room, 0, sizeof(room) };
-
-	websocket_head(&b, opcode, false, payload.n);
-	buf_bytes(&b, payload);
-	conn_send_bytes(cl->conn, buf_view(&b));
-}
-
-static int
-on_ping(void *ctx, struct bytes payload)
-{
-	struct client *cl = ctx;
-
-	send_control(cl, 10, payload);
-	return on_control(cl);
-}
-
-static int
-on_pong(void *ctx, struct bytes payload)
-{
-	(void)payload;
-	return on_control(ctx);
-}
-
-static void	client_release(struct client *);
-
-static void
-send_close(struct client *cl, unsigned code, struct bytes words)
-{
-	struct buf b = { 0 };
-
-	websocket_close_frame(&b, code, words);
-	conn_send_bytes(cl->conn, buf_view(&b));
-	buf_done(&b);
-}
-
-static unsigned
-close_seconds(void)
-{
-	return (worker.config->websocket.close_timeout + 999) / 1000;
-}
-
-static int
-on_close(void *ctx, unsigned code, struct bytes reason)
-{
-	struct client *cl = ctx;
-
-	client_release(cl);
-	send_close(cl, code == 1005 ? 1000 : code, reason);
-	conn_finish(cl->conn, CLOSE_PEER_FRAME, close_seconds());
-	return -1;
-}
-
-static const struct websocket_events events = {
-	.on_message = on_message,
-	.on_ping = on_ping,
-	.on_pong = on_pong,
-	.on_close = on_close,
-};
-
-static size_t
-client_input(struct conn *c, char *p, size_t n)
-{
-	struct client *cl = c->of_stage;
-	struct websocket_limits limits = {
-		.message = cl->app != NULL ? app_max_message(cl->app) : 1024,
-		.fragments = worker.config->websocket.max_fragments,
-	};
-	enum close_reason why = CLOSE_WS_PROTOCOL;
-	ssize_t used;
-
-	used = websocket_read(&cl->websocket, &limits, p, n, &events, cl,
-	    &why);
-	if (used >= 0)
-		return used;
-	client_close(cl, why);
-	return n;
-}
-
-/* ---- writing --------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------ */
 
 void
 client_send(struct client *cl, struct frame *f)
 {
+	cl->sent = worker.now;
 	conn_send(cl->conn, f);
 }
 
-/* Head and text in one frame, compressed if that was negotiated and helps. */
-static struct frame *
-make_frame(unsigned opcode, struct bytes payload, unsigned bits)
+void
+client_hold(struct client *cl)
 {
-	static struct buf small;
-	char head[16];
-	struct buf h = { head, 0, sizeof(head) };
-	struct frame *f;
-	bool rsv1 = false;
-
-	if (bits != 0 &&
-	    payload.n >= worker.config->websocket.compression_threshold) {
-		buf_clear(&small);
-		deflate_message(payload, bits, &small);
-		rsv1 = true;
-		payload = buf_view(&small);
+	if (cl->held)
+		return;
+	if (held.n == held.cap) {
+		held.cap += held.cap / 2 + 64;
+		held.ids = xreallocarray(held.ids, held.cap,
+		    sizeof(*held.ids));
 	}
-	websocket_head(&h, opcode, rsv1, payload.n);
-	f = frame_new(h.n + payload.n);
-	memcpy(f->p, head, h.n);
-	memcpy(f->p + h.n, payload.p, payload.n);
-	if (small.cap > 1u << 20)
-		buf_done(&small);
-	return f;
-}
-
-struct frame *
-client_frame_text(struct bytes text, unsigned window_bits)
-{
-	return make_frame(1, text, window_bits);
+	held.ids[held.n++] = cl->conn->id;
+	cl->held = true;
+	conn_pause(cl->conn);
 }
 
 static void
-send_own(struct client *cl, unsigned opcode, struct bytes payload)
+let_go(struct client *cl)
 {
-	struct frame *f;
+	cl->held = false;
+	client_alive(cl);
+	if (!cl->waiting && !client_over(cl))
+		conn_resume(cl->conn);
+}
 
-	if (client_over(cl))
+void
+clients_turn(void)
+{
+	size_t i;
+
+	if (held.n == 0 || uplink_full())
 		return;
-	f = make_frame(opcode, payload, cl->state.window_bits);
-	conn_send(cl->conn, f);
-	frame_unref(f);
-	counter.messages_out++;
-}
+	for (i = 0; i < held.n; i++) {
+		struct conn *c = conns_find(held.ids[i]);
+		struct client *cl = c != NULL ? client_of(c) : NULL;
 
-void
-client_send_text(struct client *cl, struct bytes text)
-{
-	send_own(cl, 1, text);
-}
-
-void
-client_send_binary(struct client *cl, struct bytes payload)
-{
-	send_own(cl, 2, payload);
-}
-
-void
-client_send_ping(struct client *cl)
-{
-	send_control(cl, 9, bytes_of(NULL, 0));
+		if (cl != NULL && cl->held)
+			let_go(cl);
+	}
+	free(held.ids);
+	memset(&held, 0, sizeof(held));
 }
 
 /* ---- users ----------------------------------------------------------------------- */
@@ -357,12 +272,9 @@ void
 client_on_watch(const struct msg_watch *m)
 {
 	struct conn *c = conns_find(m->conn);
-	struct client *cl;
+	struct client *cl = c != NULL ? client_of(c) : NULL;
 
-	if (c == NULL || c->stage != &client_stage || c->closing)
-		return;
-	cl = c->of_stage;
-	if (cl->user != NULL)
+	if (cl != NULL && !c->closing && cl->user != NULL)
 		cl->front->watch(cl, &m->online, &m->offline);
 }
 
@@ -385,9 +297,9 @@ static void
 terminate_one(struct conn *c, void *arg)
 {
 	const struct msg_terminate *m = arg;
-	struct client *cl = c->of_stage;
+	struct client *cl = client_of(c);
 
-	if (c->stage == &client_stage && cl->app != NULL &&
+	if (cl != NULL && cl->app != NULL &&
 	    bytes_eq(cl->app->id, m->app) && client_is(cl, m->user))
 		client_close(cl, CLOSE_TERMINATED);
 }
@@ -403,20 +315,16 @@ client_on_terminate(const struct msg_terminate *m)
 static void
 resync_one(struct conn *c, void *arg)
 {
-	struct client *cl = c->of_stage;
+	struct client *cl = client_of(c);
 
 	(void)arg;
-	if (c->stage != &client_stage)
+	if (cl == NULL)
 		return;
 	/* Who is dying will sign out yet. */
 	if (cl->user != NULL)
 		send_signin(cl, JOIN_SYNC);
-	if (cl->waiting && !client_over(cl)) {
-		struct msg_connect m = {
-			.app = cl->app->id, .conn = c->id,
-		};
-		msg_pack_connect(ipc_out(uplink()), &m);
-	}
+	if (cl->waiting && !client_over(cl))
+		ask_router(cl);
 }
 
 void
@@ -428,7 +336,7 @@ clients_resync(void)
 /* ---- ending ---------------------------------------------------------------------- */
 
 /* Lets go of everything that others can see; the conn goes its own way. */
-static void
+void
 client_release(struct client *cl)
 {
 	channel_leave_all(cl);
@@ -439,7 +347,9 @@ client_release(struct client *cl)
 		cl->app->open--;
 		uplink_load(cl->app);
 	}
-	websocket_done(&cl->websocket);
+	cl->transport->done(cl);
+	if (cl->front->done != NULL)
+		cl->front->done(cl);
 }
 
 void
@@ -447,19 +357,22 @@ client_close(struct client *cl, enum close_reason why)
 {
 	if (client_over(cl))
 		return;
-	cl->front->closing(cl, why);
+	if (cl->front->closing != NULL)
+		cl->front->closing(cl, why);
 	client_release(cl);
-	send_close(cl, close_info[why].wire != 0 ? close_info[why].wire : 1000,
-	    bytes_str(close_info[why].words));
-	conn_finish(cl->conn, why, close_seconds());
+	cl->transport->close(cl, why);
+	conn_finish(cl->conn, why,
+	    (unsigned)(worker.config->websocket.close_timeout + 999) / 1000);
 	conn_resume(cl->conn);
 }
 
 void
 client_close_conn(struct conn *c, enum close_reason why)
 {
-	if (c->stage == &client_stage)
-		client_close(c->of_stage, why);
+	struct client *cl = client_of(c);
+
+	if (cl != NULL)
+		client_close(cl, why);
 	else if (c->of_stage == NULL && c->first != NULL)
 		conn_finish(c, why, 2);
 	else if (c->of_stage == NULL)
@@ -467,37 +380,44 @@ client_close_conn(struct conn *c, enum close_reason why)
 }
 
 static void
-leave_app(struct conn *c, void *arg)
+leave_one(struct conn *c, void *arg)
 {
-	struct client *cl = c->of_stage;
+	struct client *cl = client_of(c);
 
 	(void)arg;
-	if (c->stage == &client_stage && cl->app != NULL &&
-	    app_by_id(cl->app->id) != cl->app)
+	if (cl == NULL || client_over(cl) || cl->app == NULL)
+		return;
+	if (app_by_id(cl->app->id) != cl->app)
 		client_close(cl, CLOSE_NO_APP);
+	else if (cl->front->stays != NULL && !cl->front->stays(cl))
+		client_close(cl, CLOSE_NO_ROOM);
 }
 
 void
-clients_leave_apps(void)
+clients_leave(void)
 {
-	conns_each(leave_app, NULL);
+	conns_each(leave_one, NULL);
 }
 
-static void
+void
 client_tick(struct conn *c, uint32_t now)
 {
 	struct client *cl = c->of_stage;
 
-	cl->front->tick(cl, now);
+	if (!cl->waiting) {
+		cl->front->tick(cl, now);
+	} else if (now - cl->state.opened >= GRANT_TIMEOUT) {
+		stop_waiting(cl);
+		client_close(cl, CLOSE_OVER_CAPACITY);
+	}
 }
 
-static void
+void
 client_gone(struct conn *c, enum close_reason why)
 {
 	struct client *cl = c->of_stage;
 	char room[24];
 
-	counter.websockets--;
 	if (worker.config->debug)
 		worker_trace("Connection Closed",
 		    bytes_str(client_socket_id(cl, room)),

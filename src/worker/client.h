@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
  * Who a front door talks to: identity, channels, limits, whatever transport
- * carries it.  A WebSocket client lives in one allocation with its conn; a
- * polling client will have none between two requests.
+ * (transport.h) carries it.  The client of a WebSocket or a stream lives in one
+ * allocation with its conn; a polling client will have none between two
+ * requests.
  *
- * Runs in: workers.  Owned by: its conn (WebSocket).  Dies: with it.
+ * Runs in: workers.  Owned by: its conn.  Dies: with it.
  */
 #ifndef PEAL_CLIENT_H
 #define PEAL_CLIENT_H
@@ -22,11 +23,11 @@ struct channel;
 struct conn;
 struct front;
 struct frame;
-
 struct join;
+struct transport;
 
-/* One client in one channel (NULL: it left before the router had answered); live (in the fan-out list) unless it has a join.
- * Owned by channel.c. */
+/* One client in one channel (NULL: it left before the router had answered);
+ * live (in the fan-out list) unless it has a join.  Owned by channel.c. */
 struct sub {
 	struct client		*client;
 	struct channel		*channel;
@@ -66,54 +67,76 @@ struct client_state {
 struct client {
 	struct conn		*conn;
 	const struct front	*front;
+	const struct transport	*transport;
 	struct app		*app;		/* NULL until the front knows it */
+	void			*of_front;	/* what only the front knows */
 	struct sub_list		 subs;
 	uint32_t		 n_subs;
+	uint32_t		 sent;		/* worker's seconds: last frame to it */
 	bool			 waiting;	/* for the router's grant */
 	bool			 established;	/* counted as open connection */
+	bool			 held;		/* not read: the router is full */
+	bool			 begun;		/* stream: the head is out */
 	struct client_user	*user;
 	struct websocket	 websocket;
 	struct client_state	 state;
 };
 
 /*
- * Upgrades the conn's request: answers 101 and opens the front door; the
- * client may be closed again by it.
+ * Takes over the conn's request for a front door: admits it, answers what the
+ * transport answers, opens; the client may be closed again by it.  False: it
+ * was refused, and the request is to be answered with that.
  */
-void	client_upgrade(struct conn *, const struct front *,
-	    const struct http_request *, struct bytes path);
+struct front_refusal;
+bool	client_take(struct conn *, const struct front *,
+	    const struct transport *, const struct http_request *,
+	    struct bytes path, struct front_refusal *);
+
+/*
+ * Enters the app: it counts as open from here on (max_connections,
+ * /connections), if the router allows it where there is a limit.  front's
+ * granted() follows, from inside if nobody needs to be asked; what the client
+ * sends meanwhile waits in its socket.
+ */
+void	client_enter(struct client *);
 
 /* A whole frame, as the front door's encode made it. */
 void	client_send(struct client *, struct frame *);
-/* A text of its own: the WebSocket head is put before it (and compression
- * applied if negotiated and worth it). */
-void	client_send_text(struct client *, struct bytes text);
-void	client_send_binary(struct client *, struct bytes);
-/* A WebSocket ping with empty payload. */
-void	client_send_ping(struct client *);
 /*
- * Close frame with the reason's code and words, then the socket when it is out
- * and the other side has answered or close_timeout passed.  Leaves all channels
- * at once.  code 0 and words empty: those of the reason.
+ * Says why in the ways of front and transport, then closes the socket when
+ * that is out and the other side has answered or close_timeout passed.  Leaves
+ * all channels at once.
  */
 void	client_close(struct client *, enum close_reason);
-/* A frame with text, ready for many clients: head in front, once. */
-struct frame *client_frame_text(struct bytes text, unsigned window_bits);
 
-/* The client counts as open from here on (max_connections, /connections). */
-void	client_established(struct client *);
+/* Pings (in the front's way) a client that was silent for interval ms, closes
+ * it when it was so for as long again.  For the front's tick. */
+void	client_check_silence(struct client *, uint64_t interval, uint32_t now,
+	    void (*ping)(struct client *));
+/* Not read until the router takes messages again. */
+void	client_hold(struct client *);
 
 /* The app's settings changed its mind or the process ends: code 4200 and so on.
  * Closes the client of a conn, or the conn if it has none. */
 void	client_close_conn(struct conn *, enum close_reason);
-/* Closes those whose app is in the settings no more. */
-void	clients_leave_apps(void);
+/* After new settings: closes those whose app is in them no more, or whose front
+ * door lets them stay no longer. */
+void	clients_leave(void);
 /* Everything that the router must know again: users and waiting ones. */
 void	clients_resync(void);
+/* End of a turn: those that were held go on if there is room. */
+void	clients_turn(void);
 /* From the router: see messages.def. */
 void	client_on_grant(const struct msg_grant *);
 void	client_on_watch(const struct msg_watch *);
 void	client_on_terminate(const struct msg_terminate *);
+
+/* ---- for transports -------------------------------------------------------- */
+bool	client_over(const struct client *);	/* it is ending */
+void	client_alive(struct client *);		/* a sign of life */
+void	client_release(struct client *);	/* all that others can see */
+void	client_tick(struct conn *, uint32_t now);
+void	client_gone(struct conn *, enum close_reason);
 
 /* Signs in; tells the router.  Replaces nothing: NULL user before. */
 void	client_signin(struct client *, struct bytes id, struct bytes user_data,

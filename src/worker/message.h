@@ -5,7 +5,8 @@
  * share it.
  *
  * event, data and user are JSON tokens as the publisher wrote them; data and
- * user may be empty.
+ * user may be empty.  But with PUBLISH_TEXT data is UTF-8 and with
+ * PUBLISH_BINARY octets, as a client of a room sent them.
  *
  * Runs in: workers, while one deliver is handled.  Owns: its encodings.
  */
@@ -36,6 +37,7 @@ struct encoding {
 
 struct message {
 	enum message_kind	 kind;
+	unsigned		 flags;		/* PUBLISH_*: what data is */
 	const struct channel	*channel;
 	struct bytes		 event, data, user;
 	struct bytes		 id, object;

@@ -39,8 +39,8 @@ deadline_in(uint64_t ms)
 }
 
 /* The Date line (RFC 9110 6.6.1), made once a second. */
-static const char *
-date_line(void)
+const char *
+request_date(void)
 {
 	static char line[64];
 	static uint32_t made;
@@ -68,7 +68,7 @@ put_answer(struct conn *c, const struct http_request *head, unsigned status,
 	buf_clear(&b);
 	buf_fmt(&b, "HTTP/1.1 %u %s\r\nContent-Type: %s\r\n"
 	    "Content-Length: %zu\r\n%s", status, http_reason(status),
-	    type != NULL ? type : "application/json", body.n, date_line());
+	    type != NULL ? type : "application/json", body.n, request_date());
 	if (close_after)
 		buf_str(&b, "Connection: close\r\n");
 	else if (head->minor == 0)
@@ -198,31 +198,41 @@ path_of(const struct http_request *head)
 	return bytes_skip(head->path, prefix.n);
 }
 
-/* A WebSocket's request, or a mistaken one for its path; true if it was. */
+/* The handshake of a WebSocket, or a mistaken one: true if it is answered. */
 static bool
-try_upgrade(struct conn *c, const struct http_request *head)
+refuse_handshake(struct conn *c, const struct http_request *head)
 {
-	struct bytes path = path_of(head);
-	const struct front *front = path.p != NULL ?
-	    front_match(head, path) : NULL;
 	const char *why;
-	int status;
+	int status = websocket_check(head, &why);
 
-	if (front == NULL)
-		return false;
-	if (worker.stopping) {
-		refuse(c, head, 503, "Retry-After: 1\r\n", "Shutting down.");
-		return true;
-	}
-	status = websocket_check(head, &why);
-	if (status == 0 && address_claim(c) < 0)
-		refuse(c, head, 429, NULL, "Too many connections.");
-	else if (status == 0)
-		client_upgrade(c, front, head, path);
-	else
+	if (status != 0)
 		refuse(c, head, status, status == 426 ?
 		    "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" :
 		    NULL, why);
+	return status != 0;
+}
+
+/* A request for a front door; true if it was. */
+static bool
+try_front(struct conn *c, const struct http_request *head)
+{
+	struct bytes path = path_of(head);
+	unsigned as = 0;
+	const struct front *front = path.p != NULL ?
+	    front_match(head, path, &as) : NULL;
+	struct front_refusal no = { .status = 403, .words = "Forbidden." };
+
+	if (front == NULL)
+		return false;
+	if (worker.stopping)
+		refuse(c, head, 503, "Retry-After: 1\r\n", "Shutting down.");
+	else if (as == FRONT_WS && refuse_handshake(c, head))
+		;
+	else if (address_claim(c) < 0)
+		refuse(c, head, 429, NULL, "Too many connections.");
+	else if (!client_take(c, front, as == FRONT_WS ?
+	    &transport_websocket : &transport_stream, head, path, &no))
+		refuse(c, head, no.status, no.headers, no.words);
 	return true;
 }
 
@@ -308,7 +318,7 @@ request_input(struct conn *c, char *p, size_t n)
 	if (head_n == 0)
 		return 0;
 	address_request(c, &head);
-	if (r == NULL && try_upgrade(c, &head))
+	if (r == NULL && try_front(c, &head))
 		return head_n;
 	if (r == NULL) {
 		r = xcalloc(1, sizeof(*r));

@@ -42,6 +42,8 @@ void	request_answer(struct request *, unsigned status, const char *type,
 	    const char *headers, struct bytes body);
 /* Plain text, "Words\n"-less as Reverb's. */
 void	request_refuse(struct request *, unsigned status, const char *words);
+/* The Date line of an answer, good until the next call. */
+const char *request_date(void);
 /* End of a turn: frees what was answered. */
 void	requests_turn(void);
 

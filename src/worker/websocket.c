@@ -174,6 +174,15 @@ close_frame(struct reader *rd, struct bytes body)
 	return STOP;
 }
 
+/* What a callback's result means: see struct websocket_events. */
+static enum outcome
+after(struct reader *rd, int result)
+{
+	if (result < 0)
+		rd->p = rd->end;
+	return result != 0 ? STOP : GO_ON;
+}
+
 static enum outcome
 control_frame(struct reader *rd, struct head *h)
 {
@@ -190,9 +199,7 @@ control_frame(struct reader *rd, struct head *h)
 		result = rd->events->on_ping(rd->ctx, body);
 	else
 		result = rd->events->on_pong(rd->ctx, body);
-	if (result != 0)
-		rd->p = rd->end;
-	return result != 0 ? STOP : GO_ON;
+	return after(rd, result);
 }
 
 /* ---- messages ----------------------------------------------------------- */
@@ -210,10 +217,7 @@ wire_limit(const struct reader *rd, bool compressed)
 static enum outcome
 message(struct reader *rd, enum websocket_kind kind, struct bytes text)
 {
-	if (rd->events->on_message(rd->ctx, kind, text) == 0)
-		return GO_ON;
-	rd->p = rd->end;
-	return STOP;
+	return after(rd, rd->events->on_message(rd->ctx, kind, text));
 }
 
 static enum outcome

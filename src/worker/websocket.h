@@ -30,8 +30,9 @@ struct websocket_limits {
 	unsigned	 fragments;
 };
 
-/* What the reader found.  A callback returns 0, or -1 to stop reading (the
- * connection was killed in it). */
+/* What the reader found.  A callback returns 0; or -1 to stop reading (the
+ * connection was killed in it); or 1 to stop behind this one and keep the rest
+ * for later. */
 struct websocket_events {
 	int	(*on_message)(void *ctx, enum websocket_kind, struct bytes);
 	int	(*on_ping)(void *ctx, struct bytes payload);

@@ -18,6 +18,7 @@
 #include "common/jail.h"
 #include "common/log.h"
 #include "common/util.h"
+#include "front/front.h"
 #include "worker/app.h"
 #include "worker/channel.h"
 #include "worker/client.h"
@@ -104,8 +105,7 @@ set_log_level(const struct config *c)
 	log_set_level((enum log_level)c->peal.log_level);
 }
 
-/* Apps that the new settings do not name lose their clients; who is on the way
- * out may look at the old ones until the end. */
+/* Who is on the way out may look at the old ones until the end. */
 static void
 retire_settings(struct config *old)
 {
@@ -118,7 +118,6 @@ retire_settings(struct config *old)
 	}
 	kept = xreallocarray(kept, n_kept + 1, sizeof(*kept));
 	kept[n_kept++] = old;
-	clients_leave_apps();
 }
 
 void
@@ -135,12 +134,15 @@ worker_on_settings(struct worker *w, struct ipc *from,
 	set_log_level(w->config);
 	trace_colour = !in_jail && isatty(log_fd());
 	apps_init(w->config);
+	fronts_settings(w->config);
 	forwarded_init(w->config);
 	if (old == NULL) {
 		w->tls = xcalloc(w->config->n_listen, sizeof(*w->tls));
 		pems = xcalloc(w->config->n_listen, sizeof(*pems));
-	} else
+	} else {
+		clients_leave();
 		retire_settings(old);
+	}
 }
 
 void
@@ -408,6 +410,7 @@ static void
 turn_end(void)
 {
 	requests_turn();
+	clients_turn();
 	uplink_turn();
 	if (worker.master != NULL)
 		ipc_flush(worker.master);

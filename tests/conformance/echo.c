@@ -7,11 +7,11 @@
 #include "front/front.h"
 #include "worker/app.h"
 
-static bool
+static unsigned
 echo_match(const struct http_request *req, struct bytes path)
 {
 	(void)req;
-	return bytes_eq(path, B("/echo"));
+	return bytes_eq(path, B("/echo")) ? FRONT_WS : 0;
 }
 
 /* Limits are those of the first app. */
@@ -22,7 +22,7 @@ echo_open(struct client *c, const struct http_request *req, struct bytes path)
 
 	(void)req, (void)path;
 	c->app = app_next(&pos);
-	client_established(c);
+	client_enter(c);
 }
 
 static void
@@ -40,12 +40,6 @@ echo_tick(struct client *c, uint32_t now)
 	(void)c, (void)now;
 }
 
-static void
-echo_closing(struct client *c, enum close_reason why)
-{
-	(void)c, (void)why;
-}
-
 static const struct front front_echo = {
 	.name = "echo",
 	.flags = FRONT_WS,
@@ -53,7 +47,6 @@ static const struct front front_echo = {
 	.open = echo_open,
 	.input = echo_input,
 	.tick = echo_tick,
-	.closing = echo_closing,
 };
 
 const struct front *const front_list[] = {

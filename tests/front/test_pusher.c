@@ -214,24 +214,17 @@ test_quota(void **state)
 	fake.app->max_connections = 1;
 	f = fake_connect("/app/app-key", "", NULL);
 	assert_true(f->c.waiting);
-	assert_true(f->conn.paused);
 	assert_string_equal(fake_heard(f), "");
-	f->c.front->granted(&f->c, true);
+	fake_grant(f, true);
 	assert_true(f->c.established);
-	assert_false(f->conn.paused);
+	assert_string_not_equal(fake_heard(f), "");
 
 	f = fake_connect("/app/app-key", "", NULL);
-	f->c.front->granted(&f->c, false);
+	fake_grant(f, false);
 	assert_int_equal(f->closed, CLOSE_OVER_QUOTA);
 	assert_string_equal(fake_heard(f), "{\"event\":\"pusher:error\","
 	    "\"data\":\"{\\\"code\\\":4004,\\\"message\\\":"
 	    "\\\"Application is over connection quota\\\"}\"}\n");
-
-	f = fake_connect("/app/app-key", "", NULL);
-	f->c.front->tick(&f->c, worker.now + 9);
-	assert_int_equal(f->closed, CLOSE_NONE);
-	f->c.front->tick(&f->c, worker.now + 10);
-	assert_int_equal(f->closed, CLOSE_OVER_CAPACITY);
 
 	fake.no_link = true;
 	f = fake_connect("/app/app-key", "", NULL);

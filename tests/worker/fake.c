@@ -137,6 +137,7 @@ fake_connect(const char *path, const char *query, const char *origin)
 		.has_origin = origin != NULL, .upgrade = B("websocket"),
 	};
 	struct fake_client *f = xcalloc(1, sizeof(*f));
+	unsigned as;
 	size_t i;
 
 	for (i = 0; clients[i] != NULL; i++)
@@ -145,8 +146,15 @@ fake_connect(const char *path, const char *query, const char *origin)
 	clients[i] = f;
 	f->conn.id = ++last_conn;
 	f->c.conn = &f->conn;
-	f->c.front = front_match(&req, req.path);
+	f->c.state.opened = f->c.state.seen = f->c.sent = worker.now;
+	f->c.front = front_match(&req, req.path, &as);
 	if (f->c.front == NULL) {
+		fake_gone(f);
+		return NULL;
+	}
+	fake.refused = (struct front_refusal){ .status = 0 };
+	if (f->c.front->admit != NULL &&
+	    !f->c.front->admit(&f->c, &req, req.path, &fake.refused)) {
 		fake_gone(f);
 		return NULL;
 	}
@@ -165,6 +173,8 @@ fake_gone(struct fake_client *f)
 			clients[i] = NULL;
 	channel_leave_all(&f->c);
 	fake_router();
+	if (f->c.front != NULL && f->c.front->done != NULL)
+		f->c.front->done(&f->c);
 	free(f->c.user);
 	buf_done(&f->sent);
 	free(f);
@@ -227,15 +237,31 @@ client_close(struct client *c, enum close_reason reason)
 {
 	if (of(c)->closed != CLOSE_NONE)
 		return;
-	c->front->closing(c, reason);
+	if (c->front->closing != NULL)
+		c->front->closing(c, reason);
 	of(c)->closed = reason;
 	channel_leave_all(c);
 }
 
 void
-client_established(struct client *c)
+client_enter(struct client *c)
 {
-	c->established = true;
+	if (fake.no_link) {
+		client_close(c, CLOSE_OVER_CAPACITY);
+	} else if (c->app->set->max_connections > 0) {
+		c->waiting = true;
+	} else {
+		fake_grant(of(c), true);
+	}
+}
+
+void
+fake_grant(struct fake_client *f, bool allowed)
+{
+	f->c.waiting = false;
+	f->c.established = allowed;
+	f->c.front->granted(&f->c, allowed);
+	fake_router();
 }
 
 const char *

@@ -33,6 +33,7 @@ extern struct fake {
 	struct buf		 last;		/* last publish: channel event data
 						   user except flags */
 	/* the last answer of the API */
+	struct front_refusal	 refused;	/* the last handshake, if it was */
 	unsigned		 status, answers;
 	struct buf		 answer, headers;
 	bool			 waiting;	/* somebody waits for an ack */
@@ -48,6 +49,8 @@ void	fake_teardown(void);
 /* Connects with this path and query; Origin may be NULL. */
 struct fake_client *fake_connect(const char *path, const char *query,
 	    const char *origin);
+/* The router's word on one that waits for it (max_connections). */
+void	fake_grant(struct fake_client *, bool allowed);
 /* Gone as if the socket had died. */
 void	fake_gone(struct fake_client *);
 /* A client's message, then the router's answers. */

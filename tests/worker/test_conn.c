@@ -257,11 +257,11 @@ long_answer_is_not_idle(void **state)
 
 static struct client *opened;
 
-static bool
+static unsigned
 match_all(const struct http_request *req, struct bytes path)
 {
 	(void)req, (void)path;
-	return true;
+	return FRONT_WS;
 }
 
 static void
