@@ -49,7 +49,7 @@ export async function until(probe, what, ms = LIMIT) {
 		if (value)
 			return value;
 		if (Date.now() > end)
-			throw new Error(`never happened: ${what}`);
+			throw new Error(`never happened: ${typeof what === "function" ? await what() : what}`);
 		await new Promise((resolve) => setTimeout(resolve, 20));
 	}
 }
@@ -101,13 +101,16 @@ export class Server {
 	 * options: workers, peal, listen, listeners (more sections by name), app
 	 * (changes to the one app) or apps (by name), http, websocket, router:
 	 * settings; args, env: of the process; file: false starts without -c;
-	 * descriptors: its soft limit of open files.
+	 * descriptors: its soft limit of open files; through: a command that runs
+	 * it (["nsenter", ...]) and becomes it.
 	 */
 	static async start(options = {}) {
 		const server = new Server();
+		options = await server.#joined(options);
 		const { args = [], env = {}, file = true, files = {}, parallel,
-		    workers = 1, descriptors, ...rest } = options;
+		    workers = 1, descriptors, through = [], ...rest } = options;
 		server.descriptors = descriptors;
+		server.through = through;
 		server.dir = fs.mkdtempSync(path.join(os.tmpdir(), "peal-live-"));
 		for (const [name, text] of Object.entries(files))
 			fs.writeFileSync(path.join(server.dir, name), text);
@@ -124,13 +127,36 @@ export class Server {
 		return server;
 	}
 
+	/**
+	 * PEAL_TEST_BACKPLANE=redis gives each server a Redis of its own, so that
+	 * what is told by a test alone is told with a backplane too; redis2 also
+	 * a second host, and clients and calls go to both in turn.
+	 */
+	async #joined(options) {
+		const mode = process.env.PEAL_TEST_BACKPLANE;
+		if (!mode || options.backplane || options.file === false || options.args)
+			return options;
+		const { Redis } = await import("./redis.mjs");
+		this.redis = await Redis.start();
+		options = { ...options, backplane: { driver: "redis", url: this.redis.url } };
+		if (mode === "redis2" && !options.listeners && !options.listen)
+			this.partner = await Server.start(options);
+		return options;
+	}
+
+	/** Where the next client or call goes. */
+	#place() {
+		this.turn = !this.turn;
+		return this.turn && this.partner ? this.partner.address : this.address;
+	}
+
 	async spawn(args, env) {
 		this.log = "";
 		this.addresses = [];
 		this.allowed = [];
 		this.waiters = new Set();
-		const command = this.descriptors ? ["sh", "-c",
-		    `ulimit -Sn ${this.descriptors}; exec "$0" "$@"`, peald] : [peald];
+		const command = [...this.through, ...(this.descriptors ? ["sh", "-c",
+		    `ulimit -Sn ${this.descriptors}; exec "$0" "$@"`] : []), peald];
 		this.child = spawn(command[0], [...command.slice(1), ...args], {
 			cwd: this.dir,
 			env: { PATH: process.env.PATH, HOME: this.dir,
@@ -202,10 +228,12 @@ export class Server {
 			c.socket.terminate();
 		this.clients.clear();
 		this.agent?.destroy();
+		await this.partner?.stop();
 		if (this.status === undefined)
 			this.child.kill(signal);
 		await within(this.gone, () => `peald to end:\n${this.log}`, 2 * LIMIT)
-		    .catch((error) => { this.child.kill("SIGKILL"); throw error; });
+		    .catch((error) => { this.child.kill("SIGKILL"); throw error; })
+		    .finally(() => this.redis?.stop());
 		fs.rmSync(this.dir, { recursive: true, force: true });
 		assert.equal(this.status, status, this.log);
 		assert.deepEqual(this.complaints(), [], this.log);
@@ -217,7 +245,7 @@ export class Server {
 
 	/** ws:// URL of an app; options as Client.open. */
 	url({ key = this.app.key, query = "protocol=7&client=test&version=1.0",
-	    prefix = this.prefix, scheme = "ws", address = this.address } = {}) {
+	    prefix = this.prefix, scheme = "ws", address = this.#place() } = {}) {
 		return `${scheme}://${address}${prefix}/app/${key}${query && "?" + query}`;
 	}
 
@@ -279,7 +307,7 @@ export class Server {
 
 	/** An unsigned request as given. */
 	async request(method, target, body = "", { headers = {}, agent, secure,
-	    address = this.address, socketPath, tls = {} } = {}) {
+	    address = this.#place(), socketPath, tls = {} } = {}) {
 		this.agent ??= new http.Agent({ keepAlive: true, maxSockets: 8 });
 		const at = address.lastIndexOf(":");
 		const options = {
