@@ -11,6 +11,7 @@
 
 static uint16_t	crc_table[256];
 static char	tags[LANES][TAG_DIGITS + 1];
+static uint16_t	slots[LANES];
 static bool	ready;
 
 static void
@@ -61,12 +62,13 @@ init(void)
 	for (unsigned n = 0; n < TAG_TRIES && left > 0; n++) {
 		char tag[TAG_DIGITS + 1];
 		size_t length = tag_write(tag, n);
-		char *mine = tags[slot_of(bytes_of(tag, length)) /
-		    (REDIS_SLOTS / LANES)];
+		unsigned slot = slot_of(bytes_of(tag, length));
+		unsigned lane = slot / (REDIS_SLOTS / LANES);
 
-		if (mine[0] != '\0')
+		if (tags[lane][0] != '\0')
 			continue;
-		memcpy(mine, tag, length + 1);
+		memcpy(tags[lane], tag, length + 1);
+		slots[lane] = (uint16_t)slot;
 		left--;
 	}
 	ready = true;
@@ -99,7 +101,9 @@ redis_lane_tag(unsigned lane)
 unsigned
 redis_lane_slot(unsigned lane)
 {
-	return slot_of(bytes_str(redis_lane_tag(lane)));
+	if (!ready)
+		init();
+	return slots[lane];
 }
 
 unsigned
