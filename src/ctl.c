@@ -150,6 +150,15 @@ static const struct verb verbs[] = {
 	  "not\ncome back by themselves).\n\n"
 	  "    pealctl terminate -a shop 42\n",
 	  ask_terminate, show_done, NULL, NULL, true },
+	{ "backplane", "", "the broker, and the hosts that it joins", 0, 0,
+	  "Shows whether the broker can be reached and how far away it is, "
+	  "what waits\nfor it, the hosts that are joined (this one has a *), "
+	  "and what went wrong.\nStates: up; joining; degraded (messages are "
+	  "delivered to this host's\nclients without waiting for the broker); "
+	  "down; alone.\n\n"
+	  "    pealctl backplane\n"
+	  "    pealctl --json backplane | jq -e '.state == \"up\"'\n",
+	  NULL, show_backplane, "hosts", NULL, false },
 	{ "check", "[FILE]", "are the settings good?", 0, 1,
 	  "Checks settings without touching a running server: peald --check "
 	  "-c FILE.\nMistakes are shown with file, line, and what is "

@@ -111,6 +111,22 @@ put(struct bytes s)
 
 /* ---- status -------------------------------------------------------------- */
 
+/* "redis, up, 3 hosts": a word of what pealctl backplane shows. */
+static void
+show_reach(const struct json *status)
+{
+	struct json totals = member(status, "totals");
+	uint64_t hosts = number(&totals, "hosts");
+
+	put(text(status, "backplane"));
+	if (bytes_eq(text(status, "backplane"), B("none")))
+		return;
+	printf(", %s, %" PRIu64 " host%s", number(&totals,
+	    "backplane_up") == 0 ? "down" : number(&totals,
+	    "backplane_degraded") != 0 ? "degraded" : "up", hosts,
+	    hosts == 1 ? "" : "s");
+}
+
 static void
 show_head(const struct json *status)
 {
@@ -126,6 +142,8 @@ show_head(const struct json *status)
 	}
 	printf("\nJail: ");
 	put(text(status, "jail"));
+	printf("\nBackplane: ");
+	show_reach(status);
 	printf("\n\n");
 }
 
@@ -187,6 +205,14 @@ show_processes(const struct json *status)
 	putchar('\n');
 }
 
+/* Is it of no interest, as hosts are not joined? */
+static bool
+of_backplane(const struct counter_info *info)
+{
+	return bytes_starts(bytes_str(info->name), B("backplane_")) ||
+	    bytes_starts(bytes_str(info->name), B("host"));
+}
+
 /* What has happened at all. */
 static void
 show_totals(const struct json *status)
@@ -195,11 +221,13 @@ show_totals(const struct json *status)
 		"MEANING" };
 	struct table *t = table_new(heads, NELEM(heads));
 	struct json totals = member(status, "totals");
+	bool alone = bytes_eq(text(status, "backplane"), B("none"));
 	uint64_t n;
 
 	for (size_t i = 0; i < counter_count; i++) {
 		n = number(&totals, counter_info[i].name);
-		if (n == 0 && !counter_info[i].is_gauge)
+		if (n == 0 && (!counter_info[i].is_gauge ||
+		    (alone && of_backplane(&counter_info[i]))))
 			continue;
 		table_cell(t, bytes_str(counter_info[i].name));
 		table_number(t, n);
@@ -312,6 +340,90 @@ show_connections(struct bytes answer)
 		table_number(t, number(&row, "subscribed"));
 	}
 	table_print(t, "No connections.");
+	table_free(t);
+}
+
+/* ---- backplane ----------------------------------------------------------- */
+
+static void
+show_broker(const struct json *last)
+{
+	uint64_t lag = number(last, "lag_us");
+
+	printf("Backplane: ");
+	put(text(last, "driver"));
+	printf(", ");
+	put(text(last, "state"));
+	printf(" for ");
+	put(span(number(last, "since")));
+	printf("\nBroker: ");
+	put(text(last, "broker"));
+	if (lag != 0)
+		printf(", %" PRIu64 ".%03" PRIu64 " ms away", lag / 1000,
+		    lag % 1000);
+	if (text(last, "failure").n != 0) {
+		printf("\nLast failure: ");
+		put(text(last, "failure"));
+	}
+	printf("\nTopics: %" PRIu64 "\nBacklog: %" PRIu64 " messages, %" PRIu64
+	    " octets\nIn flight: %" PRIu64 " messages\n\n",
+	    number(last, "topics"), number(last, "backlog"),
+	    number(last, "backlog_octets"), number(last, "in_flight"));
+}
+
+static void
+host_row(struct table *t, const struct json *row)
+{
+	bool own = flag(row, "own");
+
+	table_cell(t, own ? B("*") : B(""));
+	table_cell(t, text(row, "name").n != 0 ? text(row, "name") : B("-"));
+	table_cell(t, text(row, "node"));
+	table_cell(t, text(row, "state"));
+	table_cell(t, own ? B("-") : span(number(row, "heard")));
+	table_number(t, number(row, "rows"));
+}
+
+static void
+show_moved(const struct json *last)
+{
+	static const char *const heads[] = { "COUNTER", ">VALUE", "MEANING" };
+	struct table *t = table_new(heads, NELEM(heads));
+	struct json counters = member(last, "counters");
+	uint64_t n;
+
+	for (size_t i = 0; i < counter_count; i++) {
+		n = number(&counters, counter_info[i].name);
+		if (n == 0)
+			continue;
+		table_cell(t, bytes_str(counter_info[i].name));
+		table_number(t, n);
+		table_cell(t, bytes_str(counter_info[i].help));
+	}
+	table_print(t, "Nothing has happened yet.");
+	table_free(t);
+}
+
+/* The last line is what comes first. */
+void
+show_backplane(struct bytes answer)
+{
+	static const char *const heads[] = { "", "HOST", "NODE", "STATE",
+		">HEARD", ">ROWS" };
+	struct table *t = table_new(heads, NELEM(heads));
+	struct json row;
+	size_t pos = 0;
+
+	while (row_next(answer, &pos, &row))
+		host_row(t, &row);
+	if (bytes_eq(text(&row, "state"), B("alone"))) {
+		puts("This host stands alone ([backplane] driver = none).");
+	} else {
+		show_broker(&row);
+		table_print(t, "No hosts.");
+		putchar('\n');
+		show_moved(&row);
+	}
 	table_free(t);
 }
 

@@ -16,6 +16,7 @@ void	show_apps(struct bytes answer);
 void	show_channels(struct bytes answer);
 void	show_users(struct bytes answer);
 void	show_connections(struct bytes answer);
+void	show_backplane(struct bytes answer);
 void	show_changed(struct bytes answer);
 /* The answer as one JSON document: {"channels":[...],"ok":true}, or its only
  * line if rows is NULL. */

@@ -117,6 +117,17 @@ jail_in_force(void)
 	return master.config->peal.jail == JAIL_OFF ? "off" : jail_describe();
 }
 
+/* "none", or what joins this host to others. */
+static const char *
+backplane_name(void)
+{
+	static const char *const names[] = {
+		[BACKPLANE_NONE] = "none", [BACKPLANE_REDIS] = "redis",
+	};
+
+	return names[master.config->backplane.driver];
+}
+
 void
 status_json(struct buf *out)
 {
@@ -140,6 +151,8 @@ status_json(struct buf *out)
 	add_text(out, "control", control_path());
 	buf_char(out, ',');
 	add_text(out, "jail", jail_in_force());
+	buf_char(out, ',');
+	add_text(out, "backplane", backplane_name());
 	buf_char(out, ',');
 	add_addresses(out);
 	buf_char(out, ',');
