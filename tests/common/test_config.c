@@ -424,10 +424,57 @@ test_dump_loads_again(void **state)
 	buf_done(&names);
 }
 
+static void
+proxies(void **state)
+{
+	static const char *const good[] = {
+		"[http]\ntrusted_proxies = 10.0.0.1, 10.0.0.0/8\n"
+		    "trusted_proxies = fd00::/8, unix\n",
+		"[http]\ntrusted_proxies = 127.0.0.1\n"
+		    "[listen]\nproxy_protocol = yes\n",
+		"[http]\ntrusted_proxies = unix\n"
+		    "[listen]\naddress = unix:/x\nproxy_protocol = yes\n",
+	};
+	static const struct {
+		const char *ini, *says;
+	} bad[] = {
+		{ "[http]\ntrusted_proxies = 10.0.0.1, proxy.example\n",
+		    "proxy.example: not an address; allowed are" },
+		{ "[http]\ntrusted_proxies = 10.0.0.0/33\n",
+		    "10.0.0.0/33: behind the slash of an IPv4 network" },
+		{ "[http]\ntrusted_proxies = *\n", "0.0.0.0/0 and ::/0 for "
+		    "all" },
+		{ "[listen]\naddress = :80\nproxy_protocol = yes\n",
+		    "[listen] proxy_protocol: nobody may connect to :80: name "
+		    "the proxy in [http] trusted_proxies, as its address" },
+		{ "[http]\ntrusted_proxies = unix\n"
+		    "[listen]\nproxy_protocol = yes\n", "nobody may connect" },
+		{ "[http]\ntrusted_proxies = 127.0.0.1\n"
+		    "[listen]\naddress = unix:/x\nproxy_protocol = yes\n",
+		    "nobody may connect to unix:/x: name the proxy in [http] "
+		    "trusted_proxies, as unix" },
+	};
+	char ini[500];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < NELEM(good); i++) {
+		snprintf(ini, sizeof ini, "%s%s", good[i], APP);
+		config_free(load_good(ini));
+	}
+	for (i = 0; i < NELEM(bad); i++) {
+		snprintf(ini, sizeof ini, "%s%s", bad[i].ini, APP);
+		assert_null(load(ini, (struct config_source){ 0 }));
+		if (strstr(why, bad[i].says) == NULL)
+			fail_msg("%s", why);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(proxies),
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_several_sections),
 		cmocka_unit_test(test_reverb_variables),
