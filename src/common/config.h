@@ -91,6 +91,12 @@ void	config_manual(struct buf *);
 void	config_diff(const struct config *, const struct config *, struct buf *,
 	    bool *reload);
 
+/* The [rooms] section that an application's channel is a room of, or NULL; what
+ * stands behind its `channel` is the room's ID.  app is the application's id,
+ * and so is `app` of a section that was loaded. */
+const struct config_rooms *config_rooms_of(const struct config *,
+	    struct bytes app, struct bytes channel);
+
 /* Path of the control socket in force; caller frees. */
 char	*config_control_path(const struct config *);
 

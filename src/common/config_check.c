@@ -145,19 +145,19 @@ check_keys(struct config_draft *d, const struct config_mark *m,
 	return 0;
 }
 
-static int
-check_origins(struct config_draft *d, const struct config_mark *m,
-    const struct config_app *app)
+int
+config_check_origins(struct config_draft *d, const struct config_mark *m,
+    const struct config_strings *allowed)
 {
 	size_t i;
 
-	for (i = 0; i < app->allowed_origins.n; i++)
-		if (strpbrk(app->allowed_origins.at[i], "/ ") != NULL)
+	for (i = 0; i < allowed->n; i++)
+		if (strpbrk(allowed->at[i], "/ ") != NULL)
 			return config_draft_refuse_key(d, m,
 			    "allowed_origins", "%s: not a host; allowed are "
 			    "example.com, *.example.com and * (without "
-			    "https:// and path)", log_bytes(bytes_str(
-			    app->allowed_origins.at[i])));
+			    "https:// and path)",
+			    log_bytes(bytes_str(allowed->at[i])));
 	return 0;
 }
 
@@ -206,7 +206,7 @@ check_apps(struct config_draft *d)
 		m = config_draft_nth(d, "app", i);
 		if (check_credentials(d, m, &app[i]) < 0 ||
 		    check_keys(d, m, &app[i]) < 0 ||
-		    check_origins(d, m, &app[i]) < 0 ||
+		    config_check_origins(d, m, &app[i].allowed_origins) < 0 ||
 		    check_distinct(d, m, i) < 0)
 			return -1;
 		if (app[i].max_message_size == 0)
@@ -252,5 +252,5 @@ config_check(struct config_draft *d)
 		    "no app: give one as [app NAME] with id, key and secret "
 		    "in the file, or as REVERB_APP_ID, REVERB_APP_KEY and "
 		    "REVERB_APP_SECRET in the environment or --env-file");
-	return check_apps(d);
+	return check_apps(d) < 0 ? -1 : config_check_rooms(d);
 }

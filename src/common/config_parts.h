@@ -228,6 +228,12 @@ int	config_check(struct config_draft *);
 /* Its part in config_proxy.c: proxies in front of Peal. */
 int	config_check_proxies(struct config_draft *);
 
+/* And in config_rooms.c: front doors of rooms. */
+int	config_check_rooms(struct config_draft *);
+/* allowed_origins of a section. */
+int	config_check_origins(struct config_draft *, const struct config_mark *,
+	    const struct config_strings *);
+
 /* [backplane] (config_backplane.c): a url in force becomes host, port and so on
  * and is gone; and do its values fit together? */
 int	config_backplane_expand(struct config_draft *);

@@ -8,32 +8,11 @@
 
 #include "router/router.h"
 
-/* Does name go on behind this beginning? */
-static bool
-goes_on(struct bytes name, struct bytes beginning)
-{
-	return name.n > beginning.n && bytes_starts(name, beginning);
-}
-
 const struct config_rooms *
 room_of(const struct router *r, struct bytes app, struct bytes channel)
 {
-	const struct config_rooms *found = NULL;
-	size_t longest = 0;
-
-	for (size_t i = 0; r->config != NULL && i < r->config->n_rooms; i++) {
-		const struct config_rooms *set = &r->config->rooms[i];
-		struct bytes beginning = bytes_str(set->channel);
-
-		if (found != NULL && beginning.n <= longest)
-			continue;
-		if (!goes_on(channel, beginning) ||
-		    !bytes_eq(bytes_str(set->app), app))
-			continue;
-		found = set;
-		longest = beginning.n;
-	}
-	return found;
+	return r->config != NULL ? config_rooms_of(r->config, app, channel) :
+	    NULL;
 }
 
 struct bytes
@@ -59,23 +38,17 @@ bool
 room_of_raw_name(const struct router *r, struct bytes name, struct bytes *app,
     struct buf *channel)
 {
-	const struct config_rooms *found = NULL;
-	size_t longest = 0;
-
 	for (size_t i = 0; r->config != NULL && i < r->config->n_rooms; i++) {
 		const struct config_rooms *set = &r->config->rooms[i];
-		struct bytes beginning = bytes_str(set->raw_channel);
+		struct bytes raw = bytes_str(set->raw_channel);
 
-		if (set->wire != WIRE_RAW || !goes_on(name, beginning) ||
-		    (found != NULL && beginning.n <= longest))
+		if (set->wire != WIRE_RAW || name.n <= raw.n ||
+		    !bytes_starts(name, raw))
 			continue;
-		found = set;
-		longest = beginning.n;
+		*app = bytes_str(set->app);
+		buf_bytes(channel, bytes_str(set->channel));
+		buf_bytes(channel, bytes_skip(name, raw.n));
+		return true;
 	}
-	if (found == NULL)
-		return false;
-	*app = bytes_str(found->app);
-	buf_bytes(channel, bytes_str(found->channel));
-	buf_bytes(channel, bytes_skip(name, longest));
-	return true;
+	return false;
 }

@@ -5,9 +5,9 @@
  * users know nothing of Peal (wire = raw).
  *
  * A room is a channel of the section's application whose name begins with the
- * section's `channel` and goes on: room-7 is room 7.  Of several sections the
- * longest beginning wins, then the first.  config_check() has made `app` of
- * every section the application's id.
+ * section's `channel` and goes on: room-7 is room 7.  Sections of different
+ * rooms never begin alike (config_rooms.c); two of the same agree in all that
+ * matters here.
  *
  * Runs in: the router.  Owns: nothing; the settings are good until the next.
  */
