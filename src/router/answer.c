@@ -22,6 +22,8 @@ struct answer {
 	size_t			 app_n, name_n;
 	struct route		*route;		/* the next one of a walk */
 	struct member		*member;
+	uint64_t		 fetch;		/* waits for it; 0: not */
+	bool			 asked;		/* the broker was */
 	bool			 ready;		/* all links were read since */
 	bool			 started, ended;
 };
@@ -146,10 +148,11 @@ row_of_route(const struct route *t)
 	};
 }
 
+/* Can it go on? */
 static bool
 has_room(const struct answer *a)
 {
-	return a->ops->backlog(a->to) < SLICE_BACKLOG;
+	return a->fetch == 0 && a->ops->backlog(a->to) < SLICE_BACKLOG;
 }
 
 /* Each of these does a slice; `c` may be NULL. */
@@ -169,12 +172,40 @@ slice_channels(struct answer *a, struct census *c)
 	a->ended = a->route == NULL;
 }
 
+/* The last message of a cache channel that this host does not listen to is
+ * known to the broker alone.  True if it was asked for just now. */
+static bool
+ask_broker(struct answer *a, const struct route *t)
+{
+	struct router *r = a->router;
+
+	if (a->asked || !fetch_possible(r) || !is_cache_channel(answer_name(a)) ||
+	    (t != NULL && t->known == r->reach.era))
+		return false;
+	a->asked = true;
+	a->fetch = fetch_ask(r, bytes_of(a->app, a->app_n), answer_name(a));
+	return true;
+}
+
+void
+answers_fetched(struct router *r, uint64_t cookie)
+{
+	struct answer *a;
+
+	TAILQ_FOREACH(a, &r->answers, link) {
+		if (a->fetch == cookie)
+			a->fetch = 0;
+	}
+}
+
 static void
 slice_channel(struct answer *a, struct census *c)
 {
 	struct route *t = c != NULL ? route_find(c, answer_name(a)) : NULL;
 	struct msg_row row;
 
+	if (ask_broker(a, t))
+		return;
 	a->ended = true;
 	if (t == NULL)
 		return;

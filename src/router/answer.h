@@ -50,6 +50,10 @@ void	answers_forget(struct router *, const void *to);
  * True if there is more to do at once. */
 bool	answers_turn(struct router *);
 
+/* What was asked of the broker with this cookie (fetch.h) is here, or will not
+ * come. */
+void	answers_fetched(struct router *, uint64_t cookie);
+
 /* These are about to be freed; walks step over them. */
 void	answers_skip_route(struct router *, const struct route *);
 void	answers_skip_member(struct router *, const struct member *);

@@ -6,24 +6,312 @@
  */
 #include "router/carrier.h"
 
+#include <inttypes.h>
+
+#include <event2/event.h>
+
+#include "common/counters.h"
 #include "common/log.h"
 #include "common/util.h"
+#include "router/fetch.h"
 #include "router/router.h"
 
-/* ---- upcalls ------------------------------------------------------------ */
+#define GRUMBLE_MS	10000	/* a line of each kind at most */
+
+/* ---- topics ------------------------------------------------------------- */
+
+/* FNV-1a: the same on all hosts. */
+static unsigned
+lane_of(struct bytes app, struct bytes channel)
+{
+	uint32_t h = 2166136261u;
+
+	for (size_t i = 0; i < app.n; i++)
+		h = (h ^ (unsigned char)app.p[i]) * 16777619u;
+	h *= 16777619u;		/* a NUL between them */
+	for (size_t i = 0; i < channel.n; i++)
+		h = (h ^ (unsigned char)channel.p[i]) * 16777619u;
+	return h % LANES;
+}
+
+struct topic
+carrier_topic(struct router *r, struct bytes app, struct bytes channel)
+{
+	(void)r;
+	return (struct topic){
+		.app = app, .channel = channel, .lane = lane_of(app, channel),
+	};
+}
+
+struct topic
+carrier_cluster(void)
+{
+	struct topic topic = { .app = B(""), .channel = B("hosts") };
+
+	topic.lane = lane_of(topic.app, topic.channel);
+	return topic;
+}
+
+static bool
+is_cluster(const struct topic *topic)
+{
+	return topic->app.n == 0 && !topic->raw;
+}
+
+static struct route *
+route_of(struct router *r, const struct topic *topic)
+{
+	struct census *c = census_find(r, topic->app);
+
+	return c != NULL ? route_find(c, topic->channel) : NULL;
+}
+
+void
+carrier_join(struct route *t)
+{
+	struct router *r = t->census->router;
+	struct topic topic;
+
+	if (carrier_alone(r)) {
+		t->joined = true;
+		return;
+	}
+	topic = route_topic(t);
+	r->backplane->join(r->carrier, &topic, (struct position){ 0, 0 });
+}
+
+void
+carrier_leave(struct route *t)
+{
+	struct router *r = t->census->router;
+	struct topic topic;
+
+	if (carrier_alone(r))
+		return;
+	topic = route_topic(t);
+	r->backplane->leave(r->carrier, &topic);
+}
+
+/* ---- what is dropped ---------------------------------------------------- */
+
+static const struct {
+	uint64_t	*count;
+	const char	*text;
+} faults[ENVELOPE_FAULTS] = {
+	[ENVELOPE_BAD] = { &counter.backplane_bad_envelope, "no envelope" },
+	[ENVELOPE_BAD_VERSION] = { &counter.backplane_bad_version,
+	    "envelope of another version" },
+	[ENVELOPE_BAD_KIND] = { &counter.backplane_bad_kind,
+	    "envelope of an unknown kind" },
+	[ENVELOPE_BAD_SIGNATURE] = { &counter.backplane_bad_signature,
+	    "envelope with a wrong signature" },
+	[ENVELOPE_BAD_PAYLOAD] = { &counter.backplane_bad_payload,
+	    "envelope with a wrong content" },
+};
+
+void
+carrier_grumble(struct router *r, enum envelope_fault fault,
+    const struct topic *topic)
+{
+	struct grumble *g = &r->reach.grumbles[fault];
+	uint64_t now = clock_ms();
+
+	(*faults[fault].count)++;
+	g->n++;
+	if (g->last != 0 && now - g->last < GRUMBLE_MS)
+		return;
+	g->last = now;
+	log_warn("dropped from the broker: %s n=%" PRIu64 " app=%s channel=%s",
+	    faults[fault].text, g->n, log_bytes(topic->app),
+	    log_bytes(topic->channel));
+	g->n = 0;
+}
+
+/* ---- what the broker brings --------------------------------------------- */
+
+static int
+take_own(struct router *r, const struct topic *topic,
+    const struct envelope *e)
+{
+	passage_back(r, topic->lane, e);
+	if (e->kind == ENVELOPE_EVENT || e->kind == ENVELOPE_KICK)
+		return 0;
+	return host_take(r, NULL, e);
+}
+
+static int
+take_others(struct router *r, const struct topic *topic,
+    const struct envelope *e)
+{
+	struct host *host = host_of(r, e);
+
+	if (host == NULL)
+		return 0;
+	if (e->kind == ENVELOPE_EVENT || e->kind == ENVELOPE_KICK)
+		return passage_take(r, host, topic->lane, e);
+	return host_take(r, host, e);
+}
+
+/* Only messages of a channel come on its topic, all else on the cluster's. */
+static bool
+belongs(const struct topic *topic, const struct envelope *e)
+{
+	return bytes_eq(topic->app, e->app) &&
+	    bytes_eq(topic->channel, e->channel) &&
+	    is_cluster(topic) == (e->kind != ENVELOPE_EVENT);
+}
+
+static void
+on_message(void *ctx, const struct topic *on, struct position at,
+    struct bytes octets)
+{
+	struct router *r = ctx;
+	struct topic topic = *on;
+	struct envelope e;
+	enum envelope_fault fault;
+
+	(void)at;
+	topic.lane = lane_of(topic.app, topic.channel);
+	fault = envelope_open(octets, carrier_key(r), &e);
+	if (fault == ENVELOPE_GOOD && !belongs(&topic, &e))
+		fault = ENVELOPE_BAD_PAYLOAD;
+	if (fault == ENVELOPE_GOOD &&
+	    (e.node == r->node && e.incarnation == r->incarnation ?
+	    take_own(r, &topic, &e) : take_others(r, &topic, &e)) < 0)
+		fault = ENVELOPE_BAD_PAYLOAD;
+	if (fault != ENVELOPE_GOOD)
+		carrier_grumble(r, fault, &topic);
+}
+
+static void
+on_fetched(void *ctx, uint64_t cookie, struct bytes octets, uint64_t ttl_ms,
+    const char *why)
+{
+	fetch_answered(ctx, cookie, octets, ttl_ms, why);
+}
+
+static void
+on_published(void *ctx, uint64_t cookie, const char *why)
+{
+	struct router *r = ctx;
+	const struct flight *f;
+
+	if (why == NULL)
+		return;
+	f = flight_find(&r->passage.flights, cookie);
+	if (f != NULL)
+		passage_release(r, f->lane, cookie);
+}
+
+/* ---- how far this host can be heard -------------------------------------- */
+
+/* The others can be talked to, and heard. */
+static void
+meet(struct router *r)
+{
+	bool met = r->reach.up && r->reach.live;
+
+	if (met == r->reach.met)
+		return;
+	r->reach.met = met;
+	if (met)
+		hosts_up(r);
+	else
+		hosts_down(r);
+}
 
 static void
 on_joined(void *ctx, const struct topic *topic, struct position at)
 {
+	struct router *r = ctx;
+	struct route *t;
+
 	(void)at;
-	pending_joined(ctx, topic);
+	if (is_cluster(topic)) {
+		r->reach.live = true;
+		meet(r);
+		return;
+	}
+	t = route_of(r, topic);
+	if (t == NULL || t->subs.total == 0)
+		return;
+	t->joined = true;
+	pending_joined(t);
+}
+
+static void
+on_gap(void *ctx, const struct topic *topic)
+{
+	struct router *r = ctx;
+	struct route *t;
+
+	passage_release(r, lane_of(topic->app, topic->channel), UINT64_MAX);
+	if (is_cluster(topic)) {
+		r->reach.live = false;
+		meet(r);
+		return;
+	}
+	t = route_of(r, topic);
+	if (t == NULL)
+		return;
+	t->joined = false;
+	t->known = t->fetch = 0;
+}
+
+static void
+on_up(void *ctx)
+{
+	struct router *r = ctx;
+
+	r->reach.up = r->reach.tried = true;
+	counter.backplane_up = 1;
+	meet(r);
+	pending_up(r);
+}
+
+static void
+on_down(void *ctx, const char *why)
+{
+	struct router *r = ctx;
+
+	r->reach.up = false;
+	r->reach.tried = true;
+	r->reach.era++;
+	counter.backplane_up = 0;
+	passage_degrade(r, why);
+	meet(r);
+	fetch_down(r);
+	pending_down(r);
+}
+
+static void
+on_resolve(void *ctx, uint64_t cookie, struct bytes host)
+{
+	struct router *r = ctx;
+
+	msg_pack_resolve(ipc_out(r->master->ipc),
+	    &(struct msg_resolve){ .cookie = cookie, .host = host });
 }
 
 static const struct backplane_up upcalls = {
 	.joined = on_joined,
+	.gap = on_gap,
+	.published = on_published,
+	.message = on_message,
+	.fetched = on_fetched,
+	.up = on_up,
+	.down = on_down,
+	.resolve = on_resolve,
 };
 
 /* ---- life --------------------------------------------------------------- */
+
+/* The loop is to turn. */
+static void
+on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what, (void)arg;
+}
 
 void
 carrier_open(struct router *r)
@@ -39,13 +327,33 @@ carrier_open(struct router *r)
 	    &upcalls, r, &why);
 	if (r->carrier == NULL)
 		die("backplane %s: %s", r->backplane->name, why);
+	r->reach.era = 1;
+	r->reach.timer = event_new(r->base, -1, 0, on_timer, r);
+	if (r->reach.timer == NULL)
+		fatal("no timer");
 }
 
 void
 carrier_close(struct router *r)
 {
-	if (r->carrier != NULL)
-		r->backplane->close(r->carrier);
+	if (r->carrier == NULL)
+		return;
+	r->backplane->close(r->carrier);
+	event_free(r->reach.timer);
+	fetch_done(r);
+}
+
+void
+carrier_start(struct router *r)
+{
+	struct topic cluster = carrier_cluster();
+
+	if (carrier_alone(r))
+		return;
+	passage_start(r);
+	r->reach.started = clock_ms();
+	r->backplane->start(r->carrier);
+	r->backplane->join(r->carrier, &cluster, (struct position){ 0, 0 });
 }
 
 bool
@@ -54,34 +362,136 @@ carrier_alone(const struct router *r)
 	return (r->backplane->flags & BACKPLANE_LOCAL) != 0;
 }
 
-void
-carrier_start(struct router *r)
+bool
+carrier_up(const struct router *r)
 {
-	if (!carrier_alone(r))
-		r->backplane->start(r->carrier);
+	return r->reach.up;
 }
 
-/* ---- topics ------------------------------------------------------------- */
+struct bytes
+carrier_key(const struct router *r)
+{
+	const struct config_backplane *set = &r->config->backplane;
+
+	return bytes_str(set->signing ? set->signing_key : "");
+}
+
+/* ---- publishing --------------------------------------------------------- */
 
 void
-carrier_join(struct route *t)
+carrier_publish(struct router *r, const struct topic *topic,
+    struct bytes octets, uint64_t number, bool keep)
 {
-	struct router *r = t->census->router;
-	struct topic topic = route_topic(t);
+	if (keep && r->backplane->store != NULL)
+		r->backplane->store(r->carrier, topic, octets,
+		    r->config->router.cache_ttl, number);
+	else
+		r->backplane->publish(r->carrier, topic, octets, number);
+}
+
+bool
+carrier_broadcast(struct router *r, enum envelope_kind kind,
+    struct bytes payload, bool urgent)
+{
+	struct topic topic = carrier_cluster();
+	struct envelope e = {
+		.node = r->node, .incarnation = r->incarnation, .kind = kind,
+		.app = topic.app, .channel = topic.channel,
+		.payload = payload,
+	};
+	struct buf out = { 0 };
 
 	if (carrier_alone(r))
-		t->joined = true;
-	else
-		r->backplane->join(r->carrier, &topic,
-		    (struct position){ 0, 0 });
+		return true;
+	if (!r->reach.up && !urgent)
+		return false;
+	e.number = passage_number(r, topic.lane, r->reach.up && r->reach.live);
+	envelope_seal(&out, &e, carrier_key(r));
+	carrier_publish(r, &topic, buf_view(&out), e.number, false);
+	buf_done(&out);
+	return true;
+}
+
+/* ---- the loop ----------------------------------------------------------- */
+
+/* The loop must turn when the next thing has waited too long; one timer at a
+ * time is enough, because they are all waited for as long. */
+static void
+wake(struct router *r)
+{
+	uint64_t a = passage_due(r), b = pending_due(r), c = fetch_due(r);
+	uint64_t due = a != 0 ? a : UINT64_MAX, left;
+	struct timeval after;
+
+	if (b != 0 && b < due)
+		due = b;
+	if (c != 0 && c < due)
+		due = c;
+	if (due == UINT64_MAX || evtimer_pending(r->reach.timer, NULL))
+		return;
+	left = due > r->now ? due - r->now : 1;
+	after.tv_sec = (time_t)(left / 1000);
+	after.tv_usec = (suseconds_t)(left % 1000 * 1000);
+	evtimer_add(r->reach.timer, &after);
 }
 
 void
-carrier_leave(struct route *t)
+carrier_due(struct router *r)
 {
-	struct router *r = t->census->router;
-	struct topic topic = route_topic(t);
+	if (carrier_alone(r))
+		return;
+	passage_turn(r);
+	fetch_turn(r);
+	pending_turn(r);
+}
 
-	if (!carrier_alone(r))
-		r->backplane->leave(r->carrier, &topic);
+void
+carrier_turn(struct router *r)
+{
+	if (carrier_alone(r))
+		return;
+	r->backplane->flush(r->carrier);
+	wake(r);
+}
+
+void
+carrier_tick(struct router *r)
+{
+	struct backplane_state state = { 0 };
+
+	if (carrier_alone(r) || r->backplane->state == NULL)
+		return;
+	r->backplane->state(r->carrier, &state);
+	counter.backplane_topics = state.topics;
+	counter.backplane_backlog = state.backlog_octets;
+}
+
+/* ---- until there are hosts ----------------------------------------------- */
+
+__attribute__((weak)) struct host *
+host_of(struct router *r, const struct envelope *e)
+{
+	static struct host any;
+
+	(void)r, (void)e;
+	return &any;
+}
+
+__attribute__((weak)) int
+host_take(struct router *r, struct host *h, const struct envelope *e)
+{
+	(void)r, (void)h, (void)e;
+	return 0;
+}
+
+__attribute__((weak)) void
+hosts_up(struct router *r)
+{
+	(void)r;
+}
+
+__attribute__((weak)) void
+hosts_down(struct router *r)
+{
+	(void)r;
 }

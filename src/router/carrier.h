@@ -3,6 +3,10 @@
  * The router's side of the backplane: the calls down to the driver, and the
  * upcalls, sorted by what they are about.
  *
+ * What the broker brings is checked here: the envelope, its signature, that it
+ * came on the topic that it names.  What is wrong is counted, logged once in a
+ * while, and dropped.
+ *
  * Runs in: the router.  Part of: struct router.
  */
 #ifndef PEAL_CARRIER_H
@@ -11,15 +15,36 @@
 #include "backplane/backplane.h"
 #include "router/envelope.h"
 
+struct event;
 struct route;
 struct router;
+
+/* What of a kind was dropped. */
+struct grumble {
+	uint64_t	n;		/* not logged yet */
+	uint64_t	last;		/* clock_ms() of the last line */
+};
+
+/* How far this host can be heard. */
+struct reach {
+	bool		 up;		/* the broker can be reached */
+	bool		 live;		/* the cluster's own topic is joined */
+	bool		 tried;		/* it was up once, or has had its time */
+	bool		 met;		/* hosts_up() was the last word */
+	uint64_t	 started;	/* clock_ms() of carrier_start() */
+	uint64_t	 era;		/* counts each time that it went down */
+	struct event	*timer;		/* for what waits */
+	struct grumble	 grumbles[ENVELOPE_FAULTS];
+};
 
 /* From the settings; a failure ends the process.  Before the jail. */
 void	carrier_open(struct router *);
 void	carrier_close(struct router *);
 /* Behind the jail. */
 void	carrier_start(struct router *);
-/* End of a turn; each second. */
+/* In a turn: what has waited too long goes on without the broker; at its end:
+ * what was published leaves; each second. */
+void	carrier_due(struct router *);
 void	carrier_turn(struct router *);
 void	carrier_tick(struct router *);
 
@@ -27,10 +52,22 @@ void	carrier_tick(struct router *);
 bool	carrier_alone(const struct router *);
 /* Can they be reached now? */
 bool	carrier_up(const struct router *);
+/* What envelopes are signed with; empty: they are not. */
+struct bytes carrier_key(const struct router *);
+
+/* What the backplane calls a channel; good until the next call. */
+struct topic carrier_topic(struct router *, struct bytes app,
+	    struct bytes channel);
+/* The cluster's own topic. */
+struct topic carrier_cluster(void);
 
 /* A route has its first subscriber of this host / has lost the last one. */
 void	carrier_join(struct route *);
 void	carrier_leave(struct route *);
+
+/* Gives a sealed envelope to the driver.  keep: as the topic's last message. */
+void	carrier_publish(struct router *, const struct topic *, struct bytes,
+	    uint64_t number, bool keep);
 
 /*
  * Says something to all hosts on the cluster's own topic: makes the envelope,
@@ -40,5 +77,9 @@ void	carrier_leave(struct route *);
  */
 bool	carrier_broadcast(struct router *, enum envelope_kind,
 	    struct bytes payload, bool urgent);
+
+/* Drops what came from the broker: counts it, and says so once in a while. */
+void	carrier_grumble(struct router *, enum envelope_fault,
+	    const struct topic *);
 
 #endif

@@ -234,21 +234,6 @@ run_connections(struct control *c, const struct request *q)
 	ask(c, QUERY_CONNECTIONS, q, B(""));
 }
 
-static bool
-is_cache_channel(struct bytes name)
-{
-	static const struct bytes prefixes[] = {
-		BYTES("cache-"), BYTES("private-cache-"),
-		BYTES("private-encrypted-cache-"), BYTES("presence-cache-"),
-	};
-
-	for (size_t i = 0; i < NELEM(prefixes); i++) {
-		if (bytes_starts(name, prefixes[i]))
-			return true;
-	}
-	return false;
-}
-
 static void
 run_publish(struct control *c, const struct request *q)
 {

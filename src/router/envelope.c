@@ -59,19 +59,13 @@ unsign(struct bytes octets, struct bytes key)
 	return body;
 }
 
-enum envelope_fault
-envelope_open(struct bytes octets, struct bytes key, struct envelope *out)
+static enum envelope_fault
+open_unsigned(struct bytes octets, struct envelope *out)
 {
+	struct packed in = packed_open(octets);
 	struct envelope e;
-	struct packed in;
 	uint64_t kind;
 
-	if (key.n > 0) {
-		octets = unsign(octets, key);
-		if (octets.n == 0)
-			return ENVELOPE_BAD_SIGNATURE;
-	}
-	in = packed_open(octets);
 	if (packed_count(&in, FIELDS_MAX) < FIELDS) {
 		if (!in.bad && packed_u64(&in) > ENVELOPE_VERSION && !in.bad)
 			return ENVELOPE_BAD_VERSION;
@@ -88,7 +82,7 @@ envelope_open(struct bytes octets, struct bytes key, struct envelope *out)
 	e.payload = packed_bytes(&in, PAYLOAD_MAX);
 	if (!packed_end(&in)) {
 		/* Signed, where nobody is to sign. */
-		if (!in.bad && packed_rest(&in).n == HMAC_SIZE && key.n == 0)
+		if (!in.bad && packed_rest(&in).n == HMAC_SIZE)
 			return ENVELOPE_BAD_SIGNATURE;
 		return ENVELOPE_BAD;
 	}
@@ -97,4 +91,23 @@ envelope_open(struct bytes octets, struct bytes key, struct envelope *out)
 	e.kind = (enum envelope_kind)kind;
 	*out = e;
 	return ENVELOPE_GOOD;
+}
+
+enum envelope_fault
+envelope_open(struct bytes octets, struct bytes key, struct envelope *out)
+{
+	if (key.n > 0) {
+		octets = unsign(octets, key);
+		if (octets.n == 0)
+			return ENVELOPE_BAD_SIGNATURE;
+	}
+	return open_unsigned(octets, out);
+}
+
+enum envelope_fault
+envelope_open_own(struct bytes octets, struct bytes key, struct envelope *out)
+{
+	if (key.n > 0)
+		octets.n -= HMAC_SIZE;
+	return open_unsigned(octets, out);
 }

@@ -49,10 +49,16 @@ void	envelope_seal(struct buf *, const struct envelope *, struct bytes key);
 
 enum envelope_fault {
 	ENVELOPE_GOOD, ENVELOPE_BAD, ENVELOPE_BAD_VERSION, ENVELOPE_BAD_KIND,
-	ENVELOPE_BAD_SIGNATURE
+	ENVELOPE_BAD_SIGNATURE,
+	ENVELOPE_BAD_PAYLOAD,	/* what its kind's reader says */
+	ENVELOPE_FAULTS
 };
 /* Takes all of it or nothing; bytes of the result point into the octets. */
 enum envelope_fault envelope_open(struct bytes, struct bytes key,
+	    struct envelope *);
+/* One that we sealed with this key and have kept: the signature is not looked
+ * at. */
+enum envelope_fault envelope_open_own(struct bytes, struct bytes key,
 	    struct envelope *);
 
 #endif

@@ -125,7 +125,11 @@ flight_add(struct flights *fs, uint64_t number, unsigned lane, uint32_t n)
 		.at = fs->dropped + fs->octets.n - n, .n = n,
 	};
 	fs->live++;
-	fs->by_lane[lane]++;
+	if (fs->lanes[lane].last != 0)
+		slot_of(fs, fs->lanes[lane].last)->lane_next = number;
+	else
+		fs->lanes[lane].first = number;
+	fs->lanes[lane].last = number;
 	return f;
 }
 
@@ -157,23 +161,17 @@ flight_find(struct flights *fs, uint64_t number)
 }
 
 struct flight *
-flight_first(struct flights *fs)
+flight_first(const struct flights *fs)
 {
 	return fs->live > 0 ? slot_of(fs, fs->first) : NULL;
 }
 
 struct flight *
-flight_next(struct flights *fs, uint64_t number)
+flight_first_of(const struct flights *fs, unsigned lane)
 {
-	if (fs->live == 0)
-		return NULL;
-	if (number < fs->first)
-		return slot_of(fs, fs->first);
-	while (++number - fs->first < fs->n) {
-		if (slot_of(fs, number)->live)
-			return slot_of(fs, number);
-	}
-	return NULL;
+	uint64_t number = fs->lanes[lane].first;
+
+	return number != 0 ? slot_of(fs, number) : NULL;
 }
 
 struct bytes
@@ -210,7 +208,9 @@ flight_end(struct flights *fs, struct flight *f)
 	leave_peer(fs, f);
 	f->live = false;
 	fs->live--;
-	fs->by_lane[f->lane]--;
+	fs->lanes[f->lane].first = f->lane_next;
+	if (f->lane_next == 0)
+		fs->lanes[f->lane].last = 0;
 	flights_trim(fs);
 }
 

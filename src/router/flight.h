@@ -8,6 +8,9 @@
  * hole, and holes at the front are given up.  Each keeps its sealed envelope,
  * from which it is delivered; what the broker brings back only says when.
  *
+ * A lane keeps its order: what is older on it has to be delivered first, so
+ * each lane is a queue.
+ *
  * It knows for each worker up to which serial nothing is in flight: that is
  * what may be acknowledged (peer.h).
  *
@@ -28,6 +31,7 @@ struct flight {
 	uint64_t	 origin, serial; /* of who published it */
 	uint64_t	 settled;	/* what `from` had settled before it */
 	uint64_t	 before, after;	/* numbers in flight of the same; 0: none */
+	uint64_t	 lane_next;	/* in flight on the same lane; 0: none */
 	uint64_t	 at;		/* of its octets, counted since the start */
 	uint32_t	 n;
 	uint16_t	 lane;
@@ -40,7 +44,9 @@ struct flights {
 	uint64_t	 first;		/* number at the front */
 	uint64_t	 n;		/* from there on, holes included */
 	uint64_t	 live;
-	uint32_t	 by_lane[LANES];
+	struct {
+		uint64_t	 first, last;	/* numbers; 0: none */
+	} lanes[LANES];
 	struct buf	 octets;	/* their envelopes, one behind the other */
 	uint64_t	 dropped;	/* octets that stood before those */
 	size_t		 past;		/* at their front, not needed any more */
@@ -65,12 +71,12 @@ void	flight_of(struct flights *, struct flight *, struct peer *,
 	    uint64_t settled);
 /* NULL if it is not in flight. */
 struct flight *flight_find(struct flights *, uint64_t number);
-/* The oldest one; the next one after a number.  NULL: none. */
-struct flight *flight_first(struct flights *);
-struct flight *flight_next(struct flights *, uint64_t number);
+/* The oldest one, of all and of a lane.  NULL: none. */
+struct flight *flight_first(const struct flights *);
+struct flight *flight_first_of(const struct flights *, unsigned lane);
 /* Good until something is added. */
 struct bytes flight_octets(const struct flights *, const struct flight *);
-/* It is delivered. */
+/* It is delivered.  It must be the oldest of its lane. */
 void	flight_end(struct flights *, struct flight *);
 /* A worker is dead; its messages stay in flight. */
 void	flights_forget(struct flights *, struct peer *);

@@ -28,6 +28,21 @@ history_init(struct history *h)
 	TAILQ_INIT(&h->order);
 }
 
+bool
+is_cache_channel(struct bytes name)
+{
+	static const struct bytes prefixes[] = {
+		BYTES("cache-"), BYTES("private-cache-"),
+		BYTES("private-encrypted-cache-"), BYTES("presence-cache-"),
+	};
+
+	for (size_t i = 0; i < NELEM(prefixes); i++) {
+		if (bytes_starts(name, prefixes[i]))
+			return true;
+	}
+	return false;
+}
+
 /* What an entry costs, with the route that it may keep alive. */
 static uint64_t
 cached_cost(const struct cached *e)
@@ -114,6 +129,22 @@ history_put(struct route *t, struct bytes event, struct bytes data)
 	/* This one fits, so the loop ends before it gets here. */
 	while (h->octets > h->size)
 		cached_drop(h, TAILQ_FIRST(&h->order));
+}
+
+void
+history_put_for(struct route *t, struct bytes event, struct bytes data,
+    uint64_t ttl)
+{
+	struct router *r = t->census->router;
+	uint64_t age;
+
+	history_put(t, event, data);
+	if (t->cached == NULL || ttl >= r->history.ttl)
+		return;
+	/* As if it had come earlier; it stands behind younger ones all the
+	 * same, so it may be purged later than it expires. */
+	age = r->history.ttl - ttl;
+	t->cached->since = r->now > age ? r->now - age : 0;
 }
 
 uint64_t

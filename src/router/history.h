@@ -29,8 +29,14 @@ void	history_done(struct history *);
 /* New limits; what is over them goes. */
 void	history_limits(struct history *, uint64_t ttl, uint64_t size,
 	    uint64_t now);
+/* Is a channel of this name a cache channel? */
+bool	is_cache_channel(struct bytes name);
+
 /* Keeps it as the last message of the channel, in place of another. */
 void	history_put(struct route *, struct bytes event, struct bytes data);
+/* The same for ttl ms, if that is less than the settings give. */
+void	history_put_for(struct route *, struct bytes event, struct bytes data,
+	    uint64_t ttl);
 /* The last message if there is one and it has not expired. */
 bool	history_get(const struct route *, struct bytes *event,
 	    struct bytes *data);

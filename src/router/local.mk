@@ -9,6 +9,7 @@ libpeal_a_SOURCES += \
 	src/router/host.c src/router/host.h \
 	src/router/load.c src/router/load.h \
 	src/router/members.c src/router/members.h \
+	src/router/fetch.c src/router/fetch.h \
 	src/router/flight.c src/router/flight.h \
 	src/router/packed.c src/router/packed.h \
 	src/router/passage.c src/router/passage.h \

@@ -159,6 +159,7 @@ peer_bury(struct router *r, struct peer *dead)
 		r->n_full--;
 	TAILQ_FOREACH(p, &r->peers, link)
 		peer_forget(p, dead);
+	passage_forget(r, dead);
 	answers_forget(r, dead);
 	census_forget(r, dead);
 	sync_forget(r, dead);
@@ -217,7 +218,7 @@ peer_flush_rest(struct peer *p)
 static bool
 peer_unsettled(const struct peer *p)
 {
-	return p->highest > p->batched || !TAILQ_EMPTY(&p->batches);
+	return p->settled > p->batched || !TAILQ_EMPTY(&p->batches);
 }
 
 /* Has the kernel taken all that this turn's publishes caused? */
@@ -259,8 +260,8 @@ peer_settle(struct peer *p)
 		p->n_batches--;
 		free(b);
 	}
-	if (b == NULL && p->highest > p->batched && turn_written(p)) {
-		ack.serial = p->batched = p->highest;
+	if (b == NULL && p->settled > p->batched && turn_written(p)) {
+		ack.serial = p->batched = p->settled;
 		memset(p->touched, 0, sizeof(p->touched));
 	}
 	if (ack.serial != 0)
@@ -306,10 +307,10 @@ peer_store(struct peer *p)
 {
 	struct batch *b;
 
-	if (p->highest == p->batched)
+	if (p->settled == p->batched)
 		return;
 	b = batch_new(p);
-	b->serial = p->batched = p->highest;
+	b->serial = p->batched = p->settled;
 	memset(p->touched, 0, sizeof(p->touched));
 	TAILQ_INSERT_TAIL(&p->batches, b, link);
 	p->n_batches++;

@@ -4,8 +4,9 @@
  * acknowledgements and pressure).
  *
  * Acknowledgements: at the end of a turn all that was routed in it is flushed.
- * A worker's publishes are acknowledged when the kernel has taken what they
- * caused on every other link.  Its own link needs no such check, because the
+ * A worker's publishes are acknowledged when they are not in flight on the
+ * backplane (any more) and the kernel has taken what they caused on every other
+ * link.  Its own link needs no such check, because the
  * acknowledgement comes behind the message there.
  *
  * Runs in: the router.  Owns: its link.  Owned by: the router's list.  Dies:
@@ -45,7 +46,10 @@ struct peer {
 	unsigned		 index;		/* in router->by_index */
 	uint64_t		 slot, generation;
 	uint64_t		 origin;	/* its name in deliver */
-	uint64_t		 highest;	/* last serial routed */
+	uint64_t		 highest;	/* last serial taken */
+	uint64_t		 settled;	/* all up to it are delivered */
+	/* The numbers of its oldest and newest message in flight; 0: none. */
+	uint64_t		 first_flight, last_flight;
 	uint64_t		 batched;	/* last one acked or stored */
 	uint64_t		 mark;		/* queued when the turn ends */
 	/* Links that what is not batched yet was put on, without its own. */

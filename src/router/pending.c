@@ -9,14 +9,16 @@
 #include <stdlib.h>
 
 #include "common/util.h"
+#include "router/fetch.h"
 #include "router/router.h"
 
-/* A subscription that waits until the backplane listens to its topic. */
 struct pending {
-	TAILQ_ENTRY(pending)	 link;
+	TAILQ_ENTRY(pending)	 link;		/* of all, the oldest first */
+	TAILQ_ENTRY(pending)	 of_route;
 	struct route		*route;
 	struct peer		*peer;
 	uint64_t		 cookie, flags;
+	uint64_t		 due;		/* answered then in any case */
 };
 
 static void
@@ -37,6 +39,33 @@ route_subscribed(struct route *t, struct peer *peer, uint64_t cookie,
 	msg_pack_subscribed(ipc_out(peer->ipc), &s);
 }
 
+/* ---- what is waited for -------------------------------------------------- */
+
+/* Is there nothing to wait for, or no use in it? */
+static bool
+is_ready(const struct route *t, uint64_t flags)
+{
+	const struct router *r = t->census->router;
+
+	if (carrier_alone(r) || (!r->reach.up && r->reach.tried))
+		return true;
+	if (!r->reach.up || !t->joined)
+		return false;
+	return !(flags & JOIN_CACHE) || t->known == r->reach.era ||
+	    !fetch_possible(r);
+}
+
+/* A cache channel's last message has to be asked for. */
+static void
+ask(struct route *t)
+{
+	struct router *r = t->census->router;
+
+	if (t->fetch == 0 && t->joined && t->known != r->reach.era &&
+	    fetch_possible(r))
+		t->fetch = fetch_ask(r, t->census->app, route_name(t));
+}
+
 void
 pending_answer(struct route *t, struct peer *peer, const struct msg_join *m)
 {
@@ -45,7 +74,7 @@ pending_answer(struct route *t, struct peer *peer, const struct msg_join *m)
 
 	if (m->cookie == 0)
 		return;
-	if (t->joined) {
+	if (is_ready(t, m->flags)) {
 		route_subscribed(t, peer, m->cookie, m->flags);
 		return;
 	}
@@ -54,50 +83,120 @@ pending_answer(struct route *t, struct peer *peer, const struct msg_join *m)
 	w->peer = peer;
 	w->cookie = m->cookie;
 	w->flags = m->flags;
+	w->due = clock_ms() + r->config->backplane.echo_timeout;
 	TAILQ_INSERT_TAIL(&r->pending, w, link);
-	t->waited = true;
+	TAILQ_INSERT_TAIL(&t->waiting, w, of_route);
+	if (m->flags & JOIN_CACHE)
+		ask(t);
 }
+
+/* ---- the end of it ------------------------------------------------------- */
 
 static void
 pending_free(struct router *r, struct pending *w)
 {
 	TAILQ_REMOVE(&r->pending, w, link);
+	TAILQ_REMOVE(&w->route->waiting, w, of_route);
 	free(w);
 }
 
+static void
+pending_end(struct router *r, struct pending *w)
+{
+	route_subscribed(w->route, w->peer, w->cookie, w->flags);
+	pending_free(r, w);
+}
+
 void
-pending_forget(struct router *r, const struct peer *peer,
-    const struct route *t)
+pending_forget(struct router *r, const struct peer *peer, struct route *t)
 {
 	struct pending *w, *next;
 
-	if (t != NULL && !t->waited)
+	while (t != NULL && (w = TAILQ_FIRST(&t->waiting)) != NULL)
+		pending_free(r, w);
+	if (peer == NULL)
 		return;
 	for (w = TAILQ_FIRST(&r->pending); w != NULL; w = next) {
 		next = TAILQ_NEXT(w, link);
-		if (w->peer == peer || w->route == t)
+		if (w->peer == peer)
 			pending_free(r, w);
 	}
 }
 
-void
-pending_joined(struct router *r, const struct topic *topic)
+/* Answers those of a route that have nothing to wait for any more. */
+static void
+answer_ready(struct route *t)
 {
-	struct census *c = census_find(r, topic->app);
-	struct route *t = c != NULL ? route_find(c, topic->channel) : NULL;
+	struct router *r = t->census->router;
 	struct pending *w, *next;
 
-	if (t == NULL || t->subs.total == 0)
+	for (w = TAILQ_FIRST(&t->waiting); w != NULL; w = next) {
+		next = TAILQ_NEXT(w, of_route);
+		if (is_ready(t, w->flags))
+			pending_end(r, w);
+		else if (w->flags & JOIN_CACHE)
+			ask(t);
+	}
+}
+
+void
+pending_joined(struct route *t)
+{
+	answer_ready(t);
+}
+
+/* What there is now is what there will be. */
+void
+pending_fetched(struct route *t)
+{
+	struct pending *w;
+
+	if (!t->joined)
 		return;
-	t->joined = true;
-	if (!t->waited)
-		return;
+	while ((w = TAILQ_FIRST(&t->waiting)) != NULL)
+		pending_end(t->census->router, w);
+}
+
+void
+pending_up(struct router *r)
+{
+	struct pending *w, *next;
+
 	for (w = TAILQ_FIRST(&r->pending); w != NULL; w = next) {
 		next = TAILQ_NEXT(w, link);
-		if (w->route != t)
-			continue;
-		route_subscribed(t, w->peer, w->cookie, w->flags);
-		pending_free(r, w);
+		if (is_ready(w->route, w->flags))
+			pending_end(r, w);
+		else if (w->flags & JOIN_CACHE)
+			ask(w->route);
 	}
-	t->waited = false;
+}
+
+void
+pending_down(struct router *r)
+{
+	struct pending *w;
+
+	while ((w = TAILQ_FIRST(&r->pending)) != NULL)
+		pending_end(r, w);
+}
+
+void
+pending_turn(struct router *r)
+{
+	struct pending *w;
+
+	/* A broker that is not reached when we start is waited for once. */
+	if (!r->reach.tried &&
+	    r->now >= r->reach.started + r->config->backplane.echo_timeout)
+		r->reach.tried = true;
+	while ((w = TAILQ_FIRST(&r->pending)) != NULL && w->due <= r->now)
+		pending_end(r, w);
+}
+
+uint64_t
+pending_due(const struct router *r)
+{
+	const struct pending *w = TAILQ_FIRST(&r->pending);
+
+	return w != NULL ? w->due : 0;
 }

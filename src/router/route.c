@@ -17,8 +17,7 @@
 struct topic
 route_topic(const struct route *t)
 {
-	return (struct topic){ .app = t->census->app,
-	    .channel = route_name(t) };
+	return carrier_topic(t->census->router, t->census->app, route_name(t));
 }
 
 uint64_t
@@ -44,6 +43,7 @@ route_get(struct census *c, struct bytes name)
 		return t;
 	t = xcalloc(1, sizeof(*t) + name.n);
 	t->census = c;
+	TAILQ_INIT(&t->waiting);
 	t->epoch = ++c->router->last_epoch;
 	t->name_n = (uint16_t)name.n;
 	if (name.n > 0)
@@ -91,6 +91,7 @@ route_take(struct route *t, struct peer *peer, uint64_t n)
 	if (taken > 0 && t->subs.total == 0) {
 		counter.channels--;
 		t->joined = false;
+		t->fetch = t->known = 0;
 		pending_forget(r, NULL, t);
 		carrier_leave(t);
 	}

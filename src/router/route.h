@@ -16,6 +16,7 @@
 #include "backplane/backplane.h"
 #include "common/hash.h"
 #include "common/msg.h"
+#include "router/pending.h"
 #include "router/tally.h"
 
 struct cached;
@@ -35,7 +36,10 @@ struct route {
 	struct counting		*counting;	/* where counts are pushed */
 	uint64_t		 epoch, offset;	/* of the last message */
 	bool			 joined;	/* the backplane listens */
-	bool			 waited;	/* somebody waits for that */
+	struct pending_list	 waiting;	/* for that: pending.c */
+	uint64_t		 fetch;		/* cookie of the one under way */
+	uint64_t		 known;		/* the cached message is the last
+						   one since this reach->era */
 	uint16_t		 name_n;
 	char			 name[];
 };

@@ -76,6 +76,8 @@ router_new(struct event_base *base, int master_fd)
 	census_init(r);
 	watchers_init(&r->watchers);
 	history_init(&r->history);
+	passage_init(r);
+	fetch_init(r);
 	sync_init(r);
 	r->master = peer_master(r, master_fd);
 	r->second = event_new(base, -1, EV_PERSIST, on_second, r);
@@ -99,6 +101,7 @@ router_free(struct router *r)
 	census_done(r);
 	hash_done(&r->watchers);
 	carrier_close(r);
+	passage_done(r);
 	peer_free(r->master);
 	event_free(r->second);
 	config_free(r->config);
@@ -135,6 +138,7 @@ router_tick(struct router *r)
 
 	history_purge(&r->history, r->now);
 	peers_watch(r);
+	carrier_tick(r);
 	controls_tick(r);
 	buf_clear(&r->scratch);
 	counters_pack(&counter, &r->scratch);
@@ -149,11 +153,13 @@ router_turn(struct router *r)
 
 	r->now = clock_ms();
 	peers_bury(r);
+	carrier_due(r);
 	sync_turn(r);
 	more = users_turn(r);
 	more |= answers_turn(r);
 	controls_turn(r);
 	counts_push(r);
+	carrier_turn(r);
 	more |= peers_flush(r);
 	if (!r->master->gone && peer_backlog(r->master) > 0)
 		ipc_flush(r->master->ipc);
@@ -259,6 +265,7 @@ router_on_go(struct peer *from, struct ipc *ipc, const struct msg_go *m)
 	if (jail_enter(JAIL_ROUTER, r->config->peal.user, r->config->peal.jail,
 	    &why) < 0)
 		die("cannot lock this process in: %s", why);
+	carrier_start(r);
 	sync_go(r, m->expect);
 	msg_pack_ready(ipc_out(ipc), &(struct msg_ready){ .end_ = "" });
 }

@@ -19,6 +19,7 @@
 #include "router/carrier.h"
 #include "router/census.h"
 #include "router/count.h"
+#include "router/fetch.h"
 #include "router/history.h"
 #include "router/host.h"
 #include "router/load.h"
@@ -53,6 +54,9 @@ struct router {
 	const struct backplane	*backplane;
 	void			*carrier;	/* the backplane's self */
 	TAILQ_HEAD(, host)	 hosts;		/* the others */
+	struct reach		 reach;
+	struct passage		 passage;
+	struct fetches		 fetches;
 
 	struct hash		 censuses;	/* by application */
 	struct hash		 watchers;	/* by connection */

@@ -238,6 +238,7 @@ test_slow_backplane(void **state)
 	const struct position nowhere = { 0, 0 };
 
 	(void)state;
+	slow_up->up(slow_ctx);
 	join(a, B("news"), 1);
 	join(a, B("other"), 2);
 	join(b, B("news"), 3);

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Last messages of cache channels, asked of the broker.
+ *
+ * Runs in: the router.
+ */
+#include "router/fetch.h"
+
+#include <stdlib.h>
+
+#include "common/util.h"
+#include "router/router.h"
+
+struct fetch {
+	TAILQ_ENTRY(fetch)	 link;
+	uint64_t		 cookie, due;
+	size_t			 app_n, channel_n;
+	char			 text[];	/* app, channel */
+};
+
+static struct bytes
+fetch_app(const struct fetch *f)
+{
+	return bytes_of(f->text, f->app_n);
+}
+
+static struct bytes
+fetch_channel(const struct fetch *f)
+{
+	return bytes_of(f->text + f->app_n, f->channel_n);
+}
+
+void
+fetch_init(struct router *r)
+{
+	TAILQ_INIT(&r->fetches.list);
+	r->fetches.last = 0;
+}
+
+static void
+fetch_free(struct router *r, struct fetch *f)
+{
+	TAILQ_REMOVE(&r->fetches.list, f, link);
+	free(f);
+}
+
+void
+fetch_done(struct router *r)
+{
+	while (!TAILQ_EMPTY(&r->fetches.list))
+		fetch_free(r, TAILQ_FIRST(&r->fetches.list));
+}
+
+bool
+fetch_possible(const struct router *r)
+{
+	return !carrier_alone(r) && r->reach.up && r->backplane->fetch != NULL;
+}
+
+uint64_t
+fetch_ask(struct router *r, struct bytes app, struct bytes channel)
+{
+	struct topic topic = carrier_topic(r, app, channel);
+	struct fetch *f = xmalloc(sizeof(*f) + app.n + channel.n);
+
+	f->cookie = ++r->fetches.last;
+	f->due = clock_ms() + r->config->backplane.echo_timeout;
+	f->app_n = app.n;
+	f->channel_n = channel.n;
+	memcpy(f->text, app.p, app.n);
+	memcpy(f->text + app.n, channel.p, channel.n);
+	TAILQ_INSERT_TAIL(&r->fetches.list, f, link);
+	r->backplane->fetch(r->carrier, &topic, f->cookie);
+	return f->cookie;
+}
+
+/* ---- answers ------------------------------------------------------------ */
+
+/* Who asked goes on with what there is. */
+static void
+fetch_end(struct router *r, struct fetch *f, bool known)
+{
+	struct census *c = census_find(r, fetch_app(f));
+	struct route *t = c != NULL ? route_find(c, fetch_channel(f)) : NULL;
+
+	if (t != NULL && t->fetch == f->cookie) {
+		t->fetch = 0;
+		if (known && t->joined)
+			t->known = r->reach.era;
+		pending_fetched(t);
+	}
+	answers_fetched(r, f->cookie);
+	fetch_free(r, f);
+}
+
+/* Put to the history, unless what is there came later. */
+static enum envelope_fault
+fetch_keep(struct router *r, const struct fetch *f, struct bytes octets,
+    uint64_t ttl_ms)
+{
+	struct envelope e;
+	enum envelope_fault fault = envelope_open(octets, carrier_key(r), &e);
+	struct route *t;
+
+	if (fault != ENVELOPE_GOOD)
+		return fault;
+	if (!bytes_eq(e.app, fetch_app(f)) ||
+	    !bytes_eq(e.channel, fetch_channel(f)))
+		return ENVELOPE_BAD_PAYLOAD;
+	t = route_get(census_get(r, e.app), e.channel);
+	if (t->known != r->reach.era && passage_fetched(t, &e, ttl_ms) < 0)
+		fault = ENVELOPE_BAD_PAYLOAD;
+	route_release(t);
+	return fault;
+}
+
+void
+fetch_answered(struct router *r, uint64_t cookie, struct bytes octets,
+    uint64_t ttl_ms, const char *why)
+{
+	enum envelope_fault fault;
+	struct topic topic;
+	struct fetch *f;
+
+	TAILQ_FOREACH(f, &r->fetches.list, link) {
+		if (f->cookie == cookie)
+			break;
+	}
+	if (f == NULL)
+		return;
+	if (why == NULL && octets.n > 0) {
+		fault = fetch_keep(r, f, octets, ttl_ms);
+		topic = carrier_topic(r, fetch_app(f), fetch_channel(f));
+		if (fault != ENVELOPE_GOOD)
+			carrier_grumble(r, fault, &topic);
+	}
+	fetch_end(r, f, why == NULL);
+}
+
+void
+fetch_down(struct router *r)
+{
+	while (!TAILQ_EMPTY(&r->fetches.list))
+		fetch_end(r, TAILQ_FIRST(&r->fetches.list), false);
+}
+
+void
+fetch_turn(struct router *r)
+{
+	struct fetch *f;
+
+	while ((f = TAILQ_FIRST(&r->fetches.list)) != NULL && f->due <= r->now)
+		fetch_end(r, f, false);
+}
+
+uint64_t
+fetch_due(const struct router *r)
+{
+	const struct fetch *f = TAILQ_FIRST(&r->fetches.list);
+
+	return f != NULL ? f->due : 0;
+}
