@@ -40,6 +40,7 @@ tests_common_test_util_LDADD = $(TEST_LDADD)
 config_tests = \
 	tests/common/test_config \
 	tests/common/test_config_env \
+	tests/common/test_config_rooms \
 	tests/common/test_config_ini \
 	tests/common/test_config_pack \
 	tests/common/test_config_value
@@ -47,6 +48,8 @@ check_PROGRAMS += $(config_tests)
 TESTS += $(config_tests)
 tests_common_test_config_SOURCES = tests/common/test_config.c
 tests_common_test_config_LDADD = $(TEST_LDADD)
+tests_common_test_config_rooms_SOURCES = tests/common/test_config_rooms.c
+tests_common_test_config_rooms_LDADD = $(TEST_LDADD)
 tests_common_test_config_env_SOURCES = tests/common/test_config_env.c
 tests_common_test_config_env_LDADD = $(TEST_LDADD)
 tests_common_test_config_ini_SOURCES = tests/common/test_config_ini.c
