@@ -404,34 +404,42 @@ channel_on_subscribed(const struct msg_subscribed *m)
 	cl->front->subscribed(cl, s, m->channel, &info, NULL);
 }
 
-/* Every publisher's serials rise; what is not above the last one has been
- * applied already (the publisher told it again to a new router). */
+#define SEEN_SETS	512
+#define SEEN_WAYS	16
+
+/*
+ * Every publisher's serials rise; what is not above the last one has been
+ * applied already (the publisher told it again to a new router).  With a
+ * backplane only those of one lane rise, and origins are told apart by it, so
+ * there may be some thousands; a row that has not been used for longest makes
+ * room in its set.
+ */
 static bool
 seen_before(uint64_t origin, uint64_t serial)
 {
-	static struct {
+	static struct seen {
 		uint64_t origin, serial, used;
-	} seen[128];
+	} seen[SEEN_SETS][SEEN_WAYS];
 	static uint64_t clock;
-	size_t i, oldest = 0;
+	struct seen *set, *oldest;
+	size_t i;
 
 	if (origin == 0)
 		return false;
-	for (i = 0; i < NELEM(seen); i++) {
-		if (seen[i].origin == origin)
-			break;
-		if (seen[i].used < seen[oldest].used)
-			oldest = i;
+	set = seen[(origin * 0x9e3779b97f4a7c15u) >> 32 & (SEEN_SETS - 1)];
+	oldest = set;
+	for (i = 0; i < SEEN_WAYS && set[i].origin != origin; i++) {
+		if (set[i].used < oldest->used)
+			oldest = &set[i];
 	}
-	if (i == NELEM(seen)) {
-		i = oldest;
-		seen[i].origin = origin;
-		seen[i].serial = 0;
-	}
-	seen[i].used = ++clock;
-	if (serial <= seen[i].serial)
+	if (i < SEEN_WAYS)
+		oldest = &set[i];
+	else
+		*oldest = (struct seen){ .origin = origin };
+	oldest->used = ++clock;
+	if (serial <= oldest->serial)
 		return true;
-	seen[i].serial = serial;
+	oldest->serial = serial;
 	return false;
 }
 
