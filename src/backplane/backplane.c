@@ -11,6 +11,7 @@
 /* By the number of their word in [backplane] driver. */
 static const struct backplane *const backplanes[] = {
 	[BACKPLANE_NONE] = &backplane_none,
+	[BACKPLANE_REDIS] = &backplane_redis,
 };
 
 const struct backplane *

@@ -135,7 +135,7 @@ struct backplane {
 	void	(*state)(const void *self, struct backplane_state *);
 };
 
-extern const struct backplane backplane_none;
+extern const struct backplane backplane_none, backplane_redis;
 
 /* By its name in [backplane] driver's list of words, or NULL: not built in. */
 const struct backplane *backplane_by_driver(int driver);

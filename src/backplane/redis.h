@@ -2,7 +2,8 @@
  *
  * The Redis driver from inside.
  *
- *	redis.c		the verbs; whether all is up
+ *	redis.c		the verbs
+ *	redis_health.c	whether all is up
  *	redis_url.c	what the settings say
  *	redis_node.c	one Redis: a link to publish and one to subscribe
  *	redis_link.c	one connection		redis_dial.c	making it
@@ -28,22 +29,11 @@
 #include "backplane/redis_link.h"
 #include "backplane/redis_outbox.h"
 #include "backplane/redis_topics.h"
+#include "backplane/redis_url.h"
 
 struct event;
 struct redis;
 struct redis_node;
-struct redisReply;
-struct tls_context;
-
-/* What the settings say, the URL's parts put in. */
-struct redis_settings {
-	const struct config_backplane *set;
-	struct redis_place	 place;
-	struct redis_sign	 publish, subscribe;	/* of data nodes */
-	char			*user, *password;
-	bool			 tls;
-	struct tls_context	*tls_context;
-};
 
 struct redis_finder {
 	const char	*name;		/* "", "sentinel", "cluster" */
@@ -82,8 +72,18 @@ struct redis_node {
 	struct redis_place	 place;
 	struct redis_link	*publish, *subscribe;
 	struct redis_outbox	 outbox;
-	struct redis_asking	 asking;	/* joins and leaves to send */
+	struct redis_topic_list	 ask;		/* joins and leaves to send */
+	bool			 refused;	/* a subscription was; ask again */
 	unsigned		 lanes;		/* how many it serves */
+};
+
+/* What is logged at most every ten seconds. */
+enum redis_complaints {
+	COMPLAIN_DROPPED, COMPLAIN_REFUSED, COMPLAIN_KEEPS,
+	COMPLAIN_SUBSCRIBE, COMPLAINTS
+};
+struct redis_complaint {
+	uint64_t	said_ms, unsaid;
 };
 
 TAILQ_HEAD(redis_nodes, redis_node);
@@ -105,14 +105,12 @@ struct redis {
 	struct redis_backlog	 backlog;
 	struct redis_topics	 topics;
 
-	bool			 started;
 	bool			 told_up;	/* up() was the last word */
-	bool			 settling;	/* all connected, topics owed */
-	uint64_t		 settling_ms;
-	uint64_t		 since_ms;
+	bool			 connected;	/* all nodes are up */
+	uint64_t		 connected_ms, since_ms;
 	struct event		*second, *soon;
-	char			 why[200];	/* of the last failure */
-	char			 broker[320];	/* for state() */
+	char			 why[300];	/* of the last failure */
+	struct redis_complaint	 complaint[COMPLAINTS];
 };
 
 /* ---- nodes and lanes ------------------------------------------------------ */
@@ -128,7 +126,19 @@ bool	redis_node_up(const struct redis_node *);
  * subscribed anew there; what waits in the outbox goes along, in order. */
 void	redis_lane_set(struct redis *, unsigned lane, struct redis_node *);
 
-/* A finder failed to find anything: why nothing is up. */
+/* ---- whether all is up (redis_health.c) ----------------------------------- */
+
+/* A link of a node went up, a topic was joined, lanes were set: are we up? */
+void	redis_health_check(struct redis *);
+/* Something broke: down(), if that is news, and a line in the log. */
+void	redis_health_down(struct redis *, const char *where, const char *why);
+/* A finder cannot find anything: why nothing is up. */
 void	redis_say_why(struct redis *, const char *why);
+void	redis_health_tick(struct redis *, uint64_t now_ms);
+void	redis_complain(struct redis *, enum redis_complaints, const char *why);
+/* "redis://10.0.0.1:6379 (sentinel)", good until the next call. */
+const char *redis_broker(const struct redis *);
+/* The router has to be told something, from the loop. */
+void	redis_soon(struct redis *);
 
 #endif

@@ -15,8 +15,8 @@
  * Everything read is bounded before it is believed (redis_reply.h); what is
  * wrong ends the connection, never the process.
  *
- * Runs in: the router.  Owned by: who made it.  Dies: redis_link_free(), not
- * from inside its own calls to the owner.
+ * Runs in: the router.  Owned by: who made it.  Dies: redis_link_free(), also
+ * from inside its own calls to the owner (its memory goes a turn later).
  */
 #ifndef PEAL_REDIS_LINK_H
 #define PEAL_REDIS_LINK_H
@@ -58,9 +58,6 @@ struct redis_link_ops {
 	/* message or smessage; on subscribe links.  May be NULL. */
 	void	(*message)(void *ctx, struct redis_link *,
 		    struct bytes channel, struct bytes payload);
-	/* The kernel took all that was written, after it once did not.  May be
-	 * NULL. */
-	void	(*drained)(void *ctx, struct redis_link *);
 };
 
 /* subscriber: replies do not pair with commands, and there are messages. */
@@ -77,6 +74,8 @@ void	redis_link_close(struct redis_link *);
 void	redis_link_break(struct redis_link *, const char *why);
 
 bool	redis_link_up(const struct redis_link *);
+/* Closed, or down() was just called: it waits for redis_link_open(). */
+bool	redis_link_idle(const struct redis_link *);
 const struct redis_place *redis_link_place(const struct redis_link *);
 /* "10.0.0.1:6379" or the path; good until the link's next open. */
 const char *redis_link_text(const struct redis_link *);
@@ -90,10 +89,12 @@ void	redis_link_command(struct redis_link *, size_t argc,
 void	redis_link_wire(struct redis_link *, struct bytes wire, uint64_t n);
 /* Octets queued that the kernel has not taken. */
 size_t	redis_link_unwritten(const struct redis_link *);
+/* Writes what is queued; a failure shows later. */
+void	redis_link_flush(struct redis_link *);
 
 /* ---- all links of a driver ------------------------------------------------ */
 
-/* Writes what is queued on any link. */
+/* Frees what was freed, writes what is queued on any link. */
 void	redis_links_flush(struct redis *);
 /* Answers to resolve; an unknown cookie is nothing (a descriptor is closed). */
 struct msg_list;

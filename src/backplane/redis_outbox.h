@@ -5,9 +5,16 @@
  * before what is newer: a broker that took the command but could not answer
  * gets it twice, and receivers drop the copy by its number.
  *
- * All outboxes of a driver share one backlog with a limit in octets; over it
- * the oldest command of all is dropped, and what waits longer than backlog_age
- * too.
+ * All outboxes of a driver share one backlog with a limit in octets: over it
+ * the oldest that was not sent is dropped, and what waits longer than
+ * backlog_age too.  Questions (fetch) do not wait for a broker that is away.
+ *
+ * To store is MULTI, SET, PUBLISH, EXEC: value and message change together, or
+ * two hosts that publish at a time could leave the older one as the last.  It
+ * needs no right to run scripts, which a broker's user better has not.  When
+ * the broker has no memory, or no right for us, to SET, the message would be
+ * refused with the value: stores are plain publishes then, until a SET of our own,
+ * tried when a connection is made and now and then, is taken again.
  *
  * Runs in: the router.  Part of: struct redis_node; struct redis (limbo).
  */
@@ -19,46 +26,47 @@
 #include "backplane/backplane.h"
 
 struct redis;
-struct redis_link;
 struct redis_node;
 struct redisReply;
 
 enum redis_command_kind {
 	COMMAND_PUBLISH, COMMAND_STORE, COMMAND_FETCH,
+	COMMAND_PROBE,	/* may we SET? */
 	COMMAND_GHOST	/* was taken away while its answer was due */
 };
 
 struct redis_command {
-	TAILQ_ENTRY(redis_command)	 link;
-	enum redis_command_kind		 kind;
-	unsigned			 lane;
-	uint64_t			 cookie;
-	uint64_t			 queued_ms;
-	bool				 sent;
-	const char			*why;	/* it failed; told later */
-	unsigned			 replies;	/* it gets so many */
-	unsigned			 answered;
-	uint64_t			 ttl_ms;	/* store, fetch */
-	char				*wire;	/* RESP, by hiredis */
-	size_t				 wire_n;
-	struct buf			 text;	/* fetched so far */
+	TAILQ_ENTRY(redis_command) link;
+	enum redis_command_kind	 kind;
+	unsigned		 lane;
+	bool			 sent;
+	unsigned		 replies, answered;	/* due, got */
+	uint64_t		 cookie, queued_ms;
+	char			*wire;		/* RESP, by hiredis */
+	size_t			 wire_n;
+	struct buf		 text;		/* fetched; why it failed */
+	bool			 bad;		/* text is why */
 };
 
 TAILQ_HEAD(redis_commands, redis_command);
 
 struct redis_outbox {
-	struct redis_commands	 all;	/* first sent, then unsent */
-	struct redis_command	*unsent;	/* the first of these */
+	struct redis_commands	 all;		/* the sent ones are first */
+	struct redis_command	*unsent;	/* the first of the others */
 };
 
 struct redis_backlog {
 	uint64_t		 n, octets;	/* in all outboxes */
+	bool			 plain;		/* no SET just now */
+	uint64_t		 probe_ms;	/* when it is tried again */
 	struct redis_commands	 failed;	/* the router is yet to be told */
 };
 
+void	redis_backlog_init(struct redis_backlog *);
 void	redis_outbox_init(struct redis_outbox *);
 /* Frees what is in it, telling nobody. */
 void	redis_outbox_done(struct redis *, struct redis_outbox *);
+void	redis_backlog_done(struct redis *);
 
 /* The three verbs. */
 void	redis_outbox_publish(struct redis *, const struct topic *,
@@ -68,20 +76,23 @@ void	redis_outbox_store(struct redis *, const struct topic *,
 void	redis_outbox_fetch(struct redis *, const struct topic *,
 	    uint64_t cookie);
 
+/* Asks whether values can be kept. */
+void	redis_outbox_probe(struct redis_node *);
+
 /* Writes what is unsent to the node's publish link, as much as makes sense. */
 void	redis_outbox_send(struct redis_node *);
-/* Its link broke: all is unsent again. */
-void	redis_outbox_rewind(struct redis *, struct redis_outbox *);
+/* Its link broke: all is unsent again, questions fail. */
+void	redis_outbox_rewind(struct redis_node *, const char *why);
 /* A lane's commands go to the end of another outbox, in order. */
 void	redis_outbox_move(struct redis_outbox *from, struct redis_outbox *to,
 	    unsigned lane);
-/* An answer to the oldest sent command; -1 with why: the link must end. */
+/* The answer to the oldest sent command; -1 with why: the link must end. */
 int	redis_outbox_reply(struct redis_node *, const struct redisReply *,
 	    const char **why);
 
 /* Every second: drops what is too old. */
 void	redis_backlog_tick(struct redis *, uint64_t now_ms);
-/* Tells the router of commands that failed. */
+/* Tells the router of commands that failed; from the loop. */
 void	redis_backlog_tell(struct redis *);
 
 #endif

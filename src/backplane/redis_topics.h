@@ -29,13 +29,15 @@ enum redis_asked { ASKED_NOTHING, ASKED_SUBSCRIBE, ASKED_UNSUBSCRIBE };
 struct redis_topic {
 	struct hash_link		 by_name;
 	TAILQ_ENTRY(redis_topic)	 of_lane;
-	TAILQ_ENTRY(redis_topic)	 queue;	/* asking, or yet to be told */
+	TAILQ_ENTRY(redis_topic)	 ask;	/* of its node */
+	TAILQ_ENTRY(redis_topic)	 tell;
 	unsigned			 lane;
 	bool				 raw;
 	bool				 wanted;	/* by the router */
 	bool				 live;	/* the broker said subscribed */
 	bool				 told;	/* joined() was the last word */
-	bool				 queued;
+	bool				 asks;	/* in ask */
+	bool				 tells;	/* in tell */
 	bool				 owed;	/* up() waits for it */
 	bool				 alone;	/* in a command of its own */
 	enum redis_asked		 asked;	/* under way */
@@ -46,16 +48,11 @@ struct redis_topic {
 
 TAILQ_HEAD(redis_topic_list, redis_topic);
 
-/* Of one node: what is to be sent. */
-struct redis_asking {
-	struct redis_topic_list	 queue;
-	bool			 refused;	/* a command was; ask again */
-};
-
 struct redis_topics {
 	struct hash		 by_name;
 	struct redis_topic_list	 lane[LANES];
-	struct redis_topic_list	 tell;		/* joined already when asked */
+	struct redis_topic_list	 orphans;	/* ask, but have no node */
+	struct redis_topic_list	 tell;		/* was live when joined */
 	uint64_t		 owed;
 };
 
@@ -67,23 +64,28 @@ void	redis_topic_name(struct redis *, const struct topic *, struct buf *);
 
 void	redis_topics_join(struct redis *, const struct topic *);
 void	redis_topics_leave(struct redis *, const struct topic *);
-/* joined() for those that were joined already. */
+/* joined() for those that were live already; from the loop. */
 void	redis_topics_tell(struct redis *);
 
 /* The node's subscribe link is up: all of its lanes are asked for. */
 void	redis_topics_ask_all(struct redis_node *);
-/* Sends what is queued for the node. */
+/* Sends what is queued for the node; forgets what nobody wants. */
 void	redis_topics_send(struct redis_node *);
-/* The link is gone, or the lane: gap() for each that was joined. */
+/* The same for what has no node. */
+void	redis_topics_forget(struct redis *);
+/* Its subscribe link is gone: gap() for each that was joined. */
 void	redis_topics_lost(struct redis_node *);
-void	redis_topics_lane_lost(struct redis *, unsigned lane);
-/* All of a lane are asked for at its (new) node. */
-void	redis_topics_lane_ask(struct redis *, unsigned lane);
+/* The lane is about to leave this node for another, or none: gap() for each
+ * that was joined; they are asked for there. */
+void	redis_topics_move(struct redis *, unsigned lane,
+	    struct redis_node *from, struct redis_node *to);
 
 void	redis_topics_message(struct redis_node *, struct bytes name,
 	    struct bytes payload);
 int	redis_topics_reply(struct redis_node *, const struct redisReply *,
 	    const char **why);
+/* up() need not wait any longer. */
+void	redis_topics_forgive(struct redis *);
 /* Every second: asks again for what is not answered. */
 void	redis_topics_tick(struct redis *, uint64_t now_ms);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * TLS server streams, see tls.h.
+ * TLS streams, see tls.h.
  */
 #include "common/tls.h"
 
@@ -12,6 +12,7 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 
 #include "common/config.h"
 #include "common/log.h"
@@ -29,6 +30,7 @@ struct tls_context {
 struct tls {
 	SSL	*ssl;
 	bool	 broken;	/* nothing more may be sent */
+	char	*why;		/* of a client stream that failed */
 };
 
 void
@@ -197,6 +199,104 @@ tls_context_new(struct bytes chain, struct bytes key, int min_version,
 	return c;
 }
 
+/* ---- contexts of clients ------------------------------------------------- */
+
+/* Whole files, as none can be opened later.  Where distributions keep the
+ * system's authorities. */
+static const char *const bundles[] = {
+	"/etc/ssl/certs/ca-certificates.crt",
+	"/etc/pki/tls/certs/ca-bundle.crt",
+	"/etc/ssl/ca-bundle.pem",
+	"/etc/ssl/cert.pem",
+};
+
+static int
+use_system_authorities(SSL_CTX *ssl, const char **why)
+{
+	for (size_t i = 0; i < NELEM(bundles); i++)
+		if (SSL_CTX_load_verify_file(ssl, bundles[i]))
+			return 0;
+	ERR_clear_error();
+	return refuse(why, "the system's certificate authorities cannot be "
+	    "read: name a file with them");
+}
+
+static bool
+given(const char *text)
+{
+	return text != NULL && text[0] != '\0';
+}
+
+static int
+use_authorities(SSL_CTX *ssl, const char *ca, const char **why)
+{
+	if (!given(ca))
+		return use_system_authorities(ssl, why);
+	if (!SSL_CTX_load_verify_file(ssl, ca))
+		return refuse(why, "the file with certificate authorities "
+		    "cannot be read");
+	return 0;
+}
+
+static int
+use_files(SSL_CTX *ssl, const char *certificate, const char *key,
+    const char **why)
+{
+	if (!given(certificate) && !given(key))
+		return 0;
+	if (!given(certificate) || !given(key))
+		return refuse(why, "a client certificate needs its key, and "
+		    "the key its certificate");
+	SSL_CTX_set_default_passwd_cb(ssl, no_passphrase);
+	if (!SSL_CTX_use_certificate_chain_file(ssl, certificate))
+		return refuse(why, "the client certificate cannot be read");
+	if (!SSL_CTX_use_PrivateKey_file(ssl, key, SSL_FILETYPE_PEM))
+		return refuse(why, "the client certificate's key cannot be "
+		    "read (PEM without a passphrase is needed), or does not "
+		    "fit");
+	return 0;
+}
+
+static int
+set_up_client(SSL_CTX *ssl, const char **why)
+{
+	SSL_CTX_set_options(ssl, SSL_OP_NO_COMPRESSION |
+	    SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF);
+	SSL_CTX_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE |
+	    SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_OFF);
+	if (!SSL_CTX_set_cipher_list(ssl, CIPHERS) ||
+	    !SSL_CTX_set_min_proto_version(ssl, TLS1_2_VERSION))
+		return refuse(why, "OpenSSL does not take TLS settings");
+	return 0;
+}
+
+struct tls_context *
+tls_client_context_new(const char *ca, const char *certificate,
+    const char *key, bool verify, const char **why)
+{
+	struct tls_context *c;
+	SSL_CTX *ssl;
+
+	ERR_clear_error();
+	ssl = SSL_CTX_new(TLS_client_method());
+	if (ssl == NULL) {
+		refuse(why, "no TLS context");
+		return NULL;
+	}
+	if (set_up_client(ssl, why) < 0 ||
+	    (verify && use_authorities(ssl, ca, why) < 0) ||
+	    use_files(ssl, certificate, key, why) < 0) {
+		SSL_CTX_free(ssl);
+		return NULL;
+	}
+	SSL_CTX_set_verify(ssl, verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE,
+	    NULL);
+	c = xcalloc(1, sizeof(*c));
+	c->ssl = ssl;
+	return c;
+}
+
 void
 tls_context_free(struct tls_context *c)
 {
@@ -221,6 +321,35 @@ tls_accept(struct tls_context *c, int fd)
 	return t;
 }
 
+/* An address is compared with the certificate's addresses and is not sent:
+ * servers choose their certificate by names only. */
+static bool
+expect_name(SSL *ssl, const char *name)
+{
+	X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
+
+	if (X509_VERIFY_PARAM_set1_ip_asc(param, name))
+		return true;
+	ERR_clear_error();
+	SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+	return SSL_set_tlsext_host_name(ssl, name) &&
+	    SSL_set1_host(ssl, name);
+}
+
+struct tls *
+tls_connect(struct tls_context *c, int fd, const char *name)
+{
+	struct tls *t = tls_accept(c, fd);
+
+	SSL_set_connect_state(t->ssl);
+	if (!expect_name(t->ssl, name)) {
+		t->broken = true;
+		t->why = xstrdup("the server's name cannot be one");
+	}
+	ERR_clear_error();
+	return t;
+}
+
 void
 tls_free(struct tls *t)
 {
@@ -232,7 +361,28 @@ tls_free(struct tls *t)
 	}
 	SSL_free(t->ssl);
 	ERR_clear_error();
+	free(t->why);
 	free(t);
+}
+
+/* A server does not want to know, and clients can make it happen often. */
+static void
+why_note(struct tls *t)
+{
+	long verified = SSL_get_verify_mode(t->ssl) != SSL_VERIFY_NONE ?
+	    SSL_get_verify_result(t->ssl) : X509_V_OK;
+	unsigned long error = ERR_peek_error();
+	const char *reason = NULL;
+
+	if (SSL_is_server(t->ssl) || t->why != NULL)
+		return;
+	if (verified != X509_V_OK)
+		reason = X509_verify_cert_error_string(verified);
+	else if (error != 0)
+		reason = ERR_reason_error_string(error);
+	t->why = xasprintf("%s%s", verified != X509_V_OK ?
+	    "the server's certificate is refused: " : "TLS: ",
+	    reason != NULL ? reason : "connection lost");
 }
 
 static int
@@ -243,6 +393,8 @@ outcome(struct tls *t, int n)
 	if (n > 0)
 		return n;
 	error = SSL_get_error(t->ssl, n);
+	if (error == SSL_ERROR_SSL || error == SSL_ERROR_SYSCALL)
+		why_note(t);
 	ERR_clear_error();
 	switch (error) {
 	case SSL_ERROR_WANT_READ:
@@ -274,6 +426,21 @@ tls_write(struct tls *t, const char *from, size_t n)
 	ERR_clear_error();
 	return outcome(t,
 	    SSL_write(t->ssl, from, n < INT_MAX ? (int)n : INT_MAX));
+}
+
+int
+tls_handshake(struct tls *t)
+{
+	if (t->broken)
+		return TLS_ERROR;
+	ERR_clear_error();
+	return outcome(t, SSL_do_handshake(t->ssl));
+}
+
+const char *
+tls_why(const struct tls *t)
+{
+	return t->why != NULL ? t->why : "TLS: connection lost";
 }
 
 bool

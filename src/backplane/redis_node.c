@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One Redis: a link to publish and one to subscribe (a connection that listens
+ * can say nothing else), and the lanes it serves.
+ *
+ * Runs in: the router.  Owns: its links and its outbox.
+ */
+#include <stdlib.h>
+
+#include "backplane/redis.h"
+#include "common/util.h"
+
+/* ---- its links ----------------------------------------------------------- */
+
+static void
+on_publish_up(void *ctx, struct redis_link *l)
+{
+	struct redis_node *node = ctx;
+
+	(void)l;
+	redis_outbox_probe(node);
+	redis_health_check(node->redis);
+}
+
+static void
+on_subscribe_up(void *ctx, struct redis_link *l)
+{
+	struct redis_node *node = ctx;
+
+	(void)l;
+	redis_topics_ask_all(node);
+	redis_health_check(node->redis);
+}
+
+static void
+lost(struct redis_node *node, struct redis_link *l, const char *why)
+{
+	struct redis *r = node->redis;
+
+	redis_health_down(r, redis_link_text(l), why);
+	r->finder->lost(r->finding, node, l, why);
+}
+
+static void
+on_publish_down(void *ctx, struct redis_link *l, const char *why)
+{
+	struct redis_node *node = ctx;
+
+	redis_outbox_rewind(node, why);
+	lost(node, l, why);
+}
+
+static void
+on_subscribe_down(void *ctx, struct redis_link *l, const char *why)
+{
+	struct redis_node *node = ctx;
+
+	redis_topics_lost(node);
+	lost(node, l, why);
+}
+
+static int
+on_publish_reply(void *ctx, struct redis_link *l,
+    const struct redisReply *reply, const char **why)
+{
+	(void)l;
+	return redis_outbox_reply(ctx, reply, why);
+}
+
+static int
+on_subscribe_reply(void *ctx, struct redis_link *l,
+    const struct redisReply *reply, const char **why)
+{
+	struct redis_node *node = ctx;
+	int result = redis_topics_reply(node, reply, why);
+
+	(void)l;
+	if (!node->redis->told_up)
+		redis_health_check(node->redis);
+	return result;
+}
+
+static void
+on_message(void *ctx, struct redis_link *l, struct bytes channel,
+    struct bytes payload)
+{
+	(void)l;
+	redis_topics_message(ctx, channel, payload);
+}
+
+static const struct redis_link_ops publish_ops = {
+	.up = on_publish_up,
+	.down = on_publish_down,
+	.reply = on_publish_reply,
+};
+
+static const struct redis_link_ops subscribe_ops = {
+	.up = on_subscribe_up,
+	.down = on_subscribe_down,
+	.reply = on_subscribe_reply,
+	.message = on_message,
+};
+
+/* ---- life ---------------------------------------------------------------- */
+
+struct redis_node *
+redis_node_new(struct redis *r)
+{
+	struct redis_node *node = xcalloc(1, sizeof(*node));
+
+	node->redis = r;
+	node->publish = redis_link_new(r, false, &r->settings.publish,
+	    &publish_ops, node);
+	node->subscribe = redis_link_new(r, true, &r->settings.subscribe,
+	    &subscribe_ops, node);
+	redis_outbox_init(&node->outbox);
+	TAILQ_INIT(&node->ask);
+	TAILQ_INSERT_TAIL(&r->nodes, node, link);
+	return node;
+}
+
+void
+redis_node_free(struct redis_node *node)
+{
+	struct redis *r = node->redis;
+
+	redis_link_close(node->publish);
+	redis_link_close(node->subscribe);
+	redis_outbox_rewind(node, "the node is gone");
+	for (unsigned i = 0; i < LANES; i++)
+		if (r->lane[i] == node)
+			redis_lane_set(r, i, NULL);
+	redis_outbox_done(r, &node->outbox);
+	redis_link_free(node->publish);
+	redis_link_free(node->subscribe);
+	TAILQ_REMOVE(&r->nodes, node, link);
+	free(node);
+}
+
+/* Nothing is lost without its consequences: down() is not called for it. */
+static void
+leave_place(struct redis_node *node)
+{
+	if (redis_link_up(node->publish))
+		redis_outbox_rewind(node, "the node has moved");
+	redis_topics_lost(node);
+	redis_link_close(node->publish);
+	redis_link_close(node->subscribe);
+	redis_health_down(node->redis, redis_link_text(node->publish),
+	    "another node takes its place");
+}
+
+static void
+open_link(struct redis_link *l, const struct redis_place *place)
+{
+	if (redis_link_idle(l))
+		redis_link_open(l, place);
+}
+
+void
+redis_node_open(struct redis_node *node, const struct redis_place *place)
+{
+	if (!redis_place_eq(&node->place, place)) {
+		if (node->place.host[0] != '\0')
+			leave_place(node);
+		node->place = *place;
+	}
+	open_link(node->publish, place);
+	open_link(node->subscribe, place);
+}
+
+bool
+redis_node_up(const struct redis_node *node)
+{
+	return redis_link_up(node->publish) && redis_link_up(node->subscribe);
+}
+
+void
+redis_lane_set(struct redis *r, unsigned lane, struct redis_node *node)
+{
+	struct redis_node *from = r->lane[lane];
+
+	if (from == node)
+		return;
+	redis_outbox_move(from != NULL ? &from->outbox : &r->limbo,
+	    node != NULL ? &node->outbox : &r->limbo, lane);
+	if (from != NULL)
+		from->lanes--;
+	if (node != NULL)
+		node->lanes++;
+	redis_topics_move(r, lane, from, node);
+}
