@@ -233,7 +233,8 @@ export class Redis {
 			port: secure ? 0 : this.port,
 			dir: this.dir,
 			...(sentinel ? {} : { save: '""', appendonly: "no",
-			    "enable-debug-command": "yes", "repl-diskless-sync-delay": 0 }),
+			    "enable-debug-command": "yes", "repl-diskless-sync-delay": 0,
+			    "repl-ping-replica-period": 1 }),
 			...(secure ? { "tls-port": this.port, "tls-cert-file": files.cert,
 			    "tls-key-file": files.key, "tls-ca-cert-file": files.ca,
 			    "tls-auth-clients": secure === "clients" ? "yes" : "no" } : {}),
@@ -348,5 +349,238 @@ export class Redis {
 			await this.kill();
 		processes.delete(this);
 		fs.rmSync(this.dir, { recursive: true, force: true });
+	}
+}
+
+// ---- a master that Sentinels watch -------------------------------------------
+
+/** Redis's own notion of who is who takes a while: no event says it. */
+const settled = (probe, what) => until(async () => {
+	try { return await probe(); } catch { return false; }
+}, what, 60000);
+
+export class Sentinels {
+	name = "mymaster";
+
+	/**
+	 * redis: options of the data servers, sentinel: of the Sentinels; downAfter:
+	 * ms after which a silent master is taken for dead.
+	 */
+	static async start({ replicas = 1, sentinels = 3, downAfter = 500, redis = {},
+	    sentinel = {} } = {}) {
+		const set = new Sentinels();
+		const secure = redis.tls ? { "tls-replication": "yes" } : {};
+		const auth = redis.password ? { masterauth: redis.password } : {};
+		const data = (more) => Redis.start({ ...redis,
+		    config: { ...auth, ...secure, ...redis.config, ...more } });
+		const master = await data({});
+		set.servers = [master, ...await Promise.all(Array.from({ length: replicas },
+		    () => data({ replicaof: `${master.host} ${master.port}` })))];
+		set.sentinels = await Promise.all(Array.from({ length: sentinels }, () =>
+			Redis.start({ tls: redis.tls, ...sentinel, sentinel: true, config: {
+				...secure, ...sentinel.config,
+				sentinel: [
+					`monitor ${set.name} ${master.host} ${master.port} ${
+					    Math.floor(sentinels / 2) + 1}`,
+					`down-after-milliseconds ${set.name} ${downAfter}`,
+					`failover-timeout ${set.name} 3000`,
+					...(redis.password ? [`auth-pass ${set.name} ${redis.password}`] : []),
+				],
+			} })));
+		await set.settled();
+		return set;
+	}
+
+	/** HOST:PORT of each, for [backplane] sentinels. */
+	get addresses() {
+		return this.sentinels.map((s) => s.address);
+	}
+
+	/** SENTINEL MASTER as an object, of one Sentinel. */
+	async view(sentinel = this.sentinels.find((s) => s.child)) {
+		const list = await sentinel.command("SENTINEL", "MASTER", this.name);
+		const view = {};
+		for (let i = 0; i < list.length; i += 2)
+			view[list[i]] = list[i + 1];
+		return view;
+	}
+
+	/** All see each other, and a live replica that could take over. */
+	async settled() {
+		const live = this.sentinels.filter((s) => s.child);
+		for (const s of live)
+			await settled(async () => {
+				const view = await this.view(s);
+				const replicas = await s.command("SENTINEL", "REPLICAS", this.name);
+				return view.flags === "master" &&
+				    Number(view["num-other-sentinels"]) >= live.length - 1 &&
+				    replicas.some((r) => r[r.indexOf("flags") + 1] === "slave" &&
+				    r[r.indexOf("master-link-status") + 1] === "ok");
+			}, `Sentinel ${s.port} knows all`);
+	}
+
+	/** The server that the Sentinels call master. */
+	async master() {
+		const { port } = await this.view();
+		return this.servers.find((s) => s.port === Number(port));
+	}
+
+	/** Waits until the Sentinels, and it itself, call another one master. */
+	async switched(from) {
+		let now;
+		for (const s of this.sentinels.filter((one) => one.child))
+			await settled(async () => {
+				const { port } = await this.view(s);
+				now = this.servers.find((one) => one.port === Number(port));
+				return now !== from && now.child &&
+				    (await now.command("ROLE"))[0] === "master";
+			}, "another master");
+		return now;
+	}
+
+	async failover() {
+		const from = await this.master();
+		await this.sentinels.find((s) => s.child).command("SENTINEL", "FAILOVER", this.name);
+		return this.switched(from);
+	}
+
+	async stop() {
+		await Promise.all([...this.sentinels, ...this.servers].map((s) => s.stop()));
+	}
+}
+
+// ---- a cluster ---------------------------------------------------------------
+
+const SLOTS = 16384;
+
+export class Cluster {
+	/**
+	 * masters share the slots in ranges; the nth replica follows the nth
+	 * master; timeout: cluster-node-timeout in ms; redis: options of all.
+	 */
+	static async start({ masters = 3, replicas = 0, timeout = 800, redis = {} } = {}) {
+		const cluster = new Cluster();
+		cluster.nodes = await Promise.all(Array.from({ length: masters + replicas },
+		    async () => {
+			const bus = await freePort();
+			const node = await Redis.start({ ...redis, config: {
+				"cluster-enabled": "yes", "cluster-port": bus,
+				"cluster-node-timeout": timeout,
+				"cluster-replica-validity-factor": 0,
+				// A master without slots stays one.
+				"cluster-allow-replica-migration": "no",
+				...(redis.tls ? { "tls-cluster": "yes", "tls-replication": "yes" } : {}),
+				...(redis.password ? { masterauth: redis.password } : {}),
+				...redis.config,
+			} });
+			node.bus = bus;
+			node.id = await node.command("CLUSTER", "MYID");
+			return node;
+		}));
+		for (const [i, node] of cluster.nodes.slice(0, masters).entries()) {
+			await node.command("CLUSTER", "SET-CONFIG-EPOCH", i + 1);
+			await node.command("CLUSTER", "ADDSLOTSRANGE",
+			    ...cluster.range(i, masters));
+		}
+		// Gossip alone would take longer.
+		for (const [i, node] of cluster.nodes.entries())
+			for (const other of cluster.nodes.slice(i + 1))
+				await node.command("CLUSTER", "MEET", other.host, other.port, other.bus);
+		await cluster.known(masters + replicas);
+		for (const [i, node] of cluster.nodes.slice(masters).entries())
+			await settled(() => node.command("CLUSTER", "REPLICATE",
+			    cluster.nodes[i % masters].id), "a replica takes its master");
+		await cluster.settled(replicas);
+		return cluster;
+	}
+
+	/** First and last slot of the nth of so many equal parts. */
+	range(i, parts) {
+		return [Math.ceil(SLOTS * i / parts), Math.ceil(SLOTS * (i + 1) / parts) - 1];
+	}
+
+	get live() {
+		return this.nodes.filter((node) => node.child);
+	}
+
+	async #info(node) {
+		return Object.fromEntries((await node.command("CLUSTER", "INFO")).split("\r\n")
+		    .map((line) => line.split(":")));
+	}
+
+	async known(n) {
+		for (const node of this.live)
+			await settled(async () =>
+				Number((await this.#info(node)).cluster_known_nodes) >= n,
+			    `cluster node ${node.port} knows ${n}`);
+	}
+
+	/** All live nodes call the cluster well, and so many replicas follow. */
+	async settled(replicas = 0) {
+		for (const node of this.live)
+			await settled(async () => {
+				const slots = await node.command("CLUSTER", "SLOTS");
+				const followers = new Set(slots.flatMap((s) => s.slice(3).map((n) => n[2])));
+				return (await this.#info(node)).cluster_state === "ok" &&
+				    followers.size >= replicas;
+			}, `cluster node ${node.port} is well`);
+		for (const node of this.live)
+			await settled(async () => {
+				const role = await node.command("ROLE");
+				return role[0] === "master" || role[3] === "connected";
+			}, "replicas follow");
+	}
+
+	/** The live node that serves a slot, as a live node sees it. */
+	async owner(slot) {
+		const slots = await this.live[0].command("CLUSTER", "SLOTS");
+		const found = slots.find(([from, to]) => from <= slot && slot <= to);
+		return this.nodes.find((node) => node.port === found?.[2][1]);
+	}
+
+	/** One half of a move: both know that the slots from..to are on their way. */
+	async begin(from, to, source, target) {
+		await Promise.all(this.#each(from, to, (slot) => [
+			target.command("CLUSTER", "SETSLOT", slot, "IMPORTING", source.id),
+			source.command("CLUSTER", "SETSLOT", slot, "MIGRATING", target.id)]));
+	}
+
+	/** The other: keys go, then the ownership. */
+	async finish(from, to, source, target) {
+		const keys = (await Promise.all(this.#each(from, to, (slot) =>
+			[source.command("CLUSTER", "GETKEYSINSLOT", slot, 1000)]))).flat();
+		const auth = source.options.password ? ["AUTH", source.options.password] : [];
+		for (const key of keys)
+			await source.command("MIGRATE", target.host, target.port, key, 0, 5000, ...auth);
+		for (const node of [target, source, ...this.live.filter((n) => n !== target &&
+		    n !== source)])
+			await Promise.all(this.#each(from, to, (slot) =>
+				[node.command("CLUSTER", "SETSLOT", slot, "NODE", target.id)
+				    .catch(() => {})]));	// a replica learns it by itself
+	}
+
+	#each(from, to, commands) {
+		return Array.from({ length: to - from + 1 }, (_, i) => commands(from + i)).flat();
+	}
+
+	/** Slots from..to, all of one node, go to another one. */
+	async move(from, to, target) {
+		const source = await this.owner(from);
+		await this.begin(from, to, source, target);
+		await this.finish(from, to, source, target);
+	}
+
+	/** The replica of a killed node is promoted, and all know it. */
+	async promoted(dead) {
+		for (const node of this.live)
+			await settled(async () => {
+				const slots = await node.command("CLUSTER", "SLOTS");
+				return slots.every((s) => s[2][1] !== dead.port) &&
+				    (await this.#info(node)).cluster_state === "ok";
+			}, `node ${node.port} sees the new master`);
+	}
+
+	async stop() {
+		await Promise.all(this.nodes.map((node) => node.stop()));
 	}
 }
