@@ -244,7 +244,7 @@ slice_connections(struct answer *a, struct census *c)
 	struct msg_row row = { .name = bytes_of(a->app, a->app_n) };
 
 	if (c != NULL)
-		sum = load_sum(c);
+		sum = load_total(c);
 	row.subscriptions = sum.subscribed;
 	row.users = sum.open;
 	answer_row(a, &row);

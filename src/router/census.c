@@ -87,8 +87,16 @@ census_get(struct router *r, struct bytes app)
 	hash_init(&c->routes, key_of_route);
 	TAILQ_INIT(&c->order);
 	users_init(c);
+	load_init(c);
 	hash_insert(&r->censuses, &c->link);
 	return c;
+}
+
+struct census *
+census_away(struct router *r, struct bytes app, bool make)
+{
+	return make && r->censuses.count < CENSUSES_MAX ? census_get(r, app)
+	    : census_find(r, app);
 }
 
 void
@@ -99,6 +107,7 @@ census_settings(struct router *r)
 		struct census *c = census_get(r, bytes_str(set->id));
 
 		c->max_connections = set->max_connections;
+		c->limit_all_hosts = set->max_connections_of == 1;
 		c->max_members = set->max_presence_members;
 	}
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Everything known of one application, over all workers: its channels, who is
- * in them, who is signed in, how many connections it has.
+ * Everything known of one application, over all workers and hosts: its channels,
+ * who is in them, who is signed in, how many connections it has.
  *
- * Each worker tells what it holds; what a worker told goes away with it.
+ * Each worker tells what it holds; what a worker told goes away with it.  So it
+ * is with other hosts (host.h).
  *
  * Runs in: the router.  Owned by: the router's table.  Dies: with the router
  * (an application that is taken out of the settings may still have clients).
@@ -15,6 +16,9 @@
 
 #include "common/hash.h"
 #include "common/msg.h"
+#include "router/item.h"
+
+#define CENSUSES_MAX	100000		/* through other hosts' words */
 
 struct load;
 struct peer;
@@ -28,9 +32,11 @@ struct census {
 	struct hash		 routes;	/* channels by name */
 	TAILQ_HEAD(, route)	 order;		/* and in order of age */
 	struct hash		 users;		/* owned by users.c */
+	struct item		 open, subscribed;	/* load.c */
 	struct load		*loads;		/* owned by load.c */
 	uint32_t		 n_loads;
 	uint64_t		 max_connections;	/* 0: any number */
+	bool			 limit_all_hosts;	/* that, for all */
 	uint64_t		 max_members;
 };
 
@@ -39,6 +45,8 @@ void	census_done(struct router *);
 struct census *census_find(struct router *, struct bytes app);
 /* Finds or makes. */
 struct census *census_get(struct router *, struct bytes app);
+/* For what another host holds: NULL if there is none, or no more are made. */
+struct census *census_away(struct router *, struct bytes app, bool make);
 /* Takes the applications' limits from new settings. */
 void	census_settings(struct router *);
 

@@ -2,16 +2,20 @@ libpeal_a_SOURCES += \
 	src/router/answer.c src/router/answer.h \
 	src/router/carrier.c src/router/carrier.h \
 	src/router/census.c src/router/census.h \
+	src/router/census_wire.c src/router/census_wire.h \
 	src/router/control.c src/router/control.h \
 	src/router/count.c src/router/count.h \
 	src/router/envelope.c src/router/envelope.h \
 	src/router/history.c src/router/history.h \
 	src/router/host.c src/router/host.h \
+	src/router/item.c src/router/item.h \
 	src/router/load.c src/router/load.h \
 	src/router/members.c src/router/members.h \
 	src/router/fetch.c src/router/fetch.h \
 	src/router/flight.c src/router/flight.h \
+	src/router/hear.c src/router/hear.h \
 	src/router/packed.c src/router/packed.h \
+	src/router/overview.c src/router/overview.h \
 	src/router/passage.c src/router/passage.h \
 	src/router/peer.c src/router/peer.h \
 	src/router/pending.c src/router/pending.h \
@@ -19,6 +23,8 @@ libpeal_a_SOURCES += \
 	src/router/route.c src/router/route.h \
 	src/router/router.c src/router/router.h \
 	src/router/seen.c src/router/seen.h \
+	src/router/snapshot.c src/router/snapshot.h \
 	src/router/sync.c src/router/sync.h \
 	src/router/tally.c src/router/tally.h \
+	src/router/tell.c src/router/tell.h \
 	src/router/users.c src/router/users.h

@@ -31,6 +31,7 @@ members_new(void)
 static void
 member_free(struct members *ms, struct member *who)
 {
+	item_done(who->route->census->router, &who->item);
 	TAILQ_REMOVE(&ms->order, who, order);
 	hash_remove(&ms->by_user, &who->link);
 	tally_done(&who->seats);
@@ -39,8 +40,10 @@ member_free(struct members *ms, struct member *who)
 }
 
 void
-members_free(struct members *ms)
+members_free(struct route *t)
 {
+	struct members *ms = t->members;
+
 	if (ms == NULL)
 		return;
 	while (!TAILQ_EMPTY(&ms->order))
@@ -67,10 +70,13 @@ members_find(const struct members *ms, struct bytes user)
 }
 
 static struct member *
-member_new(struct members *ms, struct bytes user, struct bytes object)
+member_new(struct route *t, struct bytes user, struct bytes object)
 {
+	struct members *ms = t->members;
 	struct member *who = xcalloc(1, sizeof(*who) + user.n + object.n);
 
+	who->route = t;
+	item_init(&who->item, ITEM_MEMBER);
 	who->user_n = (uint32_t)user.n;
 	who->object_n = (uint32_t)object.n;
 	memcpy(who->room, user.p, user.n);
@@ -184,11 +190,12 @@ members_join(struct route *t, struct peer *from, const struct msg_join *m)
 		return;
 	}
 	if (who == NULL) {
-		who = member_new(t->members, m->user, m->member);
+		who = member_new(t, m->user, m->member);
 		if (!known)
 			announce_added(t, who);
 	}
 	tally_add(&who->seats, from, m->n);
+	tell_changed(t->census->router, &who->item);
 	is_new = route_add(t, from, m->n);
 	if (known) {
 		t->members->stale = true;
@@ -204,7 +211,8 @@ members_join(struct route *t, struct peer *from, const struct msg_join *m)
 void
 members_left(struct route *t, struct member *who)
 {
-	if (who->seats.total > 0)
+	tell_changed(t->census->router, &who->item);
+	if (who->seats.total > 0 || who->item.away != NULL)
 		return;
 	announce_removed(t, who);
 	answers_skip_member(t->census->router, who);
@@ -224,3 +232,61 @@ members_forget(struct route *t, struct peer *dead)
 			members_left(t, who);
 	}
 }
+
+/* ---- over all hosts ----------------------------------------------------- */
+
+static uint64_t
+item_here(const struct item *it)
+{
+	return container_of(it, const struct member, item)->seats.total;
+}
+
+static void
+item_called(const struct item *it, struct item_name *name)
+{
+	const struct member *who = container_of(it, const struct member, item);
+
+	*name = (struct item_name){ .kind = it->kind,
+	    .app = who->route->census->app, .channel = route_name(who->route),
+	    .user = member_user(who), .object = member_object(who) };
+}
+
+static struct item *
+item_find(struct router *r, const struct item_name *name, bool make)
+{
+	struct census *c = census_away(r, name->app, make);
+	struct route *t = c != NULL ? route_find(c, name->channel) : NULL;
+	struct member *who = t != NULL ? members_find(t->members, name->user)
+	    : NULL;
+
+	if (who == NULL && make) {
+		t = route_get(c, name->channel);
+		if (t->members == NULL)
+			t->members = members_new();
+		who = member_new(t, name->user, name->object);
+	}
+	return who != NULL ? &who->item : NULL;
+}
+
+/* While a new router waits, rosters follow. */
+static void
+item_turned(struct router *r, struct item *it, uint64_t before)
+{
+	struct member *who = container_of(it, struct member, item);
+	struct route *t = who->route;
+
+	if (r->sync.on)
+		t->members->stale = true;
+	if (before == 0 && who->seats.total == 0)
+		announce_added(t, who);
+	if (it->away != NULL || who->seats.total > 0)
+		return;
+	announce_removed(t, who);
+	answers_skip_member(r, who);
+	member_free(t->members, who);
+	route_release(t);
+}
+
+const struct item_ops member_item = {
+	item_here, item_called, item_find, item_turned
+};

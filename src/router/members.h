@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Who is in a presence channel, over all workers: each user once, in the order
- * of their first connection, with the object that connection gave.
+ * Who is in a presence channel, over all workers and hosts: each user once, in
+ * the order in which they were first known here, with the object given then.
  *
  * Runs in: the router.  Owned by: its route.  Dies: with it.
  */
@@ -12,6 +12,7 @@
 
 #include "common/hash.h"
 #include "common/msg.h"
+#include "router/item.h"
 #include "router/tally.h"
 
 struct peer;
@@ -21,7 +22,9 @@ struct router;
 struct member {
 	struct hash_link	 link;
 	TAILQ_ENTRY(member)	 order;
+	struct route		*route;
 	struct tally		 seats;		/* connections, by worker */
+	struct item		 item;
 	uint32_t		 user_n, object_n;
 	char			 room[];	/* user, then object */
 };
@@ -44,7 +47,8 @@ member_object(const struct member *m)
 	return (struct bytes){ m->room + m->user_n, m->object_n };
 }
 
-void	members_free(struct members *);
+/* With all that are in them. */
+void	members_free(struct route *);
 uint32_t members_count(const struct members *);
 
 /* A join of a presence channel, and its answer. */

@@ -23,7 +23,7 @@ route_topic(const struct route *t)
 uint64_t
 route_count(const struct route *t)
 {
-	return t->subs.total;
+	return t->subs.total + t->item.away_n;
 }
 
 struct route *
@@ -44,6 +44,7 @@ route_get(struct census *c, struct bytes name)
 	t = xcalloc(1, sizeof(*t) + name.n);
 	t->census = c;
 	TAILQ_INIT(&t->waiting);
+	item_init(&t->item, ITEM_CHANNEL);
 	t->epoch = ++c->router->last_epoch;
 	t->name_n = (uint16_t)name.n;
 	if (name.n > 0)
@@ -58,12 +59,14 @@ route_release(struct route *t)
 {
 	struct census *c = t->census;
 
-	if (t->subs.total > 0 || t->cached != NULL)
+	if (t->subs.total > 0 || t->cached != NULL || t->item.away != NULL ||
+	    members_count(t->members) > 0)
 		return;
 	pending_forget(c->router, NULL, t);
 	answers_skip_route(c->router, t);
 	count_forget(t);
-	members_free(t->members);
+	members_free(t);
+	item_done(c->router, &t->item);
 	TAILQ_REMOVE(&c->order, t, order);
 	hash_remove(&c->routes, &t->link);
 	free(t);
@@ -75,6 +78,7 @@ route_add(struct route *t, struct peer *peer, uint64_t n)
 	bool first = t->subs.total == 0;
 	bool is_new = tally_add(&t->subs, peer, n);
 
+	tell_changed(t->census->router, &t->item);
 	if (first && n > 0) {
 		counter.channels++;
 		carrier_join(t);
@@ -88,6 +92,8 @@ route_take(struct route *t, struct peer *peer, uint64_t n)
 	struct router *r = t->census->router;
 	uint64_t taken = tally_take(&t->subs, peer, n);
 
+	if (taken > 0)
+		tell_changed(r, &t->item);
 	if (taken > 0 && t->subs.total == 0) {
 		counter.channels--;
 		t->joined = false;
@@ -104,3 +110,50 @@ route_cast(struct route *t, struct bytes frame)
 	for (uint32_t i = 0; i < t->subs.n; i++)
 		ipc_put(t->subs.at[i].peer->ipc, frame);
 }
+
+/* ---- over all hosts ----------------------------------------------------- */
+
+static struct route *
+route_of(struct item *it)
+{
+	return container_of(it, struct route, item);
+}
+
+static uint64_t
+item_here(const struct item *it)
+{
+	return container_of(it, const struct route, item)->subs.total;
+}
+
+static void
+item_called(const struct item *it, struct item_name *name)
+{
+	const struct route *t = container_of(it, const struct route, item);
+
+	*name = (struct item_name){ .kind = it->kind, .app = t->census->app,
+	    .channel = route_name(t) };
+}
+
+static struct item *
+item_find(struct router *r, const struct item_name *name, bool make)
+{
+	struct census *c = census_away(r, name->app, make);
+	struct route *t = NULL;
+
+	if (c != NULL)
+		t = make ? route_get(c, name->channel)
+		    : route_find(c, name->channel);
+	return t != NULL ? &t->item : NULL;
+}
+
+static void
+item_turned(struct router *r, struct item *it, uint64_t before)
+{
+	(void)r, (void)before;
+	count_changed(route_of(it));
+	route_release(route_of(it));
+}
+
+const struct item_ops route_item = {
+	item_here, item_called, item_find, item_turned
+};

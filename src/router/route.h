@@ -3,7 +3,8 @@
  * A channel as the router sees it: which workers have subscribers, where it
  * stands, what is kept of it.
  *
- * A route exists while it has a subscriber or a cached message.  Its position
+ * A route exists while it has a subscriber on any host or a cached message.  Its
+ * position
  * starts with a new epoch each time it is made.
  *
  * Runs in: the router.  Owned by: its census.  Dies: route_release().
@@ -17,6 +18,7 @@
 #include "common/hash.h"
 #include "common/msg.h"
 #include "router/pending.h"
+#include "router/item.h"
 #include "router/tally.h"
 
 struct cached;
@@ -30,7 +32,8 @@ struct route {
 	struct hash_link	 link;
 	TAILQ_ENTRY(route)	 order;		/* in its census */
 	struct census		*census;
-	struct tally		 subs;
+	struct tally		 subs;		/* of this host */
+	struct item		 item;
 	struct members		*members;	/* presence channels */
 	struct cached		*cached;	/* the last message */
 	struct counting		*counting;	/* where counts are pushed */

@@ -94,6 +94,7 @@ router_free(struct router *r)
 	controls_done(r);
 	sync_done(r);
 	r->sync.on = true;	/* nobody is told of what ends here */
+	hosts_done(r);
 	TAILQ_FOREACH(p, &r->peers, link)
 		p->gone = true;
 	peers_bury(r);
@@ -115,8 +116,10 @@ router_settings(struct router *r, struct config *config)
 	config_free(r->config);
 	r->config = config;
 	log_set_level((enum log_level)config->peal.log_level);
-	if (r->carrier == NULL)
+	if (r->carrier == NULL) {
 		carrier_open(r);
+		hosts_init(r);
+	}
 	history_limits(&r->history, config->router.cache_ttl,
 	    config->router.cache_size, r->now);
 	census_settings(r);
@@ -146,6 +149,16 @@ router_tick(struct router *r)
 	msg_pack_counters(ipc_out(r->master->ipc), &m);
 }
 
+static void
+router_ends(struct router *r)
+{
+	r->done = TAILQ_EMPTY(&r->peers) || r->now >= r->last_moment;
+	if (!r->done)
+		return;
+	hosts_bye(r);
+	carrier_turn(r);
+}
+
 bool
 router_turn(struct router *r)
 {
@@ -159,6 +172,7 @@ router_turn(struct router *r)
 	more |= answers_turn(r);
 	controls_turn(r);
 	counts_push(r);
+	more |= hosts_turn(r);
 	carrier_turn(r);
 	more |= peers_flush(r);
 	if (!r->master->gone && peer_backlog(r->master) > 0)
@@ -166,7 +180,7 @@ router_turn(struct router *r)
 	if (r->scratch.cap > SCRATCH_KEEP)
 		buf_done(&r->scratch);
 	if (r->stopping)
-		r->done = TAILQ_EMPTY(&r->peers) || r->now >= r->last_moment;
+		router_ends(r);
 	return more;
 }
 
@@ -298,11 +312,14 @@ router_on_control(struct peer *from, struct ipc *ipc,
 
 /* ---- what workers say --------------------------------------------------- */
 
-/* Keeps the message for later if not all is known yet. */
-#define HOLD(name) do {							\
+/* Keeps the message for later if not all is known yet: of all hosts, or of this
+ * one. */
+#define HOLD(name)		HOLD_IF(name, from->router->sync.on)
+#define HOLD_UNTOLD(name)	HOLD_IF(name, !from->router->sync.told)
+#define HOLD_IF(name, early) do {					\
 	struct router *r_ = from->router;				\
 									\
-	if (r_->sync.on) {						\
+	if (early) {							\
 		buf_clear(&r_->scratch);				\
 		msg_pack_##name(&r_->scratch, m);			\
 		sync_hold(r_, from, MSG_##name, buf_view(&r_->scratch)); \
@@ -382,7 +399,7 @@ router_on_publish(struct peer *from, struct ipc *ipc,
     const struct msg_publish *m)
 {
 	(void)ipc;
-	HOLD(publish);
+	HOLD_UNTOLD(publish);
 	passage_publish(from->router, from, m);
 }
 
@@ -390,7 +407,7 @@ void
 router_on_kick(struct peer *from, struct ipc *ipc, const struct msg_kick *m)
 {
 	(void)ipc;
-	HOLD(kick);
+	HOLD_UNTOLD(kick);
 	passage_kick(from->router, from, m);
 }
 

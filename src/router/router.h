@@ -29,6 +29,7 @@
 #include "router/pending.h"
 #include "router/route.h"
 #include "router/sync.h"
+#include "router/tell.h"
 #include "router/users.h"
 
 struct control;
@@ -54,6 +55,8 @@ struct router {
 	const struct backplane	*backplane;
 	void			*carrier;	/* the backplane's self */
 	TAILQ_HEAD(, host)	 hosts;		/* the others */
+	struct contact		 contact;	/* with them */
+	struct tell		 tell;		/* what they hear of us */
 	struct reach		 reach;
 	struct passage		 passage;
 	struct fetches		 fetches;

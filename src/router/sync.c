@@ -70,22 +70,33 @@ held_replay(struct held *h, struct msg_reader *reader)
 		fatal("a held message cannot be read: %s", why);
 }
 
+/* What was held goes its way now, in its order; all of it, or only messages that
+ * need no more than the workers. */
 static void
-sync_over(struct router *r)
+replay(struct router *r, bool all)
 {
 	struct msg_reader *reader = msg_reader_new();
-	struct held *h;
+	struct held *h, *next;
 
-	r->sync.on = false;
-	log_debug("synced workers=%" PRIu64 " of=%" PRIu64, r->sync.settled,
-	    r->sync.expect);
-	census_rosters(r);
-	while ((h = TAILQ_FIRST(&r->sync.held)) != NULL) {
+	for (h = TAILQ_FIRST(&r->sync.held); h != NULL; h = next) {
+		next = TAILQ_NEXT(h, link);
+		if (!all && h->type != MSG_publish && h->type != MSG_kick)
+			continue;
 		if (!h->peer->gone)
 			held_replay(h, reader);
 		held_free(r, h);
 	}
 	msg_reader_free(reader);
+}
+
+static void
+sync_over(struct router *r)
+{
+	r->sync.on = false;
+	log_debug("synced workers=%" PRIu64 " of=%" PRIu64, r->sync.settled,
+	    r->sync.expect);
+	census_rosters(r);
+	replay(r, true);
 }
 
 void
@@ -132,10 +143,15 @@ sync_turn(struct router *r)
 	}
 	if (!s->on || !s->going)
 		return;
-	if (s->settled < s->expect) {
-		if (r->now < s->deadline)
+	if (!s->told) {
+		if (s->settled < s->expect && r->now < s->deadline)
 			return;
-		log_warn("not all workers have told what they hold");
+		if (s->settled < s->expect)
+			log_warn("not all workers have told what they hold");
+		s->told = true;
+		if (hosts_awaited(r))
+			replay(r, false);
 	}
-	sync_over(r);
+	if (!hosts_awaited(r))
+		sync_over(r);
 }

@@ -7,6 +7,9 @@
  * that each presence channel's list goes to its workers, which tell their
  * clients what differs from what they knew.
  *
+ * With a backplane the other hosts must have told, too (hosts_awaited()).
+ * Messages do not wait for that.
+ *
  * Runs in: the router.  Part of: struct router.
  */
 #ifndef PEAL_SYNC_H
@@ -24,6 +27,7 @@ struct router;
 
 struct sync {
 	bool			 on;		/* still waiting */
+	bool			 told;		/* not for workers any more */
 	bool			 going;		/* go has come */
 	bool			 late;		/* members came after it */
 	uint64_t		 expect;	/* workers */

@@ -15,7 +15,8 @@
 struct user {
 	struct hash_link	 link;
 	struct census		*census;
-	struct tally		 connections;
+	struct tally		 connections;	/* of this host */
+	struct item		 item;
 	LIST_HEAD(, edge)	 watched_by;
 	uint64_t		 asked;		/* number of the sign-in that
 						   named him last */
@@ -101,6 +102,7 @@ user_get(struct census *c, struct bytes id)
 		return u;
 	u = xcalloc(1, sizeof(*u) + id.n);
 	u->census = c;
+	item_init(&u->item, ITEM_USER);
 	u->id_n = (uint32_t)id.n;
 	if (id.n > 0)
 		memcpy(u->id, id.p, id.n);
@@ -109,11 +111,19 @@ user_get(struct census *c, struct bytes id)
 	return u;
 }
 
+/* On any host. */
+static bool
+user_online(const struct user *u)
+{
+	return u->connections.total + u->item.away_n > 0;
+}
+
 static void
 user_release(struct user *u)
 {
-	if (u->connections.total > 0 || !LIST_EMPTY(&u->watched_by))
+	if (user_online(u) || !LIST_EMPTY(&u->watched_by))
 		return;
+	item_done(u->census->router, &u->item);
 	hash_remove(&u->census->users, &u->link);
 	free(u);
 }
@@ -188,7 +198,7 @@ watcher_answer(struct watcher *w)
 		const struct user *u = w->edges[i].user;
 		struct bytes id = bytes_of(u->id, u->id_n);
 
-		if (u->connections.total > 0)
+		if (user_online(u))
 			on[n_on++] = id;
 		else
 			off[n_off++] = id;
@@ -258,12 +268,15 @@ users_signin(struct census *c, struct peer *peer, const struct msg_signin *m)
 {
 	struct watcher *w = watcher_find(c->router, peer, m->conn);
 	struct user *u;
+	bool was;
 
 	if (w != NULL)
 		watcher_free(w);	/* first: it may free users */
 	u = user_get(c, m->user);
+	was = user_online(u);
 	tally_add(&u->connections, peer, 1);
-	if (u->connections.total == 1) {
+	tell_changed(c->router, &u->item);
+	if (!was) {
 		counter.users++;
 		if (!(m->flags & JOIN_SYNC))
 			user_turned(u, true);
@@ -281,7 +294,8 @@ users_signin(struct census *c, struct peer *peer, const struct msg_signin *m)
 static void
 user_left(struct user *u)
 {
-	if (u->connections.total == 0) {
+	tell_changed(u->census->router, &u->item);
+	if (!user_online(u)) {
 		counter.users--;
 		user_turned(u, false);
 		user_release(u);
@@ -321,3 +335,53 @@ users_forget(struct census *c, struct peer *dead)
 			user_left(u);
 	}
 }
+
+/* ---- over all hosts ----------------------------------------------------- */
+
+static uint64_t
+item_here(const struct item *it)
+{
+	return container_of(it, const struct user, item)->connections.total;
+}
+
+static void
+item_called(const struct item *it, struct item_name *name)
+{
+	const struct user *u = container_of(it, const struct user, item);
+
+	*name = (struct item_name){ .kind = it->kind, .app = u->census->app,
+	    .user = bytes_of(u->id, u->id_n) };
+}
+
+static struct item *
+item_find(struct router *r, const struct item_name *name, bool make)
+{
+	struct census *c = census_away(r, name->app, make);
+	struct user *u = NULL;
+
+	if (c != NULL)
+		u = make ? user_get(c, name->user) : user_find(c, name->user);
+	return u != NULL ? &u->item : NULL;
+}
+
+static void
+item_turned(struct router *r, struct item *it, uint64_t before)
+{
+	struct user *u = container_of(it, struct user, item);
+
+	(void)r;
+	if (u->connections.total > 0)
+		return;
+	if (before == 0) {
+		counter.users++;
+		user_turned(u, true);
+	} else if (it->away_n == 0) {
+		counter.users--;
+		user_turned(u, false);
+		user_release(u);
+	}
+}
+
+const struct item_ops user_item = {
+	item_here, item_called, item_find, item_turned
+};

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Users who are signed in, over all workers, and who watches whom: the first
+ * Users who are signed in, over all workers and hosts, and who watches whom: the
+ * first
  * connection of a user makes him online, the last one that goes makes him
  * offline.
  *

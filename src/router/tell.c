@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Our own changes, told to other hosts.
+ *
+ * Runs in: the router.
+ */
+#include "router/tell.h"
+
+#include "common/util.h"
+#include "router/router.h"
+
+void
+tell_open(struct router *r)
+{
+	struct tell *tell = &r->tell;
+
+	/* The first that others hear is all that we hold. */
+	*tell = (struct tell){ .broken = true };
+	TAILQ_INIT(&tell->changed);
+	TAILQ_INIT(&tell->told);
+	tell->gone_pen.out = &tell->gone;
+}
+
+void
+tell_close(struct router *r)
+{
+	r->tell.on = false;
+	buf_done(&r->tell.gone);
+	buf_done(&r->tell.payload);
+}
+
+/* ---- noting ------------------------------------------------------------- */
+
+static void
+told_remove(struct router *r, struct item *it)
+{
+	if (it->told == 0)
+		return;
+	snapshot_skip(r, it);
+	TAILQ_REMOVE(&r->tell.told, it, telling);
+}
+
+void
+tell_changed(struct router *r, struct item *it)
+{
+	struct tell *tell = &r->tell;
+
+	if (!tell->on || it->changed)
+		return;
+	told_remove(r, it);
+	it->changed = true;
+	TAILQ_INSERT_TAIL(&tell->changed, it, telling);
+}
+
+/* What was never told needs no taking back, and when all must be told anew what
+ * is not told is gone. */
+static void
+gone_note(struct tell *tell, const struct item *it)
+{
+	struct item_name name;
+
+	tell->gone_rows++;
+	tell->gone_sum += it->told;
+	if (tell->gone.n > TELL_GONE) {
+		tell->broken = true;
+		buf_done(&tell->gone);
+	}
+	if (tell->broken)
+		return;
+	if (tell->gone.n == 0)
+		tell->gone_pen = (struct wire_pen){ .out = &tell->gone };
+	item_ops(it->kind)->name(it, &name);
+	wire_row(&tell->gone_pen, &name, 0);
+}
+
+void
+tell_gone(struct router *r, struct item *it)
+{
+	struct tell *tell = &r->tell;
+
+	if (it->changed)
+		TAILQ_REMOVE(&tell->changed, it, telling);
+	else
+		told_remove(r, it);
+	if (tell->on && it->told > 0)
+		gone_note(tell, it);
+	it->changed = false;
+	it->told = 0;
+}
+
+/* ---- telling ------------------------------------------------------------ */
+
+/* Moves a changed item to those told, as it is now. */
+static void
+settle(struct tell *tell, struct item *it, uint64_t n)
+{
+	TAILQ_REMOVE(&tell->changed, it, telling);
+	it->changed = false;
+	tell->rows += (n > 0) - (uint64_t)(it->told > 0);
+	tell->sum += n - it->told;
+	it->told = n;
+	it->told_at = tell->number;
+	if (n > 0)
+		TAILQ_INSERT_TAIL(&tell->told, it, telling);
+}
+
+static void
+settle_gone(struct tell *tell)
+{
+	tell->rows -= tell->gone_rows;
+	tell->sum -= tell->gone_sum;
+	tell->gone_rows = tell->gone_sum = 0;
+}
+
+/* All hosts need a snapshot, in which all is as it is now: the next number is
+ * left out, so that each of them knows. */
+static void
+start_anew(struct router *r)
+{
+	struct tell *tell = &r->tell;
+	struct item *it;
+
+	tell->broken = false;
+	tell->number += 2;
+	tell->snapshot.on = false;
+	buf_done(&tell->gone);
+	settle_gone(tell);
+	while ((it = TAILQ_FIRST(&tell->changed)) != NULL)
+		settle(tell, it, item_ops(it->kind)->here(it));
+	snapshot_want(r);
+}
+
+void
+tell_failed(struct router *r)
+{
+	r->tell.broken = true;
+	r->tell.last = r->now + TELL_AGAIN;
+}
+
+/* One envelope of what is gone and what has changed. */
+static void
+tell_some(struct router *r)
+{
+	struct tell *tell = &r->tell;
+	uint64_t head[] = { r->generation, ++tell->number };
+	struct wire_pen pen = { .out = &tell->payload };
+	struct item_name name;
+	struct item *it;
+	uint64_t n;
+
+	buf_clear(&tell->payload);
+	wire_head(&tell->payload, head, NELEM(head));
+	buf_bytes(&tell->payload, buf_view(&tell->gone));
+	buf_reuse(&tell->gone);
+	settle_gone(tell);
+	while ((it = TAILQ_FIRST(&tell->changed)) != NULL) {
+		n = item_ops(it->kind)->here(it);
+		item_ops(it->kind)->name(it, &name);
+		if (tell->payload.n > TELL_PAYLOAD / 2 &&
+		    tell->payload.n + wire_row_size(&name) > TELL_PAYLOAD)
+			break;
+		if (n != it->told)
+			wire_row(&pen, &name, n);
+		settle(tell, it, n);
+	}
+	tell->last = r->now;
+	if (!carrier_broadcast(r, ENVELOPE_CHANGES, buf_view(&tell->payload),
+	    false))
+		tell_failed(r);
+}
+
+static bool
+something_new(const struct tell *tell)
+{
+	return tell->gone.n > 0 || !TAILQ_EMPTY(&tell->changed);
+}
+
+/* Items that are again as they were told need no words. */
+static void
+settle_unchanged(struct tell *tell)
+{
+	struct item *it;
+
+	while ((it = TAILQ_FIRST(&tell->changed)) != NULL &&
+	    item_ops(it->kind)->here(it) == it->told)
+		settle(tell, it, it->told);
+}
+
+bool
+tell_turn(struct router *r)
+{
+	struct tell *tell = &r->tell;
+	bool due = r->now >= tell->last + TELL_EVERY;
+
+	if (tell->broken && !due)
+		return false;
+	if (tell->broken)
+		start_anew(r);
+	due |= snapshot_ready(r);
+	for (unsigned i = 0; due && i < TELL_TURN; i++) {
+		settle_unchanged(tell);
+		if (!something_new(tell) || tell->broken)
+			break;
+		tell_some(r);
+	}
+	if (tell->broken)
+		return false;
+	if (something_new(tell))
+		return due;
+	snapshot_turn(r);
+	buf_reuse(&tell->payload);
+	return snapshot_ready(r);
+}
+
+uint64_t
+tell_due(const struct router *r)
+{
+	const struct tell *tell = &r->tell;
+	uint64_t at = snapshot_due(r);
+
+	if ((tell->broken || something_new(tell)) &&
+	    tell->last + TELL_EVERY < at)
+		at = tell->last + TELL_EVERY;
+	return at;
+}
