@@ -14,6 +14,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -148,6 +149,7 @@ static const int calls_all[] = {
 };
 
 static const int calls_worker[] = { SCMP_SYS(accept4), SCMP_SYS(accept) };
+static const int calls_backplane[] = { SCMP_SYS(connect) };
 
 /* Answered with EACCES. */
 static const int calls_denied[] = {
@@ -159,11 +161,13 @@ static const int calls_denied[] = {
 };
 
 /* Allowed only with this argument: (value & mask) == want. */
-static const struct call_argument {
+struct call_argument {
 	int		 call;
 	unsigned	 argument;
 	uint64_t	 mask, want;
-} calls_checked[] = {
+};
+
+static const struct call_argument calls_checked[] = {
 	/* Nothing that can be run is ever mapped. */
 	{ SCMP_SYS(mmap), 2, PROT_EXEC, 0 },
 	{ SCMP_SYS(mmap2), 2, PROT_EXEC, 0 },
@@ -188,6 +192,11 @@ static const struct call_argument {
 	{ SCMP_SYS(prctl), 0, ~0ULL, PR_SET_NAME },
 };
 
+static const struct call_argument calls_backplane_checked[] = {
+	{ SCMP_SYS(socket), 0, ~0ULL, AF_INET },
+	{ SCMP_SYS(socket), 0, ~0ULL, AF_INET6 },
+};
+
 /* A call that this architecture does not have cannot be made either. */
 static bool
 rule_failed(int r)
@@ -205,17 +214,14 @@ calls_add(scmp_filter_ctx filter, uint32_t action, const int *call, size_t n)
 }
 
 static bool
-calls_add_checked(scmp_filter_ctx filter)
+calls_add_checked(scmp_filter_ctx filter, const struct call_argument *c,
+    size_t n)
 {
-	const struct call_argument *c;
-
-	for (size_t i = 0; i < NELEM(calls_checked); i++) {
-		c = &calls_checked[i];
+	for (; n > 0; n--, c++)
 		if (rule_failed(seccomp_rule_add(filter, SCMP_ACT_ALLOW,
 		    c->call, 1, SCMP_CMP(c->argument, SCMP_CMP_MASKED_EQ,
 		    c->mask, c->want))))
 			return false;
-	}
 	return true;
 }
 
@@ -231,6 +237,15 @@ calls_add_signals(scmp_filter_ctx filter)
 }
 
 static bool
+calls_add_backplane(scmp_filter_ctx filter)
+{
+	return calls_add(filter, SCMP_ACT_ALLOW, calls_backplane,
+	    NELEM(calls_backplane)) &&
+	    calls_add_checked(filter, calls_backplane_checked,
+	    NELEM(calls_backplane_checked));
+}
+
+static bool
 filter_fill(scmp_filter_ctx filter, enum jail_role role, int mode)
 {
 	if (!calls_add(filter, SCMP_ACT_ALLOW, calls_all, NELEM(calls_all)))
@@ -238,10 +253,13 @@ filter_fill(scmp_filter_ctx filter, enum jail_role role, int mode)
 	if (role == JAIL_WORKER && !calls_add(filter, SCMP_ACT_ALLOW,
 	    calls_worker, NELEM(calls_worker)))
 		return false;
+	if (role == JAIL_ROUTER_BACKPLANE && !calls_add_backplane(filter))
+		return false;
 	if (mode == JAIL_ON && !calls_add(filter, SCMP_ACT_ERRNO(EACCES),
 	    calls_denied, NELEM(calls_denied)))
 		return false;
-	return calls_add_checked(filter) && calls_add_signals(filter);
+	return calls_add_checked(filter, calls_checked,
+	    NELEM(calls_checked)) && calls_add_signals(filter);
 }
 
 static int

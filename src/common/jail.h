@@ -12,7 +12,9 @@
 
 #include "common/config.h"
 
-enum jail_role { JAIL_WORKER, JAIL_ROUTER };
+/* JAIL_ROUTER_BACKPLANE: a router that connects to a broker (over IP; a unix
+ * socket it is given by the master). */
+enum jail_role { JAIL_WORKER, JAIL_ROUTER, JAIL_ROUTER_BACKPLANE };
 
 /* user: NULL keeps the present one.  -1 with why; the process must end then. */
 int	jail_enter(enum jail_role, const char *user, int mode, const char **why);

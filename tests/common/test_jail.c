@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/seccomp.h>
+#include <netinet/in.h>
 #include <pwd.h>
 #include <signal.h>
 #include <sys/epoll.h>
@@ -162,6 +163,25 @@ do_connect(void)
 	return connect(pair[0], &to, sizeof(to));
 }
 
+/* To the closed port 1 of this host. */
+static int
+do_broker(void)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(1),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	return fd < 0 || connect(fd, (struct sockaddr *)&to,
+	    sizeof(to)) == 0 || errno != ECONNREFUSED ||
+	    socket(AF_INET6, SOCK_STREAM, 0) == -2;
+}
+
+static int
+do_unix_socket(void)
+{
+	return socket(AF_UNIX, SOCK_STREAM, 0) >= 0;
+}
+
 static int
 do_exec(void)
 {
@@ -233,6 +253,12 @@ test_roles(void **state)
 	if (!has_seccomp())
 		return;
 	assert_true(KILLED(locked_in(JAIL_ROUTER, NULL, JAIL_ON, do_accept)));
+	assert_true(KILLED(locked_in(JAIL_ROUTER_BACKPLANE, NULL, JAIL_ON,
+	    do_accept)));
+	assert_true(KILLED(locked_in(JAIL_ROUTER_BACKPLANE, NULL, JAIL_ON,
+	    do_unix_socket)));
+	assert_int_equal(locked_in(JAIL_ROUTER_BACKPLANE, NULL, JAIL_ON,
+	    do_broker), 0);
 	assert_int_equal(locked_in(JAIL_WORKER, NULL, JAIL_ON, do_accept), 0);
 	assert_int_equal(locked_in(JAIL_WORKER, NULL, JAIL_ON, do_open), 0);
 	/* A broken invariant still ends as one. */
