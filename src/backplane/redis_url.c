@@ -188,12 +188,7 @@ take_database(struct redis_settings *s, struct bytes text)
 static const char *
 take_path(struct redis_settings *s, struct bytes path, struct bytes query)
 {
-	char *text = unescape(path);
-	bool good = text != NULL && text[0] == '/' &&
-	    place_host(&s->place, bytes_str(text)) == 0;
-
-	free(text);
-	if (!good)
+	if (path.n == 0 || path.p[0] != '/' || place_host(&s->place, path) < 0)
 		return "the path of its socket is wrong";
 	if (bytes_starts(query, B("db=")) &&
 	    take_database(s, bytes_skip(query, 3)) < 0)

@@ -5,7 +5,7 @@
  *
  * A URL is redis://, rediss:// (TLS), tcp:// or tls:// (as Laravel writes them)
  * with [USER[:PASSWORD]@]HOST[:PORT][/DATABASE], or unix:///PATH; parts it does
- * not have come from the single settings.  USER, PASSWORD and PATH may be
+ * not have come from the single settings.  USER and PASSWORD may be
  * percent-encoded.  What follows a "?" is not looked at but for unix:
  * ?db=NUMBER.
  *
