@@ -276,8 +276,8 @@ router_on_go(struct peer *from, struct ipc *ipc, const struct msg_go *m)
 
 	if (r->config == NULL)
 		fatal("go came before the settings");
-	if (jail_enter(JAIL_ROUTER, r->config->peal.user, r->config->peal.jail,
-	    &why) < 0)
+	if (jail_enter(carrier_alone(r) ? JAIL_ROUTER : JAIL_ROUTER_BACKPLANE,
+	    r->config->peal.user, r->config->peal.jail, &why) < 0)
 		die("cannot lock this process in: %s", why);
 	carrier_start(r);
 	sync_go(r, m->expect);
