@@ -5,4 +5,6 @@
  */
 #include "front/front.h"
 
-const struct front *const front_list[] = { &front_pusher, NULL };
+const struct front *const front_list[] = {
+	&front_pusher, &front_rooms, &front_sse, NULL
+};

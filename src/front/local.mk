@@ -5,4 +5,7 @@ libpeal_a_SOURCES += \
 	src/front/pusher_channel.c \
 	src/front/pusher_event.c \
 	src/front/pusher_text.c \
-	src/front/pusher_user.c
+	src/front/pusher_user.c \
+	src/front/room.c src/front/room.h \
+	src/front/rooms.c \
+	src/front/sse.c

@@ -250,6 +250,17 @@ pusher_send_event(struct client *c, struct bytes channel, struct bytes event,
 	    bytes_of(NULL, 0)));
 }
 
+/* What was said in a plain room becomes a JSON string. */
+static struct bytes
+said_text(struct bytes channel, const struct message *m)
+{
+	if ((m->flags & PUBLISH_TEXT) == 0)
+		return event_text(channel, m->event, m->data, m->user);
+	buf_reuse(&inner);
+	json_quote(&inner, m->data);
+	return event_text(channel, m->event, buf_view(&inner), m->user);
+}
+
 static struct bytes
 count_text(struct bytes channel, uint64_t count)
 {
@@ -298,7 +309,9 @@ pusher_encode(const struct message *m, unsigned variant)
 
 	switch (m->kind) {
 	case MESSAGE_EVENT:
-		out = event_text(channel, m->event, m->data, m->user);
+		if ((m->flags & PUBLISH_BINARY) != 0)
+			return NULL;
+		out = said_text(channel, m);
 		break;
 	case MESSAGE_ADDED:
 		out = added_text(channel, m);

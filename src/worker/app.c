@@ -239,7 +239,13 @@ glob(struct bytes pattern, struct bytes text)
 bool
 app_origin_allowed(const struct app *app, bool has_origin, struct bytes origin)
 {
-	const struct config_strings *allowed = &app->set->allowed_origins;
+	return origin_allowed(&app->set->allowed_origins, has_origin, origin);
+}
+
+bool
+origin_allowed(const struct config_strings *allowed, bool has_origin,
+    struct bytes origin)
+{
 	struct bytes host;
 	bool known = has_origin && origin_host(origin, &host);
 	size_t i;

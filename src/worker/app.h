@@ -45,6 +45,9 @@ struct app *app_next(size_t *pos);
  */
 bool	app_origin_allowed(const struct app *, bool has_origin,
 	    struct bytes origin);
+/* The same by another list of hosts. */
+bool	origin_allowed(const struct config_strings *, bool has_origin,
+	    struct bytes origin);
 /* Octets of one message of a client; never 0. */
 size_t	app_max_message(const struct app *);
 
