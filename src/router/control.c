@@ -15,6 +15,7 @@
 #include "common/json.h"
 #include "common/log.h"
 #include "common/util.h"
+#include "router/overview.h"
 #include "router/router.h"
 
 #define CONTROLS_MAX	64
@@ -49,6 +50,7 @@ struct verb {
 	struct bytes	 name;
 	void		(*run)(struct control *, const struct request *);
 	void		(*row)(struct buf *, const struct msg_row *);
+	bool		 of_host;	/* of no application, and at any time */
 };
 
 /* ---- life --------------------------------------------------------------- */
@@ -269,12 +271,21 @@ run_terminate(struct control *c, const struct request *q)
 	control_ok(c);
 }
 
+static void
+run_backplane(struct control *c, const struct request *q)
+{
+	(void)q;
+	overview_write(c->router, &c->out);
+	c->ended = true;
+}
+
 static const struct verb verbs[] = {
-	{ BYTES("channels"), run_channels, row_of_channels },
-	{ BYTES("users"), run_users, row_of_users },
-	{ BYTES("connections"), run_connections, row_of_connections },
-	{ BYTES("publish"), run_publish, NULL },
-	{ BYTES("terminate"), run_terminate, NULL },
+	{ BYTES("channels"), run_channels, row_of_channels, false },
+	{ BYTES("users"), run_users, row_of_users, false },
+	{ BYTES("connections"), run_connections, row_of_connections, false },
+	{ BYTES("publish"), run_publish, NULL, false },
+	{ BYTES("terminate"), run_terminate, NULL, false },
+	{ BYTES("backplane"), run_backplane, NULL, true },
 };
 
 /* ---- requests ----------------------------------------------------------- */
@@ -311,6 +322,8 @@ control_run(struct control *c, struct request *q)
 	}
 	if (c->verb == NULL)
 		why = "unknown verb";
+	else if (c->verb->of_host)
+		why = NULL;
 	else if (c->router->sync.on)
 		why = "the router is starting, try again";
 	else

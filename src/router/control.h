@@ -8,6 +8,7 @@
  *	connections  app           {"app":"1","open":9,"subscribed":7}
  *	publish      app, channel, event, data
  *	terminate    app, user
+ *	backplane    see overview.h
  *
  * app is an id or a label of [app LABEL]; it may be left out where there is
  * only one.  Answers are lines of JSON, the last one {"ok":true} or

@@ -32,8 +32,8 @@ ctl status -a chat
 ok "an option that makes no sense is refused" says 2 'usage: pealctl status'
 ctl --help
 ok "--help lists the verbs" says 0 terminate
-for verb in status apps channels users connections publish terminate check reload \
-    stop help; do
+for verb in status apps channels users connections publish terminate backplane \
+    check reload stop help; do
 	ctl help $verb
 	ok "help $verb explains" says 0 "usage: pealctl $verb"
 done
@@ -88,6 +88,13 @@ ctl -c "$ini" channels --json
 ok "channels --json" says 0 '{"channels":[],"ok":true}'
 ctl -c "$ini" connections --json
 ok "connections --json" says 0 '"open":0'
+ctl -c "$ini" status
+ok "status says that no hosts are joined" says 0 'Backplane: none'
+ok "and shows nothing else of that" not grep -q backplane_ "$dir/out"
+ctl -c "$ini" backplane
+ok "backplane of a host that stands alone" says 0 'stands alone'
+ctl -c "$ini" backplane --json
+ok "backplane --json" says 0 '{"hosts":[],"ok":true,"driver":"none","state":"alone"}'
 ctl -c "$ini" users presence-room
 ok "users of an empty channel" says 0 'Nobody'
 ctl -c "$ini" publish news hello '{"a":1}'
