@@ -465,33 +465,3 @@ carrier_tick(struct router *r)
 	counter.backplane_topics = state.topics;
 	counter.backplane_backlog = state.backlog_octets;
 }
-
-/* ---- until there are hosts ----------------------------------------------- */
-
-__attribute__((weak)) struct host *
-host_of(struct router *r, const struct envelope *e)
-{
-	static struct host any;
-
-	(void)r, (void)e;
-	return &any;
-}
-
-__attribute__((weak)) int
-host_take(struct router *r, struct host *h, const struct envelope *e)
-{
-	(void)r, (void)h, (void)e;
-	return 0;
-}
-
-__attribute__((weak)) void
-hosts_up(struct router *r)
-{
-	(void)r;
-}
-
-__attribute__((weak)) void
-hosts_down(struct router *r)
-{
-	(void)r;
-}

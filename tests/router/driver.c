@@ -68,7 +68,7 @@ line_deliver(struct mate *w, struct unpacker *u)
 	in_order(w, m.epoch, m.serial);
 	return xasprintf("deliver %.*s %.*s=%.*s from=%" PRIu64 " n=%" PRIu64
 	    " at=%" PRIu64, TEXT(m.channel), TEXT(m.event), TEXT(m.data),
-	    m.origin >> 32, m.origin_serial, m.position_offset);
+	    m.origin >> 32 & 0xffffff, m.origin_serial, m.position_offset);
 }
 
 static char *

@@ -5,9 +5,9 @@ router_tests = \
 	tests/router/test_control \
 	tests/router/test_count \
 	tests/router/test_history \
-	tests/router/test_host \
 	tests/router/test_load \
 	tests/router/test_members \
+	tests/router/test_passage \
 	tests/router/test_peer \
 	tests/router/test_route \
 	tests/router/test_sync \
@@ -16,6 +16,7 @@ router_tests = \
 check_PROGRAMS += $(router_tests)
 TESTS += $(router_tests)
 router_driver = tests/router/driver.c tests/router/driver.h
+router_broker = tests/router/broker.c tests/router/broker.h $(router_driver)
 router_ldflags = $(AM_LDFLAGS) -Wl,--wrap=clock_ms
 tests_router_test_answer_SOURCES = tests/router/test_answer.c $(router_driver)
 tests_router_test_answer_LDADD = $(TEST_LDADD)
@@ -35,6 +36,9 @@ tests_router_test_load_LDFLAGS = $(router_ldflags)
 tests_router_test_members_SOURCES = tests/router/test_members.c $(router_driver)
 tests_router_test_members_LDADD = $(TEST_LDADD)
 tests_router_test_members_LDFLAGS = $(router_ldflags)
+tests_router_test_passage_SOURCES = tests/router/test_passage.c $(router_broker)
+tests_router_test_passage_LDADD = $(TEST_LDADD)
+tests_router_test_passage_LDFLAGS = $(router_ldflags)
 tests_router_test_peer_SOURCES = tests/router/test_peer.c $(router_driver)
 tests_router_test_peer_LDADD = $(TEST_LDADD)
 tests_router_test_peer_LDFLAGS = $(router_ldflags)
@@ -50,8 +54,3 @@ tests_router_test_tally_LDFLAGS = $(router_ldflags)
 tests_router_test_users_SOURCES = tests/router/test_users.c $(router_driver)
 tests_router_test_users_LDADD = $(TEST_LDADD)
 tests_router_test_users_LDFLAGS = $(router_ldflags)
-router_cluster = tests/router/cluster.c tests/router/cluster.h
-tests_router_test_host_SOURCES = tests/router/test_host.c $(router_cluster) \
-	$(router_driver)
-tests_router_test_host_LDADD = $(TEST_LDADD)
-tests_router_test_host_LDFLAGS = $(router_ldflags)
