@@ -233,7 +233,7 @@ on_joined(void *ctx, const struct topic *topic, struct position at)
 		return;
 	}
 	t = route_of(r, topic);
-	if (t == NULL || t->subs.total == 0)
+	if (t == NULL || !route_wanted(t))
 		return;
 	t->joined = true;
 	pending_joined(t);

@@ -130,6 +130,8 @@ census_join(struct router *r, struct peer *from, const struct msg_join *m)
 	} else {
 		if (m->flags & JOIN_COUNT)
 			count_want(t);
+		if (m->flags & JOIN_REPLAY)
+			replay_want(t);
 		route_add(t, from, m->n);
 		pending_answer(t, from, m);
 	}

@@ -85,6 +85,8 @@ deliver(struct router *r, const struct passing *p)
 	if (t == NULL)
 		return;
 	t->offset++;
+	if (t->replay != NULL)
+		replay_put(t, m);
 	if (t->subs.n > 0)
 		route_deliver(t, p);
 	if (kept)

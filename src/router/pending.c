@@ -18,25 +18,29 @@ struct pending {
 	struct route		*route;
 	struct peer		*peer;
 	uint64_t		 cookie, flags;
+	uint64_t		 since_epoch, since_offset;	/* JOIN_REPLAY */
 	uint64_t		 due;		/* answered then in any case */
 };
 
 static void
-route_subscribed(struct route *t, struct peer *peer, uint64_t cookie,
-    uint64_t flags)
+route_subscribed(const struct pending *w)
 {
+	struct route *t = w->route;
 	struct router *r = t->census->router;
 	struct msg_subscribed s = {
 		.epoch = r->epoch, .serial = ++r->serial,
 		.app = t->census->app, .channel = route_name(t),
-		.cookie = cookie,
+		.cookie = w->cookie,
 		.position_epoch = t->epoch, .position_offset = t->offset,
 		.count = route_count(t),
 	};
 
-	if (flags & JOIN_CACHE)
+	if (w->flags & JOIN_CACHE)
 		s.cached = history_get(t, &s.event, &s.data);
-	msg_pack_subscribed(ipc_out(peer->ipc), &s);
+	if (w->flags & JOIN_REPLAY)
+		replay_send(t, w->peer, w->cookie, w->since_epoch,
+		    w->since_offset);
+	msg_pack_subscribed(ipc_out(w->peer->ipc), &s);
 }
 
 /* ---- what is waited for -------------------------------------------------- */
@@ -70,19 +74,20 @@ void
 pending_answer(struct route *t, struct peer *peer, const struct msg_join *m)
 {
 	struct router *r = t->census->router;
-	struct pending *w;
+	struct pending now = {
+		.route = t, .peer = peer, .cookie = m->cookie,
+		.flags = m->flags, .since_epoch = m->since_epoch,
+		.since_offset = m->since_offset,
+	}, *w;
 
 	if (m->cookie == 0)
 		return;
 	if (is_ready(t, m->flags)) {
-		route_subscribed(t, peer, m->cookie, m->flags);
+		route_subscribed(&now);
 		return;
 	}
 	w = xcalloc(1, sizeof(*w));
-	w->route = t;
-	w->peer = peer;
-	w->cookie = m->cookie;
-	w->flags = m->flags;
+	*w = now;
 	w->due = clock_ms() + r->config->backplane.echo_timeout;
 	TAILQ_INSERT_TAIL(&r->pending, w, link);
 	TAILQ_INSERT_TAIL(&t->waiting, w, of_route);
@@ -103,7 +108,7 @@ pending_free(struct router *r, struct pending *w)
 static void
 pending_end(struct router *r, struct pending *w)
 {
-	route_subscribed(w->route, w->peer, w->cookie, w->flags);
+	route_subscribed(w);
 	pending_free(r, w);
 }
 

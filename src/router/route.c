@@ -59,8 +59,8 @@ route_release(struct route *t)
 {
 	struct census *c = t->census;
 
-	if (t->subs.total > 0 || t->cached != NULL || t->item.away != NULL ||
-	    members_count(t->members) > 0)
+	if (t->subs.total > 0 || t->cached != NULL || t->replay != NULL ||
+	    t->item.away != NULL || members_count(t->members) > 0)
 		return;
 	pending_forget(c->router, NULL, t);
 	answers_skip_route(c->router, t);
@@ -81,7 +81,8 @@ route_add(struct route *t, struct peer *peer, uint64_t n)
 	tell_changed(t->census->router, &t->item);
 	if (first && n > 0) {
 		counter.channels++;
-		carrier_join(t);
+		if (!replay_resumes(t))
+			carrier_join(t);
 	}
 	return is_new;
 }
@@ -96,12 +97,19 @@ route_take(struct route *t, struct peer *peer, uint64_t n)
 		tell_changed(r, &t->item);
 	if (taken > 0 && t->subs.total == 0) {
 		counter.channels--;
-		t->joined = false;
-		t->fetch = t->known = 0;
 		pending_forget(r, NULL, t);
-		carrier_leave(t);
+		if (!replay_lingers(t))
+			route_leave(t);
 	}
 	return taken;
+}
+
+void
+route_leave(struct route *t)
+{
+	t->joined = false;
+	t->fetch = t->known = 0;
+	carrier_leave(t);
 }
 
 void

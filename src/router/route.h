@@ -3,9 +3,8 @@
  * A channel as the router sees it: which workers have subscribers, where it
  * stands, what is kept of it.
  *
- * A route exists while it has a subscriber on any host or a cached message.  Its
- * position
- * starts with a new epoch each time it is made.
+ * A route exists while it has a subscriber on any host, a cached message or a
+ * room's history.  Its position starts with a new epoch each time it is made.
  *
  * Runs in: the router.  Owned by: its census.  Dies: route_release().
  */
@@ -26,6 +25,7 @@ struct census;
 struct counting;
 struct members;
 struct peer;
+struct replay;
 struct router;
 
 struct route {
@@ -36,6 +36,7 @@ struct route {
 	struct item		 item;
 	struct members		*members;	/* presence channels */
 	struct cached		*cached;	/* the last message */
+	struct replay		*replay;	/* the last ones of a room */
 	struct counting		*counting;	/* where counts are pushed */
 	uint64_t		 epoch, offset;	/* of the last message */
 	bool			 joined;	/* the backplane listens */
@@ -63,6 +64,15 @@ void	route_release(struct route *);
 bool	route_add(struct route *, struct peer *, uint64_t n);
 /* n fewer, at most; how many it were.  The route stays until released. */
 uint64_t route_take(struct route *, struct peer *, uint64_t n);
+
+/* Does this host want to hear of it? */
+static inline bool
+route_wanted(const struct route *t)
+{
+	return t->subs.total > 0 || t->replay != NULL;
+}
+/* Not any more. */
+void	route_leave(struct route *);
 
 /* All workers with subscribers get it. */
 void	route_cast(struct route *, struct bytes frame);

@@ -76,6 +76,7 @@ router_new(struct event_base *base, int master_fd)
 	census_init(r);
 	watchers_init(&r->watchers);
 	history_init(&r->history);
+	replays_init(&r->replays);
 	passage_init(r);
 	fetch_init(r);
 	sync_init(r);
@@ -99,6 +100,7 @@ router_free(struct router *r)
 		p->gone = true;
 	peers_bury(r);
 	history_done(&r->history);
+	replays_done(r);
 	census_done(r);
 	hash_done(&r->watchers);
 	carrier_close(r);
@@ -140,6 +142,7 @@ router_tick(struct router *r)
 	struct msg_counters m;
 
 	history_purge(&r->history, r->now);
+	replays_tick(r);
 	peers_watch(r);
 	carrier_tick(r);
 	controls_tick(r);

@@ -27,6 +27,7 @@
 #include "router/passage.h"
 #include "router/peer.h"
 #include "router/pending.h"
+#include "router/replay.h"
 #include "router/route.h"
 #include "router/sync.h"
 #include "router/tell.h"
@@ -66,6 +67,7 @@ struct router {
 	LIST_HEAD(, watcher)	 fresh;		/* those to be answered */
 	uint64_t		 signins;
 	struct history		 history;
+	struct replays		 replays;
 	struct sync		 sync;
 	struct answer_list	 answers;
 	struct pending_list	 pending;
