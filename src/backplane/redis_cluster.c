@@ -227,8 +227,9 @@ apply(struct cluster *c)
 		changed += c->redis->lane[lane] != before;
 	}
 	if (changed != 0)
-		log_info("redis: the cluster has masters=%u, lanes=%u have "
-		    "another one now", c->layout.masters, changed);
+		log_info("backplane redis: cluster layout masters=%u "
+		    "lanes_moved=%u", c->layout.masters, changed);
+	redis_health_check(c->redis);
 }
 
 /* It was read to the end. */
@@ -267,6 +268,16 @@ link_up(void *ctx, struct redis_link *link)
 }
 
 static void
+say_why(struct cluster *c, const char *why)
+{
+	char text[300];
+
+	snprintf(text, sizeof(text), "no node tells the layout: %.100s: %.150s",
+	    redis_link_text(c->link), why);
+	redis_say_why(c->redis, text);
+}
+
+static void
 link_down(void *ctx, struct redis_link *link, const char *why)
 {
 	struct cluster *c = ctx;
@@ -276,9 +287,9 @@ link_down(void *ctx, struct redis_link *link, const char *why)
 	if (!c->reading)
 		return;
 	c->reading = false;
-	redis_say_why(c->redis, why);
 	if (++c->tried >= c->layout.n + c->n_given) {
 		c->tried = 1;
+		say_why(c, why);
 		ms = c->pause_ms / 2 + random_1_to(c->pause_ms / 2);
 		if ((c->pause_ms *= 2) > PAUSE_MAX_MS)
 			c->pause_ms = PAUSE_MAX_MS;
@@ -294,7 +305,7 @@ useless(struct cluster *c, const char *what, const redisReply *reply,
 	snprintf(c->why, sizeof(c->why), "%s: %s", what, reply == NULL ? "" :
 	    log_bytes(redis_reply_text(reply)));
 	if (!c->complained)
-		log_error("redis: %s asked=%s", c->why, redis_link_text(c->link));
+		log_error("backplane redis: %s asked=%s", c->why, redis_link_text(c->link));
 	c->complained = true;
 	*why = c->why;
 	return -1;

@@ -4,6 +4,9 @@
  * up, and what was listened to before is live again.  What cannot be had within
  * the time-out is not waited for (its topic had a gap and is not joined).
  *
+ * A cluster is there as long as one of its nodes is: what the others serve has
+ * gaps, topic by topic.
+ *
  * Runs in: the router.  Part of: struct redis.
  */
 #include <stdio.h>
@@ -32,18 +35,46 @@ all_connected(const struct redis *r)
 	return true;
 }
 
+/* Enough to say that the broker can be reached. */
+static bool
+some_connected(const struct redis *r)
+{
+	const struct redis_node *node;
+
+	if (!r->finder->sharded)
+		return all_connected(r);
+	TAILQ_FOREACH(node, &r->nodes, link)
+		if (node->lanes > 0 && redis_node_up(node))
+			return true;
+	return false;
+}
+
+static void
+whole_again(struct redis *r)
+{
+	if (r->why[0] == '\0' || r->topics.owed > 0 || !all_connected(r))
+		return;
+	r->why[0] = '\0';
+	log_info("backplane redis: all nodes are there again broker=%s",
+	    redis_broker(r));
+}
+
 void
 redis_health_check(struct redis *r)
 {
 	uint64_t now;
 
-	if (r->told_up || !all_connected(r))
+	if (r->told_up) {
+		whole_again(r);
+		return;
+	}
+	if (!some_connected(r))
 		return;
 	now = clock_ms();
 	if (!r->connected)
 		r->connected_ms = now;
 	r->connected = true;
-	if (r->topics.owed > 0 &&
+	if ((r->topics.owed > 0 || !all_connected(r)) &&
 	    now - r->connected_ms < r->settings.set->timeout)
 		return;
 	redis_topics_forgive(r);
@@ -77,6 +108,8 @@ redis_health_down(struct redis *r, const char *where, const char *why)
 
 	snprintf(text, sizeof(text), "%.120s: %.170s", where, why);
 	redis_say_why(r, text);
+	if (some_connected(r))
+		return;
 	r->connected = false;
 	if (!r->told_up)
 		return;

@@ -186,9 +186,11 @@ redis_outbox_move(struct redis_outbox *from, struct redis_outbox *to,
     unsigned lane)
 {
 	struct redis_command *c, *next, *ghost;
+	struct redis_command *last = TAILQ_LAST(&from->all, redis_commands);
 
+	/* Both may be the same. */
 	for (c = TAILQ_FIRST(&from->all); c != NULL; c = next) {
-		next = TAILQ_NEXT(c, link);
+		next = c != last ? TAILQ_NEXT(c, link) : NULL;
 		if (c->lane != lane || internal(c))
 			continue;
 		if (c->sent) {
@@ -354,7 +356,9 @@ redis_outbox_store(struct redis *r, const struct topic *t,
 	command_say(c, 1, (struct bytes[]){ B("MULTI") });
 	command_say(c, 5, (struct bytes[]){ B("SET"), key, payload, B("PX"),
 	    bytes_str(ttl) });
+	c->plain_at = c->wire_n;
 	command_say(c, 3, (struct bytes[]){ verb(r, t), name, payload });
+	c->plain_n = c->wire_n - c->plain_at;
 	command_say(c, 1, (struct bytes[]){ B("EXEC") });
 	queue(r, c);
 }
@@ -469,15 +473,15 @@ redis_backlog_tell(struct redis *r)
 }
 
 /* The words with which an error begins, and what follows from it. */
-enum verdict { REFUSED, LINK_ENDS, LANE_MOVED, NO_SET };
+enum verdict { REFUSED, LINK_ENDS, LANE_MOVED, NO_SLOT, NO_SET };
 static const struct {
 	const char	*word;
 	enum verdict	 verdict;
 } verdicts[] = {
 	{ "READONLY", LINK_ENDS }, { "LOADING", LINK_ENDS },
 	{ "MASTERDOWN", LINK_ENDS }, { "NOAUTH", LINK_ENDS },
-	{ "MOVED", LANE_MOVED }, { "ASK", LANE_MOVED },
-	{ "CLUSTERDOWN", LANE_MOVED }, { "TRYAGAIN", LANE_MOVED },
+	{ "MOVED", LANE_MOVED }, { "ASK", NO_SLOT },
+	{ "CLUSTERDOWN", NO_SLOT }, { "TRYAGAIN", NO_SLOT },
 	{ "OOM", NO_SET }, { "NOPERM", NO_SET }, { "MISCONF", NO_SET },
 	{ "NOREPLICAS", NO_SET },
 };
@@ -513,6 +517,42 @@ probed(struct redis *r, struct redis_command *c)
 		keep_nothing(r, buf_cstr(&c->text));
 }
 
+/* The value cannot be kept, the message may go.  What came after it in its lane
+ * goes again too, so that the order holds; receivers drop the copies. */
+static void
+publish_plainly(struct redis_node *node, struct redis_command *c)
+{
+	struct redis_command *ghost;
+
+	node->redis->backlog.octets -= c->wire_n - c->plain_n;
+	memmove(c->wire, c->wire + c->plain_at, c->plain_n);
+	c->wire_n = c->plain_n;
+	c->kind = COMMAND_PUBLISH;
+	redis_outbox_move(&node->outbox, &node->outbox, c->lane);
+	/* It was answered in full. */
+	ghost = TAILQ_FIRST(&node->outbox.all);
+	command_end(node->redis, &node->outbox, ghost);
+	c->replies = 1;
+}
+
+/* The finder may take the lane elsewhere; a ghost is left here then.  Else all
+ * is tried again in a moment, in order. */
+static int
+refused_here(struct redis_node *node, struct redis_command *c,
+    const char **why)
+{
+	struct redis *r = node->redis;
+
+	r->finder->moved(r->finding, node, c->lane, c->text.p);
+	c = TAILQ_FIRST(&node->outbox.all);
+	if (c == NULL || c->kind != COMMAND_GHOST) {
+		*why = "it does not serve what it should";
+		return -1;
+	}
+	command_end(r, &node->outbox, c);
+	return 0;
+}
+
 /* Its only or last answer was bad; -1: the link must end. */
 static int
 refused(struct redis_node *node, struct redis_command *c, const char **why)
@@ -525,20 +565,15 @@ refused(struct redis_node *node, struct redis_command *c, const char **why)
 	*why = c->text.p;
 	if (verdict == LINK_ENDS)
 		return -1;
-	if (verdict == LANE_MOVED && r->finder->moved != NULL) {
-		/* Either it is taken elsewhere and leaves a ghost here, or all
-		 * is tried again in a moment, in order. */
-		r->finder->moved(r->finding, node, c->lane, c->text.p);
-		c = TAILQ_FIRST(&node->outbox.all);
-		if (c == NULL || c->kind != COMMAND_GHOST) {
-			*why = "it does not serve what it should";
-			return -1;
-		}
-		command_end(r, &node->outbox, c);
-		return 0;
-	}
 	if (verdict == NO_SET && c->kind == COMMAND_STORE)
 		keep_nothing(r, c->text.p);
+	if (verdict >= NO_SLOT && c->kind == COMMAND_STORE) {
+		publish_plainly(node, c);
+		return 0;
+	}
+	if (r->finder->moved != NULL && (verdict == LANE_MOVED ||
+	    (verdict == NO_SLOT && c->kind != COMMAND_FETCH)))
+		return refused_here(node, c, why);
 	redis_complain(r, COMPLAIN_REFUSED, c->text.p);
 	tell(r, c, 0);
 	command_end(r, &node->outbox, c);

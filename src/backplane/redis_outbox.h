@@ -13,8 +13,10 @@
  * two hosts that publish at a time could leave the older one as the last.  It
  * needs no right to run scripts, which a broker's user better has not.  When
  * the broker has no memory, or no right for us, to SET, the message would be
- * refused with the value: stores are plain publishes then, until a SET of our own,
- * tried when a connection is made and now and then, is taken again.
+ * refused with the value: it is published plainly, and so are later stores, until
+ * a SET of our own, tried when a connection is made and now and then, is taken
+ * again.  In a cluster, a slot on its way (ASK) or without a master (CLUSTERDOWN)
+ * stops this value, but not its message.
  *
  * Runs in: the router.  Part of: struct redis_node; struct redis (limbo).
  */
@@ -44,6 +46,7 @@ struct redis_command {
 	uint64_t		 cookie, queued_ms;
 	char			*wire;		/* RESP, by hiredis */
 	size_t			 wire_n;
+	size_t			 plain_at, plain_n;	/* PUBLISH in it */
 	struct buf		 text;		/* fetched; why it failed */
 	bool			 bad;		/* text is why */
 };

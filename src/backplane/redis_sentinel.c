@@ -12,6 +12,7 @@
  * Runs in: the router.  Owned by: struct redis.
  */
 #include <hiredis/hiredis.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <event2/event.h>
@@ -83,6 +84,18 @@ want(struct sentinel *s)
 		arm(s, 0);
 }
 
+static void
+say_why(struct sentinel *s, const char *why)
+{
+	char text[300];
+
+	if (redis_node_up(s->node))
+		return;
+	snprintf(text, sizeof(text), "no Sentinel helps: %.100s: %.160s",
+	    redis_link_text(s->ask), why);
+	redis_say_why(s->redis, text);
+}
+
 /* This Sentinel was of no use: the next one, after a pause if all have been
  * asked. */
 static void
@@ -93,16 +106,16 @@ next(struct sentinel *s, const char *why)
 	s->trying = s->asked = false;
 	if (!s->wanted)
 		return;
-	redis_say_why(s->redis, why);
-	s->at = (s->at + 1) % s->n;
 	if (++s->tried >= s->n) {
 		s->tried = 0;
+		say_why(s, why);
 		ms = s->pause_ms / 2 + random_1_to(s->pause_ms / 2);
 		if ((s->pause_ms *= 2) > PAUSE_MAX_MS)
 			s->pause_ms = PAUSE_MAX_MS;
 		if (s->known && !redis_node_up(s->node))
 			redis_node_open(s->node, &s->master);
 	}
+	s->at = (s->at + 1) % s->n;
 	arm(s, ms);
 }
 
@@ -125,7 +138,7 @@ found(struct sentinel *s, const struct redis_place *place)
 	if (!s->known || !redis_place_eq(place, &s->master)) {
 		s->master = *place;
 		s->known = true;
-		log_info("redis: the Sentinels' master is host=%s port=%u",
+		log_info("backplane redis: Sentinel's master host=%s port=%u",
 		    log_bytes(bytes_str(place->host)), place->port);
 	}
 	redis_node_open(s->node, &s->master);

@@ -436,6 +436,14 @@ redis_topics_move(struct redis *r, unsigned lane, struct redis_node *from,
 
 /* ---- what comes ---------------------------------------------------------- */
 
+/* After a slot has moved, what its old node still brings was published before,
+ * and is not published again at the new one. */
+static bool
+left_behind(const struct redis *r, const struct redis_topic *t)
+{
+	return r->finder->sharded && !t->raw && t->wanted;
+}
+
 void
 redis_topics_message(struct redis_node *node, struct bytes name,
     struct bytes payload)
@@ -444,7 +452,8 @@ redis_topics_message(struct redis_node *node, struct bytes name,
 	struct redis_topic *t = topic_find(r, name);
 	struct topic topic;
 
-	if (t == NULL || !t->told || r->lane[t->lane] != node)
+	if (t == NULL || (r->lane[t->lane] == node ? !t->told :
+	    !left_behind(r, t)))
 		return;
 	if (payload.n > r->settings.set->max_message) {
 		counter.backplane_oversize++;
