@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import net from "node:net";
 import { test } from "node:test";
 import { Server, decoded, until } from "./harness.mjs";
+import { Redis } from "./redis.mjs";
 
 const APP = { id: "384729", key: "k2j4h5g6f7", secret: "s3cr3ts3cr3t" };
 
@@ -99,3 +100,32 @@ test("--debug shows connections and messages, secrets never", () => reverb("", {
 	assert.ok(!server.log.includes(APP.secret), "no secret");
 	assert.ok(!server.log.includes("\u001b[31mred"), "nothing moves a terminal's cursor");
 }));
+
+test("two servers that REVERB_SCALING_ENABLED joins", async () => {
+	const redis = await Redis.start({ password: "p@ss:w%rd" });
+	const scaling = `REVERB_SCALING_ENABLED=true\nREVERB_SCALING_CHANNEL=reverb\nREDIS_CLIENT=phpredis\n`;
+	const single = `REDIS_URL=null\nREDIS_HOST=127.0.0.1\nREDIS_PORT=${redis.port}\nREDIS_USERNAME=null\nREDIS_PASSWORD="p@ss:w%rd"\nREDIS_DB=0\nREDIS_TIMEOUT=60`;
+	const url = `REDIS_URL=redis://:p%40ss%3Aw%25rd@127.0.0.1:${redis.port}/0\nREDIS_HOST=nowhere.invalid\nREDIS_PASSWORD=other`;
+	try {
+		await reverb(scaling + single, {}, (one) => reverb(scaling + url, {}, async (two) => {
+			const joined = async (s) => {
+				const { state, hosts } = await s.ctl("backplane");
+				return state === "up" && hosts.filter((h) => h.state === "up").length === 2;
+			};
+			await until(async () => await joined(one) && await joined(two), "the two to meet");
+			const [a, b] = [await one.connect(), await two.connect()];
+			for (const c of [a, b])
+				await c.subscribe("news");
+			await two.publish("news", "from-two", "1");
+			await one.publish("news", "from-one", "2");
+			for (const c of [a, b]) {
+				await c.skipTo("from-two");
+				await c.skipTo("from-one");
+			}
+			for (const s of [one, two])
+				assert.ok(!s.log.includes("p@ss"), "no password in the log");
+		}));
+	} finally {
+		await redis.stop();
+	}
+});

@@ -10,6 +10,7 @@ import path from "node:path";
 import tls from "node:tls";
 import { test } from "node:test";
 import { Server, live, unique, until } from "./harness.mjs";
+import { Fleet } from "./hosts.mjs";
 
 live("pealctl", {}, (s) => {
 	test("publish reaches every worker's subscribers, the text as it is", async () => {
@@ -153,5 +154,40 @@ test("the control socket bears anything", async () => {
 		await until(() => server.ctl("status").catch(() => null), "room again");
 	} finally {
 		await server.stop();
+	}
+});
+
+test("backplane shows the hosts, and why they are not joined any more", async () => {
+	const fleet = await Fleet.start({ hosts: 2 }), [one, two] = fleet.hosts;
+	const shown = async (server, verb) => {
+		const { control } = await server.ctl("status");
+		return execFileSync(process.env.PEALCTL, ["-s", control, verb]).toString();
+	};
+	try {
+		const a = await one.ctl("backplane"), b = await two.ctl("backplane");
+		assert.equal(a.driver, "redis");
+		assert.equal(a.broker, fleet.redis.url);
+		assert.deepEqual(a.hosts.map((h) => h.own), [true, false]);
+		assert.deepEqual(a.hosts.map((h) => h.node).sort(), b.hosts.map((h) => h.node).sort());
+		assert.notEqual(a.hosts[0].node, b.hosts[0].node);
+		assert.equal(a.counters.hosts, 2);
+		const room = unique("presence-room"), c = await one.connect();
+		c.subscribing(room, { user_id: "u", user_info: {} });
+		await until(async () => (await two.ctl("backplane")).hosts[1].rows > b.hosts[1].rows, "its rows to be told");
+		await until(async () => (await one.ctl("backplane")).lag_us > 0, "a round trip");
+		assert.match(await shown(one, "backplane"), /^Backplane: redis, up for .*\nBroker: redis:.* ms away\n[^]*\n\* /);
+		await until(async () => /^Backplane: redis, up, 2 hosts$/m.test(await shown(one, "status")), "the master to hear of it");
+		fleet.allow(/backplane|broker|host/);
+		await fleet.redis.kill();
+		const down = await until(async () => {
+			const now = await one.ctl("backplane");
+			return now.state === "down" && now.failure !== "" && now;
+		}, "it to be down");
+		assert.ok(down.counters.backplane_failures > 0);
+		assert.match(await shown(one, "backplane"), /^Backplane: redis, down for .*\n.*\nLast failure: \S/);
+		await fleet.redis.again();
+		await until(async () => (await one.ctl("backplane")).state === "up", "it to be up again");
+	} finally {
+		await fleet.stop();
 	}
 });

@@ -142,6 +142,133 @@ test_no_reader(void **state)
 	rig_free(g);
 }
 
+/* ---- the backplane ------------------------------------------------------- */
+
+static const struct backplane_up *up;
+static void *up_ctx;
+
+static void *
+fake_open(const struct config_backplane *set, struct event_base *base,
+    const struct backplane_up *calls, void *ctx, const char **why)
+{
+	(void)set, (void)base, (void)why;
+	up = calls;
+	up_ctx = ctx;
+	return &up;
+}
+
+static void
+fake_self(void *self)
+{
+	(void)self;
+}
+
+static void
+fake_join(void *self, const struct topic *t, struct position since)
+{
+	(void)self, (void)t, (void)since;
+}
+
+static void
+fake_leave(void *self, const struct topic *t)
+{
+	(void)self, (void)t;
+}
+
+static void
+fake_publish(void *self, const struct topic *t, struct bytes octets,
+    uint64_t cookie)
+{
+	(void)self, (void)t, (void)octets, (void)cookie;
+}
+
+static struct backplane_state fake_now;
+
+static void
+fake_state(const void *self, struct backplane_state *s)
+{
+	(void)self;
+	*s = fake_now;
+}
+
+static const struct backplane fake = {
+	.name = "fake", .open = fake_open, .close = fake_self,
+	.start = fake_self, .flush = fake_self, .join = fake_join,
+	.leave = fake_leave, .publish = fake_publish, .state = fake_state,
+};
+
+/* The answer has these words. */
+static void
+shows(struct rig *g, const char *const words[])
+{
+	struct buf got = { 0 };
+	int fds[2];
+	ssize_t n;
+
+	assert_int_equal(ipc_pair(fds), 0);
+	control_take(g->router, fds[0], B("{\"verb\":\"backplane\"}"));
+	rig_run(g);
+	while ((n = read(fds[1], buf_room(&got, 4096), 4096)) > 0)
+		got.n += (size_t)n;
+	assert_int_equal(n, 0);
+	for (; *words != NULL; words++)
+		if (strstr(buf_cstr(&got), *words) == NULL)
+			fail_msg("%s is missing in %s", *words, buf_cstr(&got));
+	buf_done(&got);
+	close(fds[1]);
+}
+
+static void
+test_alone(void **state)
+{
+	struct rig *g = rig_new("[app two]\nid = 2\nkey = k2\nsecret = s\n");
+
+	(void)state;
+	answers(g, "{\"verb\":\"backplane\"}",
+	    "{\"ok\":true,\"driver\":\"none\",\"state\":\"alone\"}\n");
+	/* Also before the router knows what there is. */
+	rig_starting(g, 1);
+	answers(g, "{\"verb\":\"backplane\"}",
+	    "{\"ok\":true,\"driver\":\"none\",\"state\":\"alone\"}\n");
+	rig_free(g);
+}
+
+static void
+test_hosts(void **state)
+{
+	static const char *const down[] = { "\"own\":true",
+		"\"driver\":\"fake\"", "\"state\":\"down\",\"since\":7,",
+		"\"broker\":\"fake://\\\"x\"",
+		"\"failure\":\"nobody there\"", "\"lag_us\":15",
+		"\"topics\":1", "\"backlog\":2", "\"backlog_octets\":30",
+		"\"backplane_bad_version\":0", NULL };
+	static const char *const joining[] = { "\"state\":\"joining\"",
+		NULL };
+	static const char *const late[] = { "\"state\":\"degraded\"", NULL };
+	static const char *const full[] = { "\"ok\":true",
+		"\"state\":\"up\",\"since\":0", "\"hosts\":1", NULL };
+	struct rig *g = rig_backplane("", &fake);
+	struct topic hosts = carrier_cluster();
+
+	(void)state;
+	fake_now = (struct backplane_state){ .broker = B("fake://\"x"),
+		.since = g->router->now, .why = B("nobody there"),
+		.topics = 1, .backlog = 2, .backlog_octets = 30, .lag_us = 15,
+	};
+	rig_later(g, 7500);
+	shows(g, down);
+	fake_now.up = true;
+	fake_now.since = g->router->now;
+	up->up(up_ctx);
+	shows(g, joining);
+	up->joined(up_ctx, &hosts, (struct position){ 0, 0 });
+	/* Nothing has come back yet. */
+	shows(g, late);
+	g->router->passage.degraded = false;
+	shows(g, full);
+	rig_free(g);
+}
+
 int
 main(void)
 {
@@ -150,6 +277,8 @@ main(void)
 		cmocka_unit_test(test_commands),
 		cmocka_unit_test(test_mistakes),
 		cmocka_unit_test(test_no_reader),
+		cmocka_unit_test(test_alone),
+		cmocka_unit_test(test_hosts),
 	};
 
 	return cmocka_run_group_tests_name("control", tests, NULL, NULL);
