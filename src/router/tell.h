@@ -16,7 +16,7 @@
 #include "router/census_wire.h"
 #include "router/snapshot.h"
 
-#define TELL_EVERY	10		/* ms */
+#define TELL_EVERY	5		/* ms */
 #define TELL_PAYLOAD	(48u << 10)	/* octets of one envelope, about */
 #define TELL_TURN	8		/* envelopes of changes in a turn */
 #define TELL_GONE	(1u << 20)	/* octets of what is gone, untold */
