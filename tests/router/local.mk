@@ -5,6 +5,7 @@ router_tests = \
 	tests/router/test_control \
 	tests/router/test_count \
 	tests/router/test_history \
+	tests/router/test_host \
 	tests/router/test_load \
 	tests/router/test_members \
 	tests/router/test_passage \
@@ -54,3 +55,8 @@ tests_router_test_tally_LDFLAGS = $(router_ldflags)
 tests_router_test_users_SOURCES = tests/router/test_users.c $(router_driver)
 tests_router_test_users_LDADD = $(TEST_LDADD)
 tests_router_test_users_LDFLAGS = $(router_ldflags)
+router_cluster = tests/router/cluster.c tests/router/cluster.h
+tests_router_test_host_SOURCES = tests/router/test_host.c $(router_cluster) \
+	$(router_driver)
+tests_router_test_host_LDADD = $(TEST_LDADD)
+tests_router_test_host_LDFLAGS = $(router_ldflags)
