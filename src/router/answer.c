@@ -183,7 +183,8 @@ ask_broker(struct answer *a, const struct route *t)
 	    (t != NULL && t->known == r->reach.era))
 		return false;
 	a->asked = true;
-	a->fetch = fetch_ask(r, bytes_of(a->app, a->app_n), answer_name(a));
+	a->fetch = fetch_ask(r, bytes_of(a->app, a->app_n), answer_name(a),
+	    false);
 	return true;
 }
 

@@ -136,6 +136,8 @@ take_own(struct router *r, const struct topic *topic,
 	passage_back(r, topic->lane, e);
 	if (e->kind == ENVELOPE_EVENT || e->kind == ENVELOPE_KICK)
 		return 0;
+	if (e->kind == ENVELOPE_MARK)
+		return fetch_marked(r, e);
 	return host_take(r, NULL, e);
 }
 
@@ -149,16 +151,20 @@ take_others(struct router *r, const struct topic *topic,
 		return 0;
 	if (e->kind == ENVELOPE_EVENT || e->kind == ENVELOPE_KICK)
 		return passage_take(r, host, topic->lane, e);
+	if (e->kind == ENVELOPE_MARK)
+		return 0;
 	return host_take(r, host, e);
 }
 
-/* Only messages of a channel come on its topic, all else on the cluster's. */
+/* Only messages of a channel and marks come on its topic, all else on the
+ * cluster's. */
 static bool
 belongs(const struct topic *topic, const struct envelope *e)
 {
 	return bytes_eq(topic->app, e->app) &&
 	    bytes_eq(topic->channel, e->channel) &&
-	    is_cluster(topic) == (e->kind != ENVELOPE_EVENT);
+	    is_cluster(topic) == (e->kind != ENVELOPE_EVENT &&
+	    e->kind != ENVELOPE_MARK);
 }
 
 static void
@@ -389,27 +395,42 @@ carrier_publish(struct router *r, const struct topic *topic,
 		r->backplane->publish(r->carrier, topic, octets, number);
 }
 
+static void
+say(struct router *r, const struct topic *topic, enum envelope_kind kind,
+    struct bytes payload, bool live)
+{
+	struct envelope e = {
+		.node = r->node, .incarnation = r->incarnation,
+		.number = passage_number(r, topic->lane, live), .kind = kind,
+		.app = topic->app, .channel = topic->channel,
+		.payload = payload,
+	};
+	struct buf out = { 0 };
+
+	envelope_seal(&out, &e, carrier_key(r));
+	carrier_publish(r, topic, buf_view(&out), e.number, false);
+	buf_done(&out);
+}
+
 bool
 carrier_broadcast(struct router *r, enum envelope_kind kind,
     struct bytes payload, bool urgent)
 {
 	struct topic topic = carrier_cluster();
-	struct envelope e = {
-		.node = r->node, .incarnation = r->incarnation, .kind = kind,
-		.app = topic.app, .channel = topic.channel,
-		.payload = payload,
-	};
-	struct buf out = { 0 };
 
 	if (carrier_alone(r))
 		return true;
 	if (!r->reach.up && !urgent)
 		return false;
-	e.number = passage_number(r, topic.lane, r->reach.up && r->reach.live);
-	envelope_seal(&out, &e, carrier_key(r));
-	carrier_publish(r, &topic, buf_view(&out), e.number, false);
-	buf_done(&out);
+	say(r, &topic, kind, payload, r->reach.up && r->reach.live);
 	return true;
+}
+
+void
+carrier_mark(struct router *r, const struct topic *topic,
+    struct bytes payload)
+{
+	say(r, topic, ENVELOPE_MARK, payload, true);
 }
 
 /* ---- the loop ----------------------------------------------------------- */

@@ -78,6 +78,11 @@ void	carrier_publish(struct router *, const struct topic *, struct bytes,
 bool	carrier_broadcast(struct router *, enum envelope_kind,
 	    struct bytes payload, bool urgent);
 
+/* Says something to ourselves on a channel's topic, behind all that was given
+ * to the driver on it before: fetch_marked() follows. */
+void	carrier_mark(struct router *, const struct topic *,
+	    struct bytes payload);
+
 /* Drops what came from the broker: counts it, and says so once in a while. */
 void	carrier_grumble(struct router *, enum envelope_fault,
 	    const struct topic *);

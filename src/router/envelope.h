@@ -34,6 +34,7 @@ enum envelope_kind {
 	ENVELOPE_CHANGES,
 	ENVELOPE_SNAPSHOT,
 	ENVELOPE_BYE,
+	ENVELOPE_MARK,		/* to oneself, on a channel's topic: fetch.c */
 	ENVELOPE_KINDS
 };
 

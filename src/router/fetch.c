@@ -9,11 +9,14 @@
 #include <stdlib.h>
 
 #include "common/util.h"
+#include "router/packed.h"
 #include "router/router.h"
 
 struct fetch {
 	TAILQ_ENTRY(fetch)	 link;
 	uint64_t		 cookie, due;
+	bool			 unmarked;	/* the mark is not back */
+	bool			 answered, known;
 	size_t			 app_n, channel_n;
 	char			 text[];	/* app, channel */
 };
@@ -57,12 +60,24 @@ fetch_possible(const struct router *r)
 	return !carrier_alone(r) && r->reach.up && r->backplane->fetch != NULL;
 }
 
+static void
+mark(struct router *r, const struct topic *topic, uint64_t cookie)
+{
+	struct buf payload = { 0 };
+
+	pack_u64(&payload, cookie);
+	carrier_mark(r, topic, buf_view(&payload));
+	buf_done(&payload);
+}
+
 uint64_t
-fetch_ask(struct router *r, struct bytes app, struct bytes channel)
+fetch_ask(struct router *r, struct bytes app, struct bytes channel,
+    bool listening)
 {
 	struct topic topic = carrier_topic(r, app, channel);
-	struct fetch *f = xmalloc(sizeof(*f) + app.n + channel.n);
+	struct fetch *f = xcalloc(1, sizeof(*f) + app.n + channel.n);
 
+	f->unmarked = listening;
 	f->cookie = ++r->fetches.last;
 	f->due = clock_ms() + r->config->backplane.echo_timeout;
 	f->app_n = app.n;
@@ -71,6 +86,8 @@ fetch_ask(struct router *r, struct bytes app, struct bytes channel)
 	memcpy(f->text + app.n, channel.p, channel.n);
 	TAILQ_INSERT_TAIL(&r->fetches.list, f, link);
 	r->backplane->fetch(r->carrier, &topic, f->cookie);
+	if (listening)
+		mark(r, &topic, f->cookie);
 	return f->cookie;
 }
 
@@ -114,18 +131,26 @@ fetch_keep(struct router *r, const struct fetch *f, struct bytes octets,
 	return fault;
 }
 
-void
-fetch_answered(struct router *r, uint64_t cookie, struct bytes octets,
-    uint64_t ttl_ms, const char *why)
+static struct fetch *
+fetch_find(struct router *r, uint64_t cookie)
 {
-	enum envelope_fault fault;
-	struct topic topic;
 	struct fetch *f;
 
 	TAILQ_FOREACH(f, &r->fetches.list, link) {
 		if (f->cookie == cookie)
 			break;
 	}
+	return f;
+}
+
+void
+fetch_answered(struct router *r, uint64_t cookie, struct bytes octets,
+    uint64_t ttl_ms, const char *why)
+{
+	struct fetch *f = fetch_find(r, cookie);
+	enum envelope_fault fault;
+	struct topic topic;
+
 	if (f == NULL)
 		return;
 	if (why == NULL && octets.n > 0) {
@@ -134,7 +159,28 @@ fetch_answered(struct router *r, uint64_t cookie, struct bytes octets,
 		if (fault != ENVELOPE_GOOD)
 			carrier_grumble(r, fault, &topic);
 	}
-	fetch_end(r, f, why == NULL);
+	f->answered = true;
+	f->known = why == NULL;
+	if (!f->unmarked)
+		fetch_end(r, f, f->known);
+}
+
+int
+fetch_marked(struct router *r, const struct envelope *e)
+{
+	struct packed in = packed_open(e->payload);
+	uint64_t cookie = packed_u64(&in);
+	struct fetch *f;
+
+	if (!packed_end(&in))
+		return -1;
+	f = fetch_find(r, cookie);
+	if (f == NULL)
+		return 0;
+	f->unmarked = false;
+	if (f->answered)
+		fetch_end(r, f, f->known);
+	return 0;
 }
 
 void

@@ -14,6 +14,7 @@
 
 #include "common/buf.h"
 
+struct envelope;
 struct fetch;
 struct route;
 struct router;
@@ -30,13 +31,23 @@ void	fetch_done(struct router *);
 
 /* Can the broker be asked at all? */
 bool	fetch_possible(const struct router *);
-/* Asks; the cookie, never 0.  When it is answered, or not in time,
- * pending_fetched() and answers_fetched() are told. */
-uint64_t fetch_ask(struct router *, struct bytes app, struct bytes channel);
+/*
+ * Asks; the cookie, never 0.  When it is answered, or not in time,
+ * pending_fetched() and answers_fetched() are told.
+ *
+ * listening: this host is joined to the channel's topic.  The answer then waits
+ * for a mark that was published behind the question: all that is older than
+ * the mark has come by then, so that nothing that is answered, or older, comes
+ * once more after it.
+ */
+uint64_t fetch_ask(struct router *, struct bytes app, struct bytes channel,
+	    bool listening);
 
 /* From the driver. */
 void	fetch_answered(struct router *, uint64_t cookie, struct bytes octets,
 	    uint64_t ttl_ms, const char *why);
+/* ENVELOPE_MARK of our own; -1: its payload is wrong. */
+int	fetch_marked(struct router *, const struct envelope *);
 /* The broker is gone: nothing will be answered. */
 void	fetch_down(struct router *);
 void	fetch_turn(struct router *);

@@ -67,7 +67,7 @@ ask(struct route *t)
 
 	if (t->fetch == 0 && t->joined && t->known != r->reach.era &&
 	    fetch_possible(r))
-		t->fetch = fetch_ask(r, t->census->app, route_name(t));
+		t->fetch = fetch_ask(r, t->census->app, route_name(t), true);
 }
 
 void
