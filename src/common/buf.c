@@ -210,7 +210,7 @@ utf8_length(struct bytes text)
 /* ---- struct buf --------------------------------------------------------- */
 
 char *
-buf_room(struct buf *b, size_t more)
+buf_grow(struct buf *b, size_t more)
 {
 	size_t need, cap;
 
@@ -227,31 +227,9 @@ buf_room(struct buf *b, size_t more)
 }
 
 void
-buf_add(struct buf *b, const void *p, size_t n)
-{
-	if (n == 0)
-		return;
-	memcpy(buf_room(b, n), p, n);
-	b->n += n;
-}
-
-void
-buf_bytes(struct buf *b, struct bytes bytes)
-{
-	buf_add(b, bytes.p, bytes.n);
-}
-
-void
 buf_str(struct buf *b, const char *s)
 {
 	buf_add(b, s, strlen(s));
-}
-
-void
-buf_char(struct buf *b, char c)
-{
-	*buf_room(b, 1) = c;
-	b->n++;
 }
 
 void

@@ -91,12 +91,41 @@ struct buf {
 	size_t	 n, cap;
 };
 
+/* Makes room for `more` octets after n that it has not; see buf_room(). */
+char	*buf_grow(struct buf *, size_t more);
+
 /* Room for `more` octets after n; returns where they go. */
-char	*buf_room(struct buf *, size_t more);
-void	buf_add(struct buf *, const void *, size_t);
-void	buf_bytes(struct buf *, struct bytes);
+static inline char *
+buf_room(struct buf *b, size_t more)
+{
+	if (__builtin_expect(b->cap - b->n < more || b->p == NULL, 0))
+		return buf_grow(b, more);
+	return b->p + b->n;
+}
+
+static inline void
+buf_add(struct buf *b, const void *p, size_t n)
+{
+	if (n == 0)
+		return;
+	memcpy(buf_room(b, n), p, n);
+	b->n += n;
+}
+
+static inline void
+buf_bytes(struct buf *b, struct bytes bytes)
+{
+	buf_add(b, bytes.p, bytes.n);
+}
+
+static inline void
+buf_char(struct buf *b, char c)
+{
+	*buf_room(b, 1) = c;
+	b->n++;
+}
+
 void	buf_str(struct buf *, const char *);
-void	buf_char(struct buf *, char);
 void	buf_u64(struct buf *, uint64_t);
 void	buf_fmt(struct buf *, const char *, ...)
 	    __attribute__((format(printf, 2, 3)));
