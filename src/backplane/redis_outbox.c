@@ -52,32 +52,44 @@ command_why(struct redis_command *c, struct bytes why)
 	buf_bytes(&c->text, why);
 }
 
-/* Several commands may follow each other in one wire. */
+/* "$5\r\n"; 24 octets are enough for it. */
+static char *
+put_head(char *at, char kind, size_t n)
+{
+	char digits[20], *p = digits + sizeof(digits);
+	size_t length;
+
+	do
+		*--p = (char)('0' + n % 10);
+	while ((n /= 10) != 0);
+	length = (size_t)(digits + sizeof(digits) - p);
+	*at++ = kind;
+	memcpy(at, p, length);
+	memcpy(at + length, "\r\n", 2);
+	return at + length + 2;
+}
+
+/* Several commands may follow each other in one wire.  By hand, as each message
+ * comes here; hiredis would print every number with a format. */
 static void
 command_say(struct redis_command *c, size_t argc, const struct bytes *argv)
 {
-	const char *p[6];
-	size_t n[6];
-	char *wire = NULL;
-	int length;
+	size_t most = c->wire_n + 24;
+	char *at;
 
+	for (size_t i = 0; i < argc; i++)
+		most += 24 + argv[i].n + 2;
+	c->wire = xrealloc(c->wire, most);
+	at = put_head(c->wire + c->wire_n, '*', argc);
 	for (size_t i = 0; i < argc; i++) {
-		p[i] = argv[i].p != NULL ? argv[i].p : "";
-		n[i] = argv[i].n;
+		at = put_head(at, '$', argv[i].n);
+		if (argv[i].n > 0)
+			memcpy(at, argv[i].p, argv[i].n);
+		memcpy(at + argv[i].n, "\r\n", 2);
+		at += argv[i].n + 2;
 	}
-	length = redisFormatCommandArgv(&wire, (int)argc, p, n);
-	if (length < 0)
-		fatal("no memory for a command");
+	c->wire_n = (size_t)(at - c->wire);
 	c->replies++;
-	if (c->wire == NULL) {
-		c->wire = wire;
-		c->wire_n = (size_t)length;
-		return;
-	}
-	c->wire = xrealloc(c->wire, c->wire_n + (size_t)length);
-	memcpy(c->wire + c->wire_n, wire, (size_t)length);
-	c->wire_n += (size_t)length;
-	redisFreeCommand(wire);
 }
 
 static uint64_t
