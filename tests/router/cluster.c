@@ -68,7 +68,8 @@ port_join(void *self, const struct topic *t, struct position since)
 	struct port *p = self;
 
 	(void)since;
-	assert_true(p->n_topics < NELEM(p->topics));
+	p->topics = xreallocarray(p->topics, p->n_topics + 1,
+	    sizeof(p->topics[0]));
 	p->topics[p->n_topics++] = topic_text(t);
 }
 
@@ -325,6 +326,7 @@ cluster_kill(struct cluster *c, struct rig *g)
 	rig_free(g);
 	while (p->n_topics > 0)
 		free(p->topics[--p->n_topics]);
+	free(p->topics);
 	p->rig = NULL;
 }
 

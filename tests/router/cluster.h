@@ -26,7 +26,7 @@ struct port {
 	bool				 started, connected;
 	bool				 cut;	/* kept from connecting */
 	bool				 frozen;
-	char				*topics[64];	/* "app channel" */
+	char				**topics;	/* "app channel" */
 	size_t				 n_topics, n_live;
 };
 

@@ -11,6 +11,7 @@ router_tests = \
 	tests/router/test_passage \
 	tests/router/test_peer \
 	tests/router/test_route \
+	tests/router/test_snapshot \
 	tests/router/test_sync \
 	tests/router/test_tally \
 	tests/router/test_users
@@ -56,6 +57,10 @@ tests_router_test_users_SOURCES = tests/router/test_users.c $(router_driver)
 tests_router_test_users_LDADD = $(TEST_LDADD)
 tests_router_test_users_LDFLAGS = $(router_ldflags)
 router_cluster = tests/router/cluster.c tests/router/cluster.h
+tests_router_test_snapshot_SOURCES = tests/router/test_snapshot.c \
+	$(router_cluster) $(router_driver)
+tests_router_test_snapshot_LDADD = $(TEST_LDADD)
+tests_router_test_snapshot_LDFLAGS = $(router_ldflags)
 tests_router_test_host_SOURCES = tests/router/test_host.c $(router_cluster) \
 	$(router_driver)
 tests_router_test_host_LDADD = $(TEST_LDADD)
