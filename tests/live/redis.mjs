@@ -239,7 +239,7 @@ export class Redis {
 			    "tls-key-file": files.key, "tls-ca-cert-file": files.ca,
 			    "tls-auth-clients": secure === "clients" ? "yes" : "no" } : {}),
 			...(this.socket ? { unixsocket: this.socket, unixsocketperm: 777 } : {}),
-			...(password ? { requirepass: password } : {}),
+			...(password ? { requirepass: JSON.stringify(password) } : {}),
 			...(users ? { user: users } : {}),
 			...config,
 		};
@@ -458,9 +458,19 @@ export class Cluster {
 	 * masters share the slots in ranges; the nth replica follows the nth
 	 * master; timeout: cluster-node-timeout in ms; redis: options of all.
 	 */
-	static async start({ masters = 3, replicas = 0, timeout = 800, redis = {} } = {}) {
+	static async start(options) {
 		const cluster = new Cluster();
-		cluster.nodes = await Promise.all(Array.from({ length: masters + replicas },
+		try {
+			await cluster.#start(options);
+		} catch (error) {
+			await cluster.stop();
+			throw error;
+		}
+		return cluster;
+	}
+
+	async #start({ masters = 3, replicas = 0, timeout = 800, redis = {} } = {}) {
+		this.nodes = await Promise.all(Array.from({ length: masters + replicas },
 		    async () => {
 			const bus = await freePort();
 			const node = await Redis.start({ ...redis, config: {
@@ -477,21 +487,20 @@ export class Cluster {
 			node.id = await node.command("CLUSTER", "MYID");
 			return node;
 		}));
-		for (const [i, node] of cluster.nodes.slice(0, masters).entries()) {
+		for (const [i, node] of this.nodes.slice(0, masters).entries()) {
 			await node.command("CLUSTER", "SET-CONFIG-EPOCH", i + 1);
 			await node.command("CLUSTER", "ADDSLOTSRANGE",
-			    ...cluster.range(i, masters));
+			    ...this.range(i, masters));
 		}
 		// Gossip alone would take longer.
-		for (const [i, node] of cluster.nodes.entries())
-			for (const other of cluster.nodes.slice(i + 1))
+		for (const [i, node] of this.nodes.entries())
+			for (const other of this.nodes.slice(i + 1))
 				await node.command("CLUSTER", "MEET", other.host, other.port, other.bus);
-		await cluster.known(masters + replicas);
-		for (const [i, node] of cluster.nodes.slice(masters).entries())
+		await this.known(masters + replicas);
+		for (const [i, node] of this.nodes.slice(masters).entries())
 			await settled(() => node.command("CLUSTER", "REPLICATE",
-			    cluster.nodes[i % masters].id), "a replica takes its master");
-		await cluster.settled(replicas);
-		return cluster;
+			    this.nodes[i % masters].id), "a replica takes its master");
+		await this.settled(replicas);
 	}
 
 	/** First and last slot of the nth of so many equal parts. */
@@ -581,6 +590,6 @@ export class Cluster {
 	}
 
 	async stop() {
-		await Promise.all(this.nodes.map((node) => node.stop()));
+		await Promise.all((this.nodes ?? []).map((node) => node.stop()));
 	}
 }
