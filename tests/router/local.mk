@@ -6,6 +6,7 @@ router_tests = \
 	tests/router/test_count \
 	tests/router/test_history \
 	tests/router/test_host \
+	tests/router/test_hosts_random \
 	tests/router/test_load \
 	tests/router/test_members \
 	tests/router/test_passage \
@@ -61,6 +62,10 @@ tests_router_test_snapshot_SOURCES = tests/router/test_snapshot.c \
 	$(router_cluster) $(router_driver)
 tests_router_test_snapshot_LDADD = $(TEST_LDADD)
 tests_router_test_snapshot_LDFLAGS = $(router_ldflags)
+tests_router_test_hosts_random_SOURCES = tests/router/test_hosts_random.c \
+	$(router_cluster) $(router_driver)
+tests_router_test_hosts_random_LDADD = $(TEST_LDADD)
+tests_router_test_hosts_random_LDFLAGS = $(router_ldflags)
 tests_router_test_host_SOURCES = tests/router/test_host.c $(router_cluster) \
 	$(router_driver)
 tests_router_test_host_LDADD = $(TEST_LDADD)
