@@ -270,8 +270,12 @@ export class Redis {
 		    { cwd: this.dir, stdio: ["ignore", "pipe", "pipe"] });
 		this.child = child;
 		processes.add(this);
-		for (const stream of [child.stdout, child.stderr])
+		// A test that fails need not wait for it.
+		child.unref();
+		for (const stream of [child.stdout, child.stderr]) {
 			stream.on("data", (text) => { this.log += text; });
+			stream.unref();
+		}
 		this.gone = new Promise((resolve) => child.once("close", resolve))
 		    .then(() => {
 			if (this.child === child)
@@ -308,6 +312,7 @@ export class Redis {
 	async command(...args) {
 		if (!this.talk) {
 			const talk = this.talk = await this.open();
+			talk.socket.unref();
 			talk.ended.then(() => {
 				if (this.talk === talk)
 					this.talk = undefined;
@@ -470,8 +475,8 @@ export class Cluster {
 	}
 
 	async #start({ masters = 3, replicas = 0, timeout = 800, redis = {} } = {}) {
-		this.nodes = await Promise.all(Array.from({ length: masters + replicas },
-		    async () => {
+		this.nodes = [];
+		await Promise.all(Array.from({ length: masters + replicas }, async (_, i) => {
 			const bus = await freePort();
 			const node = await Redis.start({ ...redis, config: {
 				"cluster-enabled": "yes", "cluster-port": bus,
@@ -485,7 +490,7 @@ export class Cluster {
 			} });
 			node.bus = bus;
 			node.id = await node.command("CLUSTER", "MYID");
-			return node;
+			this.nodes[i] = node;
 		}));
 		for (const [i, node] of this.nodes.slice(0, masters).entries()) {
 			await node.command("CLUSTER", "SET-CONFIG-EPOCH", i + 1);
@@ -590,6 +595,6 @@ export class Cluster {
 	}
 
 	async stop() {
-		await Promise.all((this.nodes ?? []).map((node) => node.stop()));
+		await Promise.all(this.nodes.map((node) => node?.stop()));
 	}
 }
