@@ -10,7 +10,7 @@ libpeal_a_SOURCES += \
 	src/backplane/redis_outbox.c src/backplane/redis_outbox.h \
 	src/backplane/redis_reply.c src/backplane/redis_reply.h \
 	src/backplane/redis_topics.c src/backplane/redis_topics.h \
-	src/backplane/redis_url.c src/backplane/redis_url.h \
+	src/backplane/redis_settings.c src/backplane/redis_settings.h \
 	src/backplane/redis_cluster.c \
 	src/backplane/redis_sentinel.c \
 	src/backplane/redis_slots.c src/backplane/redis_slots.h \

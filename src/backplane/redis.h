@@ -4,7 +4,7 @@
  *
  *	redis.c		the verbs
  *	redis_health.c	whether all is up
- *	redis_url.c	what the settings say
+ *	redis_settings.c  what the settings say
  *	redis_node.c	one Redis: a link to publish and one to subscribe
  *	redis_link.c	one connection		redis_dial.c	making it
  *	redis_reply.c	what comes in, bounded
@@ -28,8 +28,8 @@
 #include "backplane/backplane.h"
 #include "backplane/redis_link.h"
 #include "backplane/redis_outbox.h"
+#include "backplane/redis_settings.h"
 #include "backplane/redis_topics.h"
-#include "backplane/redis_url.h"
 
 struct event;
 struct redis;

@@ -16,11 +16,6 @@
 #ifndef PEAL_RESOLVE_H
 #define PEAL_RESOLVE_H
 
-#include "common/config.h"
-
-/* Is this the unix socket of [backplane]? */
-bool	resolve_may_connect(const struct config_backplane *, struct bytes path);
-
 /* What the child does: answers on fd, then the process ends. */
 _Noreturn void resolve_run(const char *host, int fd);
 
