@@ -13,7 +13,7 @@
 #include "common/counters.h"
 #include "common/log.h"
 #include "common/util.h"
-#include "router/fetch.h"
+#include "router/room.h"
 #include "router/router.h"
 
 #define GRUMBLE_MS	10000	/* a line of each kind at most */
@@ -37,10 +37,15 @@ lane_of(struct bytes app, struct bytes channel)
 struct topic
 carrier_topic(struct router *r, struct bytes app, struct bytes channel)
 {
-	(void)r;
-	return (struct topic){
-		.app = app, .channel = channel, .lane = lane_of(app, channel),
-	};
+	struct topic topic = { .app = app, .channel = channel };
+	struct buf *name = &r->reach.name;
+
+	buf_clear(name);
+	topic.raw = room_raw_name(r, app, channel, name);
+	if (topic.raw)
+		topic.channel = buf_view(name);
+	topic.lane = lane_of(app, topic.channel);
+	return topic;
 }
 
 struct topic
@@ -61,9 +66,18 @@ is_cluster(const struct topic *topic)
 static struct route *
 route_of(struct router *r, const struct topic *topic)
 {
-	struct census *c = census_find(r, topic->app);
+	struct bytes app = topic->app, channel = topic->channel;
+	struct buf *name = &r->reach.name;
+	struct census *c;
 
-	return c != NULL ? route_find(c, topic->channel) : NULL;
+	if (topic->raw) {
+		buf_clear(name);
+		if (!room_of_raw_name(r, topic->channel, &app, name))
+			return NULL;
+		channel = buf_view(name);
+	}
+	c = census_find(r, app);
+	return c != NULL ? route_find(c, channel) : NULL;
 }
 
 void
@@ -89,6 +103,8 @@ carrier_leave(struct route *t)
 	if (carrier_alone(r))
 		return;
 	topic = route_topic(t);
+	if (topic.raw)
+		raw_leave(r, &topic);
 	r->backplane->leave(r->carrier, &topic);
 }
 
@@ -133,7 +149,8 @@ static int
 take_own(struct router *r, const struct topic *topic,
     const struct envelope *e)
 {
-	passage_back(r, topic->lane, e);
+	if (!passage_back(r, topic->lane, e->number))
+		passage_again(r, e);
 	if (e->kind == ENVELOPE_EVENT || e->kind == ENVELOPE_KICK)
 		return 0;
 	if (e->kind == ENVELOPE_MARK)
@@ -167,6 +184,23 @@ belongs(const struct topic *topic, const struct envelope *e)
 	    e->kind != ENVELOPE_MARK);
 }
 
+/* A bare text: ours, or from who knows whom. */
+static int
+take_raw(struct router *r, const struct topic *topic, struct bytes text)
+{
+	uint64_t number = raw_back(r, topic, text);
+	struct msg_publish m;
+
+	if (number != 0) {
+		passage_back(r, topic->lane, number);
+		return 0;
+	}
+	if (raw_message(r, topic, text, &m) < 0)
+		return -1;
+	passage_foreign(r, &m);
+	return 0;
+}
+
 static void
 on_message(void *ctx, const struct topic *on, struct position at,
     struct bytes octets)
@@ -178,6 +212,11 @@ on_message(void *ctx, const struct topic *on, struct position at,
 
 	(void)at;
 	topic.lane = lane_of(topic.app, topic.channel);
+	if (topic.raw) {
+		if (take_raw(r, &topic, octets) < 0)
+			carrier_grumble(r, ENVELOPE_BAD_PAYLOAD, &topic);
+		return;
+	}
 	fault = envelope_open(octets, carrier_key(r), &e);
 	if (fault == ENVELOPE_GOOD && !belongs(&topic, &e))
 		fault = ENVELOPE_BAD_PAYLOAD;
@@ -202,6 +241,7 @@ on_published(void *ctx, uint64_t cookie, const char *why)
 	struct router *r = ctx;
 	const struct flight *f;
 
+	raw_published(r, cookie, why);
 	if (why == NULL)
 		return;
 	f = flight_find(&r->passage.flights, cookie);
@@ -242,6 +282,8 @@ on_joined(void *ctx, const struct topic *topic, struct position at)
 	if (t == NULL || !route_wanted(t))
 		return;
 	t->joined = true;
+	if (topic->raw)
+		raw_joined(r, topic);
 	pending_joined(t);
 }
 
@@ -257,6 +299,8 @@ on_gap(void *ctx, const struct topic *topic)
 		meet(r);
 		return;
 	}
+	if (topic->raw)
+		raw_gap(r, topic);
 	t = route_of(r, topic);
 	if (t == NULL)
 		return;
@@ -334,6 +378,7 @@ carrier_open(struct router *r)
 	if (r->carrier == NULL)
 		die("backplane %s: %s", r->backplane->name, why);
 	r->reach.era = 1;
+	raw_init(r);
 	r->reach.timer = event_new(r->base, -1, 0, on_timer, r);
 	if (r->reach.timer == NULL)
 		fatal("no timer");
@@ -346,6 +391,8 @@ carrier_close(struct router *r)
 		return;
 	r->backplane->close(r->carrier);
 	event_free(r->reach.timer);
+	buf_done(&r->reach.name);
+	raw_done(r);
 	fetch_done(r);
 }
 

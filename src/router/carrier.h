@@ -34,6 +34,7 @@ struct reach {
 	uint64_t	 started;	/* clock_ms() of carrier_start() */
 	uint64_t	 era;		/* counts each time that it went down */
 	struct event	*timer;		/* for what waits */
+	struct buf	 name;		/* of a raw topic, or of its room */
 	struct grumble	 grumbles[ENVELOPE_FAULTS];
 };
 

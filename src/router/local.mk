@@ -20,6 +20,7 @@ libpeal_a_SOURCES += \
 	src/router/peer.c src/router/peer.h \
 	src/router/pending.c src/router/pending.h \
 	src/router/replay.c src/router/replay.h \
+	src/router/raw.c src/router/raw.h \
 	src/router/room.c src/router/room.h \
 	src/router/route.c src/router/route.h \
 	src/router/router.c src/router/router.h \

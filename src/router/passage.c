@@ -386,15 +386,15 @@ settle(struct peer *from)
 
 /* Sealed at the end of the tail. */
 static struct bytes
-seal(struct router *r, enum envelope_kind kind, const struct topic *topic,
-    uint64_t number)
+seal(struct router *r, enum envelope_kind kind, struct bytes app,
+    struct bytes channel, uint64_t number)
 {
 	struct buf *tail = flights_tail(&r->passage.flights);
 	size_t from = tail->n;
 	struct envelope e = {
 		.node = r->node, .incarnation = r->incarnation,
 		.number = number, .kind = kind,
-		.app = topic->app, .channel = topic->channel,
+		.app = app, .channel = channel,
 		.payload = buf_view(&r->passage.payload),
 	};
 
@@ -420,8 +420,12 @@ event_out(struct router *r, struct passing *p, uint64_t settled)
 	struct bytes octets;
 
 	event_pack(&r->passage.payload, p);
-	octets = seal(r, ENVELOPE_EVENT, &topic, number);
-	carrier_publish(r, &topic, octets, number, is_cached(m));
+	octets = seal(r, ENVELOPE_EVENT, m->app, m->channel, number);
+	if (!topic.raw)
+		carrier_publish(r, &topic, octets, number, is_cached(m));
+	else if (!raw_publish(r, &topic, m, number,
+	    t != NULL && t->subs.total > 0))
+		live = false;
 	if (is_awaited(r, topic.lane, live)) {
 		fly(r, p, number, topic.lane, octets.n, settled);
 		return;
@@ -462,7 +466,7 @@ kick_out(struct router *r, struct passing *p, const struct msg_kick *m,
 	struct bytes octets;
 
 	kick_pack(&r->passage.payload, p->origin, m);
-	octets = seal(r, ENVELOPE_KICK, &topic, number);
+	octets = seal(r, ENVELOPE_KICK, topic.app, topic.channel, number);
 	carrier_publish(r, &topic, octets, number, false);
 	if (is_awaited(r, topic.lane, live)) {
 		fly(r, p, number, topic.lane, octets.n, settled);
@@ -503,8 +507,8 @@ passage_forget(struct router *r, struct peer *dead)
 
 /* It was delivered when it was sent; but what others sent before it may have
  * been kept as the last message since. */
-static void
-keep_again(struct router *r, const struct envelope *e)
+void
+passage_again(struct router *r, const struct envelope *e)
 {
 	struct census *c = census_find(r, e->app);
 	struct route *t = c != NULL ? route_find(c, e->channel) : NULL;
@@ -516,16 +520,22 @@ keep_again(struct router *r, const struct envelope *e)
 		keep(t, &m);
 }
 
-void
-passage_back(struct router *r, unsigned lane, const struct envelope *e)
+bool
+passage_back(struct router *r, unsigned lane, uint64_t number)
 {
-	struct flight *f = flight_find(&r->passage.flights, e->number);
+	struct flight *f = flight_find(&r->passage.flights, number);
 
-	probe_back(r, lane, e->number);
-	if (f != NULL && f->lane == lane)
-		passage_release(r, lane, e->number);
-	else
-		keep_again(r, e);
+	probe_back(r, lane, number);
+	if (f == NULL || f->lane != lane)
+		return false;
+	passage_release(r, lane, number);
+	return true;
+}
+
+void
+passage_foreign(struct router *r, const struct msg_publish *m)
+{
+	deliver(r, &(struct passing){ .m = m });
 }
 
 static bool

@@ -80,11 +80,15 @@ void	passage_forget(struct router *, struct peer *);
 
 /* The number of the next envelope; live: its topic is, so it will come back. */
 uint64_t passage_number(struct router *, unsigned lane, bool live);
-/* Own envelope is back: it is delivered if it is in flight. */
-void	passage_back(struct router *, unsigned lane, const struct envelope *);
+/* An own message is back: it is delivered if it is in flight; false if not.
+ * An own one that is not, with what is in it. */
+bool	passage_back(struct router *, unsigned lane, uint64_t number);
+void	passage_again(struct router *, const struct envelope *);
 /* ENVELOPE_EVENT or ENVELOPE_KICK of another host; -1: not well-formed. */
 int	passage_take(struct router *, struct host *, unsigned lane,
 	    const struct envelope *);
+/* A message that has no host. */
+void	passage_foreign(struct router *, const struct msg_publish *);
 /* A kept message of a channel, as it was fetched; -1: it is none. */
 int	passage_fetched(struct route *, const struct envelope *,
 	    uint64_t ttl_ms);

@@ -28,6 +28,7 @@
 #include "router/peer.h"
 #include "router/pending.h"
 #include "router/replay.h"
+#include "router/raw.h"
 #include "router/route.h"
 #include "router/sync.h"
 #include "router/tell.h"
@@ -61,6 +62,7 @@ struct router {
 	struct reach		 reach;
 	struct passage		 passage;
 	struct fetches		 fetches;
+	struct raws		 raws;
 
 	struct hash		 censuses;	/* by application */
 	struct hash		 watchers;	/* by connection */
