@@ -39,6 +39,7 @@ struct result {
 static struct options {
 	struct bench	 bench;
 	const char	*redis;		/* HOST:PORT, or our own */
+	struct buf	 set;		/* more lines of [backplane] */
 	unsigned	 rate;
 	bool		 json;
 	pid_t		 broker;
@@ -350,24 +351,22 @@ show_json(const struct result *r)
 static const char *
 settings_of_redis(void)
 {
-	static char text[300];
+	struct buf *text = &opt.set;
 	const char *colon;
-	unsigned port;
 
+	buf_fmt(text, "driver = redis\nchannel = routerload-%u\n",
+	    (unsigned)getpid());
 	if (opt.redis == NULL) {
-		port = broker_start(&opt.broker);
-		snprintf(text, sizeof(text), "driver = redis\nhost = "
-		    "127.0.0.1\nport = %u\n", port);
-		return text;
+		buf_fmt(text, "host = 127.0.0.1\nport = %u\n",
+		    broker_start(&opt.broker));
+		return buf_cstr(text);
 	}
 	colon = strrchr(opt.redis, ':');
 	if (colon == NULL)
 		die("--redis is HOST:PORT");
-	snprintf(text, sizeof(text), "driver = redis\nhost = %.*s\n"
-	    "port = %s\nchannel = routerload-%u\n",
-	    (int)(colon - opt.redis), opt.redis, colon + 1,
-	    (unsigned)getpid());
-	return text;
+	buf_fmt(text, "host = %.*s\nport = %s\n",
+	    (int)(colon - opt.redis), opt.redis, colon + 1);
+	return buf_cstr(text);
 }
 
 static struct result
@@ -437,6 +436,7 @@ count(const char *name, const char *text, unsigned min, unsigned max)
 static const struct option longs[] = {
 	{ "peald", required_argument, NULL, 'p' },
 	{ "redis", required_argument, NULL, 'r' },
+	{ "set", required_argument, NULL, 'S' },
 	{ "workers", required_argument, NULL, 'w' },
 	{ "channels", required_argument, NULL, 'c' },
 	{ "size", required_argument, NULL, 's' },
@@ -456,6 +456,7 @@ take_option(int o)
 	switch (o) {
 	case 'p': b->peald = optarg; break;
 	case 'r': opt.redis = optarg; break;
+	case 'S': buf_fmt(&opt.set, "%s\n", optarg); break;
 	case 'w': b->workers = count("--workers", optarg, 1, 30); break;
 	case 'c': b->channels = count("--channels", optarg, 1, 10000); break;
 	case 's': b->size = count("--size", optarg, 2, 1 << 20); break;
@@ -466,9 +467,10 @@ take_option(int o)
 	case 'j': opt.json = true; break;
 	default:
 		fputs("usage: routerload [--peald FILE] [--redis HOST:PORT] "
-		    "[--workers N] [--channels N]\n"
-		    "    [--size OCTETS] [--window N] [--seconds N] "
-		    "[--rate N] [--jail] [--json]\n"
+		    "[--set 'KEY = VALUE']\n"
+		    "    [--workers N] [--channels N] [--size OCTETS] "
+		    "[--window N] [--seconds N]\n"
+		    "    [--rate N] [--jail] [--json]\n"
 		    "    alone|redis|hosts|latency\n", stderr);
 		exit(2);
 	}
