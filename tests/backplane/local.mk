@@ -1,7 +1,14 @@
 # Tests of src/backplane: TAP programs.
 backplane_tests = \
+	tests/backplane/test_redis_played \
 	tests/backplane/test_redis_slots
 check_PROGRAMS += $(backplane_tests)
 TESTS += $(backplane_tests)
+backplane_rig = tests/backplane/rig.c tests/backplane/rig.h
+backplane_ldflags = $(AM_LDFLAGS) -Wl,--wrap=clock_ms
+tests_backplane_test_redis_played_SOURCES = \
+	tests/backplane/test_redis_played.c $(backplane_rig)
+tests_backplane_test_redis_played_LDADD = $(TEST_LDADD)
+tests_backplane_test_redis_played_LDFLAGS = $(backplane_ldflags)
 tests_backplane_test_redis_slots_SOURCES = tests/backplane/test_redis_slots.c
 tests_backplane_test_redis_slots_LDADD = $(TEST_LDADD)
