@@ -36,18 +36,21 @@ row_begin(struct buf *out, uint64_t node, struct bytes name, bool own)
 	buf_fmt(out, ",\"own\":%s", own ? "true" : "false");
 }
 
+/* changes: told so far, or heard of that host. */
 static void
-row_end(struct buf *out, const char *state, uint64_t heard, uint64_t rows)
+row_end(struct buf *out, const char *state, uint64_t heard, uint64_t rows,
+    uint64_t changes)
 {
 	buf_fmt(out, ",\"state\":\"%s\",\"heard\":%" PRIu64 ",\"rows\":%" PRIu64
-	    "}\n", state, heard, rows);
+	    ",\"changes\":%" PRIu64 "}\n", state, heard, rows, changes);
 }
 
 static void
 add_own(const struct router *r, struct buf *out)
 {
 	row_begin(out, r->node, bytes_str(r->contact.name), true);
-	row_end(out, "up", 0, r->tell.rows);
+	row_end(out, "up", 0, r->tell.rows,
+	    r->tell.number + tell_pending(&r->tell));
 }
 
 static void
@@ -59,7 +62,8 @@ add_host(const struct router *r, const struct host *h, struct buf *out)
 	};
 
 	row_begin(out, h->node, bytes_str(h->name), false);
-	row_end(out, states[h->state], seconds_since(r, h->heard), h->n_rows);
+	row_end(out, states[h->state], seconds_since(r, h->heard), h->n_rows,
+	    h->number);
 }
 
 /* ---- the broker ---------------------------------------------------------- */

@@ -169,8 +169,8 @@ tell_some(struct router *r)
 		tell_failed(r);
 }
 
-static bool
-something_new(const struct tell *tell)
+bool
+tell_pending(const struct tell *tell)
 {
 	return tell->gone.n > 0 || !TAILQ_EMPTY(&tell->changed);
 }
@@ -199,13 +199,13 @@ tell_turn(struct router *r)
 	due |= snapshot_ready(r);
 	for (unsigned i = 0; due && i < TELL_TURN; i++) {
 		settle_unchanged(tell);
-		if (!something_new(tell) || tell->broken)
+		if (!tell_pending(tell) || tell->broken)
 			break;
 		tell_some(r);
 	}
 	if (tell->broken)
 		return false;
-	if (something_new(tell))
+	if (tell_pending(tell))
 		return due;
 	snapshot_turn(r);
 	buf_reuse(&tell->payload);
@@ -218,7 +218,7 @@ tell_due(const struct router *r)
 	const struct tell *tell = &r->tell;
 	uint64_t at = snapshot_due(r);
 
-	if ((tell->broken || something_new(tell)) &&
+	if ((tell->broken || tell_pending(tell)) &&
 	    tell->last + TELL_EVERY < at)
 		at = tell->last + TELL_EVERY;
 	return at;

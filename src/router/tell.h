@@ -48,6 +48,9 @@ void	tell_gone(struct router *, struct item *);
 /* The broker did not take what was told: others need a snapshot. */
 void	tell_failed(struct router *);
 
+/* Has something changed that is not told yet? */
+bool	tell_pending(const struct tell *);
+
 /* End of a turn, while hosts can be reached and all workers have told what they
  * hold.  True if there is more to do at once. */
 bool	tell_turn(struct router *);
