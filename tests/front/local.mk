@@ -7,3 +7,10 @@ tests_front_test_pusher_SOURCES = tests/front/test_pusher.c \
 tests_front_test_pusher_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests
 tests_front_test_pusher_LDADD = $(TEST_LDADD)
 TESTS += tests/front/test_pusher
+
+check_PROGRAMS += tests/front/test_rooms
+tests_front_test_rooms_SOURCES = tests/front/test_rooms.c \
+	tests/worker/fake.c tests/worker/fake.h
+tests_front_test_rooms_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests
+tests_front_test_rooms_LDADD = $(TEST_LDADD)
+TESTS += tests/front/test_rooms

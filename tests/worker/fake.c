@@ -41,6 +41,11 @@ static struct {
 } cached[MANY];
 static size_t n_cached;
 
+static struct {
+	struct buf	 channel, event, data, user;
+	uint64_t	 a, b, flags, offset;
+} latest;
+
 /* ---- settings ---------------------------------------------------------- */
 
 static void
@@ -80,6 +85,7 @@ fake_setup(void)
 	worker.now_ms = 1000000;
 	reader = msg_reader_new();
 	apps_init(&fake.config);
+	latest.offset = 0;
 }
 
 static void
@@ -131,11 +137,16 @@ of(const struct client *c)
 struct fake_client *
 fake_connect(const char *path, const char *query, const char *origin)
 {
-	struct http_request req = {
+	return fake_request(&(struct http_request){
 		.method = HTTP_GET, .path = bytes_str(path),
 		.query = bytes_str(query), .origin = bytes_str(origin),
 		.has_origin = origin != NULL, .upgrade = B("websocket"),
-	};
+	});
+}
+
+struct fake_client *
+fake_request(const struct http_request *req)
+{
 	struct fake_client *f = xcalloc(1, sizeof(*f));
 	unsigned as;
 	size_t i;
@@ -147,18 +158,18 @@ fake_connect(const char *path, const char *query, const char *origin)
 	f->conn.id = ++last_conn;
 	f->c.conn = &f->conn;
 	f->c.state.opened = f->c.state.seen = f->c.sent = worker.now;
-	f->c.front = front_match(&req, req.path, &as);
+	f->c.front = front_match(req, req->path, &as);
 	if (f->c.front == NULL) {
 		fake_gone(f);
 		return NULL;
 	}
 	fake.refused = (struct front_refusal){ .status = 0 };
 	if (f->c.front->admit != NULL &&
-	    !f->c.front->admit(&f->c, &req, req.path, &fake.refused)) {
+	    !f->c.front->admit(&f->c, req, req->path, &fake.refused)) {
 		fake_gone(f);
 		return NULL;
 	}
-	f->c.front->open(&f->c, &req, req.path);
+	f->c.front->open(&f->c, req, req->path);
 	fake_router();
 	return f;
 }
@@ -216,7 +227,11 @@ client_send_text(struct client *c, struct bytes text)
 void
 client_send(struct client *c, struct frame *f)
 {
-	client_send_text(c, bytes_of(f->p, f->n));
+	c->sent = worker.now;
+	if (c->front->flags & FRONT_STREAM)
+		client_send_octets(c, bytes_of(f->p, f->n));
+	else
+		client_send_text(c, bytes_of(f->p, f->n));
 }
 
 struct frame *
@@ -224,6 +239,36 @@ client_frame_text(struct bytes text, unsigned window_bits)
 {
 	(void)window_bits;
 	return frame_of(text);
+}
+
+/* In a line of its own, as hexadecimal digits. */
+struct frame *
+client_frame_binary(struct bytes octets, unsigned window_bits)
+{
+	struct buf b = { 0 };
+	struct frame *f;
+
+	(void)window_bits;
+	buf_str(&b, "binary ");
+	buf_hex(&b, octets);
+	f = frame_of(buf_view(&b));
+	buf_done(&b);
+	return f;
+}
+
+void
+client_send_head(struct client *c, struct bytes lines)
+{
+	c->begun = true;
+	client_send_octets(c, lines);
+}
+
+/* As it is: no newline behind it. */
+void
+client_send_octets(struct client *c, struct bytes octets)
+{
+	c->sent = worker.now;
+	buf_bytes(&of(c)->sent, octets);
 }
 
 void
@@ -420,9 +465,13 @@ on_join(const struct msg_join *j)
 {
 	struct msg_subscribed s = {
 		.app = j->app, .channel = j->channel, .cookie = j->cookie,
-		.count = 1,
+		.count = 1, .position_epoch = 77,
+		.position_offset = latest.offset,
 	};
 	size_t i;
+
+	fake.since_epoch = j->since_epoch;
+	fake.since_offset = j->since_offset;
 
 	if (fake.presence_full && (j->flags & JOIN_PRESENCE))
 		s.refused = REFUSED_FULL;
@@ -500,11 +549,6 @@ fake_router(void)
 	buf_done(&frame);
 }
 
-static struct {
-	struct buf	 channel, event, data, user;
-	uint64_t	 a, b;
-} latest;
-
 static void
 keep(struct buf *b, struct bytes text)
 {
@@ -536,7 +580,8 @@ uint64_t
 uplink_publish(struct msg_publish *m)
 {
 	must_be_json(m->event);
-	must_be_json(m->data);
+	if ((m->flags & (PUBLISH_TEXT | PUBLISH_BINARY)) == 0)
+		must_be_json(m->data);
 	if (m->user.n > 0)
 		must_be_json(m->user);
 	fake.published++;
@@ -551,6 +596,7 @@ uplink_publish(struct msg_publish *m)
 	keep(&latest.event, m->event);
 	keep(&latest.data, m->data);
 	keep(&latest.user, m->user);
+	latest.flags = m->flags;
 	latest.a = m->except_a;
 	latest.b = m->except_b;
 	if (m->flags & PUBLISH_CACHE)
@@ -568,6 +614,8 @@ fake_deliver(void)
 		.event = buf_view(&latest.event),
 		.data = buf_view(&latest.data), .user = buf_view(&latest.user),
 		.except_a = latest.a, .except_b = latest.b,
+		.flags = latest.flags, .position_epoch = 77,
+		.position_offset = ++latest.offset,
 	};
 
 	channel_on_deliver(&d);

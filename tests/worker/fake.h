@@ -30,6 +30,7 @@ extern struct fake {
 	bool			 presence_full;
 	bool			 no_cache;	/* forget cached events */
 	unsigned		 published, kicked;
+	uint64_t		 since_epoch, since_offset;	/* last join */
 	struct buf		 last;		/* last publish: channel event data
 						   user except flags */
 	/* the last answer of the API */
@@ -49,6 +50,8 @@ void	fake_teardown(void);
 /* Connects with this path and query; Origin may be NULL. */
 struct fake_client *fake_connect(const char *path, const char *query,
 	    const char *origin);
+/* The same with any request. */
+struct fake_client *fake_request(const struct http_request *);
 /* The router's word on one that waits for it (max_connections). */
 void	fake_grant(struct fake_client *, bool allowed);
 /* Gone as if the socket had died. */
