@@ -40,6 +40,13 @@ on_soon(evutil_socket_t fd, short what, void *arg)
 	redis_topics_tell(r);
 }
 
+static void
+on_held(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	redis_lanes_release(arg);
+}
+
 /* ---- life ---------------------------------------------------------------- */
 
 static const struct redis_finder *
@@ -70,6 +77,7 @@ redis_close(void *self)
 	redis_settings_done(&r->settings);
 	event_free(r->second);
 	event_free(r->soon);
+	event_free(r->held);
 	free(r);
 }
 
@@ -91,7 +99,8 @@ redis_open(const struct config_backplane *set, struct event_base *base,
 	redis_topics_init(&r->topics);
 	r->second = event_new(base, -1, EV_PERSIST, on_second, r);
 	r->soon = event_new(base, -1, 0, on_soon, r);
-	if (r->second == NULL || r->soon == NULL)
+	r->held = event_new(base, -1, 0, on_held, r);
+	if (r->second == NULL || r->soon == NULL || r->held == NULL)
 		fatal("no timer for the backplane");
 	if (redis_settings_open(&r->settings, set, why) == 0)
 		r->finding = r->finder->open(r, why);

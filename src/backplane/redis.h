@@ -101,7 +101,9 @@ struct redis {
 	uint64_t		 last_cookie;	/* of resolve */
 	struct redis_nodes	 nodes;
 	struct redis_node	*lane[LANES];
-	struct redis_outbox	 limbo;		/* of lanes without a node */
+	uint64_t		 held_ms[LANES];	/* until then; or 0 */
+	struct event		*held;
+	struct redis_outbox	 limbo;		/* of lanes without a node, or held */
 	struct redis_backlog	 backlog;
 	struct redis_topics	 topics;
 
@@ -125,6 +127,13 @@ bool	redis_node_up(const struct redis_node *);
 /* node NULL: not known where.  gap() for its joined topics, which are
  * subscribed anew there; what waits in the outbox goes along, in order. */
 void	redis_lane_set(struct redis *, unsigned lane, struct redis_node *);
+/* What is to be published waits for so long: after a change that all hosts learn
+ * of, those that are quick would speak to nobody. */
+void	redis_lane_hold(struct redis *, unsigned lane, unsigned ms);
+/* Where what is to be published on a lane waits. */
+struct redis_outbox *redis_lane_outbox(struct redis *, unsigned lane);
+/* Of the timer: those that were held long enough. */
+void	redis_lanes_release(struct redis *);
 
 /* ---- whether all is up (redis_health.c) ----------------------------------- */
 

@@ -30,7 +30,10 @@
 #define CLUSTER_PORT	6379
 #define PAUSE_MIN_MS	50
 #define PAUSE_MAX_MS	2000
-#define BROKEN_MS	250	/* between readings while a node is away */
+#define BROKEN_MS	100	/* between readings while a node is away */
+/* So long other hosts may need to learn what we have. */
+#define HOLD_MOVED_MS	50	/* they are told, by sunsubscribe */
+#define HOLD_LOST_MS	250	/* they look, every BROKEN_MS */
 #define GAP_MS		50	/* between readings at least */
 #define READ_MS		30000
 #define OUTDATED_MS	60000	/* so long an epoch is remembered */
@@ -79,13 +82,16 @@ node_of(struct redis *redis, const struct redis_place *place)
 static void
 give_lane(struct cluster *c, unsigned lane, const struct redis_place *place)
 {
+	struct redis_node *from = c->redis->lane[lane];
 	struct redis_node *node = node_of(c->redis, place);
 	bool made = node == NULL;
 
 	if (made)
 		node = redis_node_new(c->redis);
-	if (c->redis->lane[lane] != node)
-		redis_lane_set(c->redis, lane, node);
+	if (from != NULL && from != node)
+		redis_lane_hold(c->redis, lane,
+		    redis_node_up(from) ? HOLD_MOVED_MS : HOLD_LOST_MS);
+	redis_lane_set(c->redis, lane, node);
 	if (made)
 		redis_node_open(node, place);
 }

@@ -7,6 +7,8 @@
  */
 #include <stdlib.h>
 
+#include <event2/event.h>
+
 #include "backplane/redis.h"
 #include "common/util.h"
 
@@ -175,18 +177,74 @@ redis_node_up(const struct redis_node *node)
 	return redis_link_up(node->publish) && redis_link_up(node->subscribe);
 }
 
+/* ---- lanes --------------------------------------------------------------- */
+
+struct redis_outbox *
+redis_lane_outbox(struct redis *r, unsigned lane)
+{
+	struct redis_node *node = r->lane[lane];
+
+	return node != NULL && r->held_ms[lane] == 0 ? &node->outbox :
+	    &r->limbo;
+}
+
 void
 redis_lane_set(struct redis *r, unsigned lane, struct redis_node *node)
 {
 	struct redis_node *from = r->lane[lane];
+	struct redis_outbox *waits = redis_lane_outbox(r, lane);
 
 	if (from == node)
 		return;
-	redis_outbox_move(from != NULL ? &from->outbox : &r->limbo,
-	    node != NULL ? &node->outbox : &r->limbo, lane);
+	redis_outbox_move(waits, node != NULL && r->held_ms[lane] == 0 ?
+	    &node->outbox : &r->limbo, lane);
 	if (from != NULL)
 		from->lanes--;
 	if (node != NULL)
 		node->lanes++;
 	redis_topics_move(r, lane, from, node);
+}
+
+/* The timer, for the lane that is released next. */
+static void
+wake(struct redis *r, uint64_t now)
+{
+	uint64_t next = UINT64_MAX;
+	struct timeval in;
+
+	for (unsigned lane = 0; lane < LANES; lane++)
+		if (r->held_ms[lane] != 0 && r->held_ms[lane] < next)
+			next = r->held_ms[lane];
+	if (next == UINT64_MAX)
+		return;
+	next = next > now ? next - now : 0;
+	in.tv_sec = (time_t)(next / 1000);
+	in.tv_usec = (suseconds_t)(next % 1000 * 1000);
+	event_add(r->held, &in);
+}
+
+void
+redis_lane_hold(struct redis *r, unsigned lane, unsigned ms)
+{
+	uint64_t now = clock_ms();
+
+	redis_outbox_move(redis_lane_outbox(r, lane), &r->limbo, lane);
+	r->held_ms[lane] = now + ms;
+	wake(r, now);
+}
+
+void
+redis_lanes_release(struct redis *r)
+{
+	uint64_t now = clock_ms();
+
+	for (unsigned lane = 0; lane < LANES; lane++) {
+		if (r->held_ms[lane] == 0 || r->held_ms[lane] > now)
+			continue;
+		r->held_ms[lane] = 0;
+		if (r->lane[lane] != NULL)
+			redis_outbox_move(&r->limbo, &r->lane[lane]->outbox,
+			    lane);
+	}
+	wake(r, now);
 }

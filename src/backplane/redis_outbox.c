@@ -222,14 +222,6 @@ redis_outbox_move(struct redis_outbox *from, struct redis_outbox *to,
 /* ---- limits -------------------------------------------------------------- */
 
 static struct redis_outbox *
-outbox_of(struct redis *r, unsigned lane)
-{
-	struct redis_node *node = r->lane[lane];
-
-	return node != NULL ? &node->outbox : &r->limbo;
-}
-
-static struct redis_outbox *
 older(struct redis_outbox *a, struct redis_outbox *b)
 {
 	if (b->unsent == NULL)
@@ -258,7 +250,7 @@ queue(struct redis *r, struct redis_command *c)
 	c->queued_ms = clock_ms();
 	r->backlog.n++;
 	r->backlog.octets += weight(c);
-	outbox_append(outbox_of(r, c->lane), c);
+	outbox_append(redis_lane_outbox(r, c->lane), c);
 	while (r->backlog.octets > r->settings.set->backlog &&
 	    (full = oldest(r)) != NULL) {
 		counter.backplane_dropped++;
@@ -586,7 +578,8 @@ refused(struct redis_node *node, struct redis_command *c, const char **why)
 	if (r->finder->moved != NULL && (verdict == LANE_MOVED ||
 	    (verdict == NO_SLOT && c->kind != COMMAND_FETCH)))
 		return refused_here(node, c, why);
-	redis_complain(r, COMPLAIN_REFUSED, c->text.p);
+	if (verdict != NO_SLOT)
+		redis_complain(r, COMPLAIN_REFUSED, c->text.p);
 	tell(r, c, 0);
 	command_end(r, &node->outbox, c);
 	return 0;

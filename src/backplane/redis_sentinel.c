@@ -25,6 +25,7 @@
 #define SENTINEL_PORT	26379
 #define PAUSE_MIN_MS	50
 #define PAUSE_MAX_MS	2000
+#define HOLD_MS		500	/* so long others may need to learn of it */
 #define SWITCHED	"+switch-master"
 
 struct sentinel {
@@ -136,6 +137,8 @@ static void
 found(struct sentinel *s, const struct redis_place *place)
 {
 	if (!s->known || !redis_place_eq(place, &s->master)) {
+		for (unsigned lane = 0; s->known && lane < LANES; lane++)
+			redis_lane_hold(s->redis, lane, HOLD_MS);
 		s->master = *place;
 		s->known = true;
 		log_info("backplane redis: Sentinel's master host=%s port=%u",
