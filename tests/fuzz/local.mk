@@ -143,3 +143,43 @@ tests_fuzz_fuzz_proxy_SOURCES = tests/fuzz/fuzz_proxy.c tests/fuzz/fuzz.h
 tests_fuzz_fuzz_proxy_LDADD = libpeal.a
 tests_fuzz_fuzz_proxy_LDFLAGS = $(LDFLAGS_FUZZ)
 endif
+
+EXTRA_DIST += tests/fuzz/corpus/hosts
+check_PROGRAMS += tests/fuzz/replay_hosts
+tests_fuzz_replay_hosts_SOURCES = tests/fuzz/fuzz_hosts.c $(FUZZ_REPLAY)
+tests_fuzz_replay_hosts_LDADD = libpeal.a
+TESTS += tests/fuzz/replay_hosts
+if FUZZING
+noinst_PROGRAMS += tests/fuzz/fuzz_hosts
+tests_fuzz_fuzz_hosts_SOURCES = tests/fuzz/fuzz_hosts.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_hosts_LDADD = libpeal.a
+tests_fuzz_fuzz_hosts_LDFLAGS = $(LDFLAGS_FUZZ)
+endif
+
+EXTRA_DIST += tests/fuzz/corpus/envelope
+check_PROGRAMS += tests/fuzz/replay_envelope
+tests_fuzz_replay_envelope_SOURCES = tests/fuzz/fuzz_envelope.c $(FUZZ_REPLAY)
+tests_fuzz_replay_envelope_LDADD = libpeal.a
+TESTS += tests/fuzz/replay_envelope
+if FUZZING
+noinst_PROGRAMS += tests/fuzz/fuzz_envelope
+tests_fuzz_fuzz_envelope_SOURCES = tests/fuzz/fuzz_envelope.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_envelope_LDADD = libpeal.a
+tests_fuzz_fuzz_envelope_LDFLAGS = $(LDFLAGS_FUZZ)
+endif
+
+EXTRA_DIST += tests/fuzz/corpus/rooms
+check_PROGRAMS += tests/fuzz/replay_rooms
+tests_fuzz_replay_rooms_SOURCES = tests/fuzz/fuzz_rooms.c $(FAKE) \
+	$(FUZZ_REPLAY)
+tests_fuzz_replay_rooms_CPPFLAGS = $(FAKE_CPPFLAGS)
+tests_fuzz_replay_rooms_LDADD = libpeal.a
+TESTS += tests/fuzz/replay_rooms
+if FUZZING
+noinst_PROGRAMS += tests/fuzz/fuzz_rooms
+tests_fuzz_fuzz_rooms_SOURCES = tests/fuzz/fuzz_rooms.c $(FAKE) \
+	tests/fuzz/fuzz.h
+tests_fuzz_fuzz_rooms_CPPFLAGS = $(FAKE_CPPFLAGS)
+tests_fuzz_fuzz_rooms_LDADD = libpeal.a
+tests_fuzz_fuzz_rooms_LDFLAGS = $(LDFLAGS_FUZZ)
+endif
