@@ -144,7 +144,7 @@ history_put_for(struct route *t, struct bytes event, struct bytes data,
 	/* As if it had come earlier; it stands behind younger ones all the
 	 * same, so it may be purged later than it expires. */
 	age = r->history.ttl - ttl;
-	t->cached->since = r->now > age ? r->now - age : 0;
+	t->cached->since = r->now - age;	/* may wrap, and back */
 }
 
 uint64_t

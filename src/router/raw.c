@@ -241,17 +241,13 @@ raw_message(struct router *r, const struct topic *topic, struct bytes text,
 
 	*m = (struct msg_publish){ .data = text, .flags = PUBLISH_TEXT };
 	buf_clear(&channel);
-	if (!room_of_raw_name(r, topic->channel, &m->app, &channel))
+	if (!utf8_valid(text) ||
+	    !room_of_raw_name(r, topic->channel, &m->app, &channel))
 		return -1;
 	m->channel = buf_view(&channel);
 	set = room_of(r, m->app, m->channel);
 	if (set == NULL)
 		return -1;
-	if (!utf8_valid(text)) {
-		if (!set->binary)
-			return -1;
-		m->flags = PUBLISH_BINARY;
-	}
 	buf_clear(&event);
 	json_quote(&event, bytes_str(set->event));
 	m->event = buf_view(&event);

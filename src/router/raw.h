@@ -43,7 +43,7 @@ bool	raw_publish(struct router *, const struct topic *,
 /* The number of our own that has come back with this text; 0: none. */
 uint64_t raw_back(struct router *, const struct topic *, struct bytes text);
 /* What somebody else says there, as a message; good until the next call.  -1:
- * the room does not take such. */
+ * no text, or no room. */
 int	raw_message(struct router *, const struct topic *, struct bytes text,
 	    struct msg_publish *);
 

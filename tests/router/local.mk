@@ -2,15 +2,19 @@
 # own process (driver.c); the clock is the test's.
 router_tests = \
 	tests/router/test_answer \
+	tests/router/test_carrier \
 	tests/router/test_control \
 	tests/router/test_count \
+	tests/router/test_envelope \
 	tests/router/test_history \
 	tests/router/test_host \
 	tests/router/test_hosts_random \
 	tests/router/test_load \
 	tests/router/test_members \
+	tests/router/test_order \
 	tests/router/test_passage \
 	tests/router/test_peer \
+	tests/router/test_pending \
 	tests/router/test_route \
 	tests/router/test_snapshot \
 	tests/router/test_sync \
@@ -70,3 +74,15 @@ tests_router_test_host_SOURCES = tests/router/test_host.c $(router_cluster) \
 	$(router_driver)
 tests_router_test_host_LDADD = $(TEST_LDADD)
 tests_router_test_host_LDFLAGS = $(router_ldflags)
+tests_router_test_envelope_SOURCES = tests/router/test_envelope.c $(router_driver)
+tests_router_test_envelope_LDADD = $(TEST_LDADD)
+tests_router_test_envelope_LDFLAGS = $(router_ldflags)
+tests_router_test_pending_SOURCES = tests/router/test_pending.c $(router_broker)
+tests_router_test_pending_LDADD = $(TEST_LDADD)
+tests_router_test_pending_LDFLAGS = $(router_ldflags)
+tests_router_test_carrier_SOURCES = tests/router/test_carrier.c $(router_broker)
+tests_router_test_carrier_LDADD = $(TEST_LDADD)
+tests_router_test_carrier_LDFLAGS = $(router_ldflags)
+tests_router_test_order_SOURCES = tests/router/test_order.c $(router_broker)
+tests_router_test_order_LDADD = $(TEST_LDADD)
+tests_router_test_order_LDFLAGS = $(router_ldflags)
