@@ -4,8 +4,9 @@
  * publish while connections stall, break and come back, copies are late, and
  * commands are written twice.  Whatever happens, each subscriber gets what one
  * publisher says in a channel in its order and nothing twice; what its own host
- * says it gets in full; and what other hosts say too, if the broker has lost
- * nothing.
+ * says it gets in full, before it is acknowledged; and what other hosts say
+ * too, if the broker has lost nothing.  One more channel, which has a lane with
+ * another, is joined and left all the time.
  */
 #include "broker.h"
 
@@ -17,6 +18,8 @@
 #define HOSTS		3
 #define WORKERS		2
 #define CHANNELS	3
+#define SOMETIMES	CHANNELS	/* number of the one more */
+#define SAID_MAX	4000
 #define SCHEDULES	60
 #define STEPS		400
 
@@ -39,20 +42,29 @@ static struct {
 	uint64_t	 serial[HOSTS][WORKERS];
 	/* said by a worker in a channel; the last one that a worker got of
 	 * each, and how many */
-	unsigned	 said[HOSTS][WORKERS][CHANNELS];
-	unsigned	 last[HOSTS][WORKERS][HOSTS][WORKERS][CHANNELS];
-	unsigned	 got[HOSTS][WORKERS][HOSTS][WORKERS][CHANNELS];
+	unsigned	 said[HOSTS][WORKERS][CHANNELS + 1];
+	unsigned	 last[HOSTS][WORKERS][HOSTS][WORKERS][CHANNELS + 1];
+	unsigned	 got[HOSTS][WORKERS][HOSTS][WORKERS][CHANNELS + 1];
+	/* the same, without the one more; and how many were to come up to a
+	 * serial */
+	unsigned	 sum[HOSTS][WORKERS][HOSTS][WORKERS];
+	unsigned	 due[HOSTS][WORKERS][SAID_MAX];
 	uint64_t	 acked[HOSTS][WORKERS];
+	/* what a worker has seen of a publisher on a lane */
+	uint64_t	 seen[HOSTS][WORKERS][WORKERS + 1][LANES];
+	char		 names[CHANNELS + 1][16];
+	unsigned	 lanes[CHANNELS + 1];
+	bool		 in[HOSTS][WORKERS];	/* the one more */
 	bool		 breaks;
 } world;
 
 static void
 heard(int host, int worker, const char *line)
 {
-	char channel;
-	int h, w;
-	unsigned n, *last;
-	uint64_t ack;
+	char name[16];
+	int h, w, c = 0;
+	unsigned n, from, *last;
+	uint64_t ack, serial, *seen;
 
 	if (sscanf(line, "ack %" SCNu64, &ack) == 1) {
 		assert_true(ack > world.acked[host][worker]);
@@ -60,15 +72,34 @@ heard(int host, int worker, const char *line)
 		world.acked[host][worker] = ack;
 		return;
 	}
-	if (sscanf(line, "deliver c%c \"e\"=\"%d.%d.%u\"", &channel, &h, &w,
-	    &n) != 4)
+	if (sscanf(line, "deliver %15s \"e\"=\"%d.%d.%u\" from=%u n=%" SCNu64,
+	    name, &h, &w, &n, &from, &serial) != 6)
 		return;
-	last = &world.last[host][worker][h][w][channel - '0'];
+	while (strcmp(world.names[c], name) != 0)
+		c++;
+	last = &world.last[host][worker][h][w][c];
 	if (n <= *last)
 		fail_msg("host %d worker %d: %s after %u", host, worker, line,
 		    *last);
 	*last = n;
-	world.got[host][worker][h][w][channel - '0']++;
+	world.got[host][worker][h][w][c]++;
+	world.sum[host][worker][h][w] += c != SOMETIMES;
+	/* A worker drops what is not above what it has seen. */
+	assert_int_equal(from != 0, h == host);
+	seen = &world.seen[host][worker][from][world.lanes[c]];
+	if (from != 0 && serial <= *seen)
+		fail_msg("host %d worker %d: %s is dropped", host, worker,
+		    line);
+	*seen = serial;
+}
+
+/* What is acknowledged has reached all workers of the host. */
+static void
+check_acks(int h, int w)
+{
+	for (int to = 0; to < WORKERS; to++)
+		assert_true(world.sum[h][to][h][w] >=
+		    world.due[h][w][world.acked[h][w]]);
 }
 
 static void
@@ -84,21 +115,41 @@ listen_all(void)
 			}
 			m->n_lines = 0;
 		}
+		for (int w = 0; w < WORKERS; w++)
+			check_acks(h, w);
 	}
 }
 
 static void
 say(int h, int w)
 {
-	unsigned c = roll(CHANNELS);
-	char channel[3] = { 'c', (char)('0' + c), 0 }, data[64];
+	unsigned c = roll(CHANNELS + 1);
+	uint64_t serial = ++world.serial[h][w];
+	char data[64];
 
+	assert_true(serial < SAID_MAX);
+	world.due[h][w][serial] = world.due[h][w][serial - 1] +
+	    (c != SOMETIMES);
 	snprintf(data, sizeof(data), "\"%d.%d.%u\"", h, w,
 	    ++world.said[h][w][c]);
-	SAY(world.w[h][w], publish, .serial = ++world.serial[h][w],
-	    .app = B("1"), .channel = bytes_str(channel), .event = B("\"e\""),
+	SAY(world.w[h][w], publish, .serial = serial, .app = B("1"),
+	    .channel = bytes_str(world.names[c]), .event = B("\"e\""),
 	    .data = bytes_str(data),
 	    .flags = roll(8) == 0 ? PUBLISH_CACHE : 0);
+}
+
+static void
+come_or_go(int h, int w)
+{
+	struct bytes name = bytes_str(world.names[SOMETIMES]);
+
+	if (world.in[h][w])
+		SAY(world.w[h][w], leave, .app = B("1"), .channel = name,
+		    .n = 1);
+	else
+		SAY(world.w[h][w], join, .app = B("1"), .channel = name,
+		    .n = 1);
+	world.in[h][w] = !world.in[h][w];
 }
 
 static void
@@ -123,6 +174,9 @@ step(void)
 	case 15:
 		port_listen(port);
 		break;
+	case 18:
+		come_or_go(h, (int)roll(WORKERS));
+		break;
 	case 16:
 		rig_later(world.g[h], roll(400));
 		break;
@@ -141,6 +195,22 @@ step(void)
 	listen_all();
 }
 
+/* The last one shares a lane with the first. */
+static void
+name_channels(void)
+{
+	unsigned n = 0;
+
+	for (int c = 0; c <= CHANNELS; c++) {
+		do {
+			snprintf(world.names[c], sizeof(world.names[c]),
+			    "c%u", n++);
+			world.lanes[c] = carrier_topic(world.g[0]->router,
+			    B("1"), bytes_str(world.names[c])).lane;
+		} while (c == SOMETIMES && world.lanes[c] != world.lanes[0]);
+	}
+}
+
 static void
 world_new(bool breaks)
 {
@@ -149,12 +219,13 @@ world_new(bool breaks)
 	world.breaks = breaks;
 	for (int h = 0; h < HOSTS; h++)
 		world.g[h] = broker_rig(&world.b, "", (uint64_t)h + 1);
+	name_channels();
 	for (int h = 0; h < HOSTS; h++) {
 		for (unsigned w = 0; w < WORKERS; w++) {
 			world.w[h][w] = rig_worker(world.g[h], w + 1);
-			for (char c = '0'; c < '0' + CHANNELS; c++)
+			for (int c = 0; c < CHANNELS; c++)
 				SAY(world.w[h][w], join, .app = B("1"),
-				    .channel = bytes_of((char[]){ 'c', c }, 2),
+				    .channel = bytes_str(world.names[c]),
 				    .n = 1);
 		}
 	}
