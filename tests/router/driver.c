@@ -186,6 +186,16 @@ line_stalled(struct mate *w, struct unpacker *u)
 	return xasprintf("stalled %" PRIu64 " %" PRIu64, m.slot, m.generation);
 }
 
+/* Where it stands in what is kept, and what kind of data it is. */
+static char *
+line_replay(struct mate *w, struct unpacker *u)
+{
+	READ(replay);
+	return xasprintf("replay %.*s cookie=%" PRIu64 " %.*s=%.*s%s at=%"
+	    PRIu64, TEXT(m.channel), m.cookie, TEXT(m.event), TEXT(m.data),
+	    m.flags & PUBLISH_TEXT ? " text" : "", m.position_offset);
+}
+
 static char *(*const lines[MSG_TYPES])(struct mate *, struct unpacker *) = {
 	[MSG_subscribed] = line_subscribed,
 	[MSG_deliver] = line_deliver,
@@ -201,6 +211,7 @@ static char *(*const lines[MSG_TYPES])(struct mate *, struct unpacker *) = {
 	[MSG_watch] = line_watch,
 	[MSG_terminate] = line_terminate,
 	[MSG_stalled] = line_stalled,
+	[MSG_replay] = line_replay,
 };
 
 static void

@@ -15,6 +15,7 @@ router_tests = \
 	tests/router/test_passage \
 	tests/router/test_peer \
 	tests/router/test_pending \
+	tests/router/test_replay \
 	tests/router/test_route \
 	tests/router/test_snapshot \
 	tests/router/test_sync \
@@ -49,6 +50,9 @@ tests_router_test_passage_LDFLAGS = $(router_ldflags)
 tests_router_test_peer_SOURCES = tests/router/test_peer.c $(router_driver)
 tests_router_test_peer_LDADD = $(TEST_LDADD)
 tests_router_test_peer_LDFLAGS = $(router_ldflags)
+tests_router_test_replay_SOURCES = tests/router/test_replay.c $(router_broker)
+tests_router_test_replay_LDADD = $(TEST_LDADD)
+tests_router_test_replay_LDFLAGS = $(router_ldflags)
 tests_router_test_route_SOURCES = tests/router/test_route.c $(router_driver)
 tests_router_test_route_LDADD = $(TEST_LDADD)
 tests_router_test_route_LDFLAGS = $(router_ldflags)
