@@ -18,6 +18,7 @@
 #include <event2/event.h>
 
 static uint64_t ahead_ms;
+static struct rig *rigs[2];	/* all that there are */
 
 uint64_t	__real_clock_ms(void);
 uint64_t	__wrap_clock_ms(void);
@@ -249,6 +250,7 @@ rig_new(const char *ini)
 	rig_open(g, &why);
 	if (g->self == NULL)
 		fail_msg("open: %s", why);
+	rigs[rigs[0] != NULL] = g;
 	/* As a reload does. */
 	config_free(g->config);
 	g->config = NULL;
@@ -258,6 +260,9 @@ rig_new(const char *ini)
 void
 rig_free(struct rig *g)
 {
+	for (size_t i = 0; i < NELEM(rigs); i++)
+		if (rigs[i] == g)
+			rigs[i] = NULL;
 	if (g->self != NULL) {
 		g->in_verb = true;
 		g->driver->close(g->self);
@@ -300,20 +305,37 @@ on_nothing(evutil_socket_t fd, short what, void *arg)
 	(void)fd, (void)what, (void)arg;
 }
 
-void
-rig_turn(struct rig *g, int wait_ms)
+static void
+flush(struct rig *g)
+{
+	g->in_verb = true;
+	g->driver->flush(g->self);
+	g->in_verb = false;
+}
+
+static void
+turn(struct rig *g, int wait_ms)
 {
 	struct timeval in = { wait_ms / 1000, wait_ms % 1000 * 1000 };
 
-	g->in_verb = true;
-	g->driver->flush(g->self);
-	g->in_verb = false;
+	flush(g);
 	event_base_once(g->base, -1, EV_TIMEOUT, on_nothing, NULL, &in);
 	event_base_loop(g->base, EVLOOP_ONCE);
 	answer_all(g);
-	g->in_verb = true;
-	g->driver->flush(g->self);
-	g->in_verb = false;
+	flush(g);
+}
+
+void
+rig_turn(struct rig *g, int wait_ms)
+{
+	bool alone = true;
+
+	for (size_t i = 0; i < NELEM(rigs); i++)
+		if (rigs[i] != NULL && rigs[i] != g) {
+			turn(rigs[i], 0);
+			alone = false;
+		}
+	turn(g, alone || wait_ms < 2 ? wait_ms : 2);
 }
 
 /* ---- verbs --------------------------------------------------------------- */

@@ -54,7 +54,8 @@ struct rig *rig_new(const char *ini);
 void	rig_refused(const char *ini, const char *why);
 void	rig_start(struct rig *);
 void	rig_free(struct rig *);
-/* One turn of the loop, waiting for at most that long. */
+/* One turn of the loop, waiting for at most that long; of the other host's too,
+ * if there are two. */
 void	rig_turn(struct rig *, int wait_ms);
 /* What is measured by clock_ms() goes on by so much. */
 void	rig_later(uint64_t ms);
