@@ -368,6 +368,20 @@ export class Server {
 		return Wire.open(this, options);
 	}
 
+	/** What pealctl would be told: the lines of the answer as objects. */
+	async ask(request) {
+		const socket = net.connect(this.control);
+		let text = "";
+		socket.setEncoding("utf8");
+		socket.on("data", (part) => { text += part; });
+		socket.end(`${JSON.stringify(request)}\n`);
+		await within(new Promise((resolve, reject) => {
+			socket.on("close", resolve);
+			socket.on("error", reject);
+		}), `control ${request.verb}`);
+		return text.trim().split("\n").map((line) => JSON.parse(line));
+	}
+
 	/** `pealctl VERB --json` as an object. */
 	async ctl(...args) {
 		const { stdout } = await promisify(execFile)(pealctl,
@@ -388,6 +402,18 @@ export class Server {
 			} catch { /* it ended meanwhile */ }
 		return found;
 	}
+}
+
+/** Waits until hosts that a backplane joins know all that each of them knows. */
+export function settled(hosts) {
+	return until(async () => {
+		// An answer of the API comes when the router has read all workers.
+		await Promise.all(hosts.map((h) => h.request("GET", `/apps/${h.app.id}/connections?${
+		    h.sign("GET", `/apps/${h.app.id}/connections`)}`, "", { address: h.address })));
+		const views = await Promise.all(hosts.map((h) => h.ask({ verb: "backplane" })));
+		const own = views.map((rows) => rows.find((row) => row.own));
+		return views.every((rows) => own.every((o) => rows.some((row) => row.node === o.node && row.changes >= o.changes)));
+	}, "the hosts to hear each other");
 }
 
 export const md5 = (text) => crypto.createHash("md5").update(text).digest("hex");

@@ -10,11 +10,11 @@
 import assert from "node:assert/strict";
 import { isDeepStrictEqual } from "node:util";
 import { after, before, describe } from "node:test";
-import { Server, patience, unique, until, within } from "./harness.mjs";
+import { Server, patience, settled, unique, until, within } from "./harness.mjs";
 import { Redis } from "./redis.mjs";
 
 /** What a host may log when its broker or another host fails. */
-export const TROUBLE = /backplane|redis|host|census|degraded/i;
+export const TROUBLE = /backplane|broker|redis|host|degraded/i;
 
 let fleets = 0;
 
@@ -62,6 +62,11 @@ export class Fleet {
 		const seen = () => Promise.all(hosts.map((h) => backplane(h)));
 		await until(async () => (await seen()).every((b) => b.up && b.hosts === n),
 		    async () => `${n} hosts joined: ${JSON.stringify(await seen())}`, 15000 * patience);
+	}
+
+	/** Whatever was told on any host is known on all. */
+	settled() {
+		return settled(this.hosts.filter(Boolean));
 	}
 
 	/** All hosts give this answer in the end; how long that took, in ms. */
@@ -124,13 +129,16 @@ export async function subscribed(client, channel, member) {
 	return JSON.parse((await client.skipTo("pusher_internal:subscription_succeeded", channel)).data);
 }
 
-/** What a host says of its backplane: { up, hosts, ... all counters }. */
+/** What pealctl backplane says: { state, up, degraded, hosts: how many, rows:
+ * of each, ... all counters of the backplane }. */
 export async function backplane(host) {
-	const { totals } = await host.ctl("status");
-	return { ...totals, up: totals.backplane_up === 1, degraded: totals.backplane_degraded === 1 };
+	const lines = await host.ask({ verb: "backplane" });
+	const { counters, ...state } = lines.pop();
+	return { ...counters, ...state, up: state.state === "up" || state.state === "degraded",
+	    degraded: state.state === "degraded", hosts: lines.filter((l) => l.state === "up").length, rows: lines };
 }
 
-/** A counter, when it has at least this value; counters come each second. */
+/** A counter, when it has at least this value. */
 export const counted = (host, name, n) => until(async () => {
 	const value = (await backplane(host))[name];
 	return value >= n && value;
