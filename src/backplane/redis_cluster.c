@@ -36,6 +36,7 @@
 #define HOLD_LOST_MS	250	/* they look, every BROKEN_MS */
 #define GAP_MS		50	/* between readings at least */
 #define READ_MS		30000
+#define STAY		5
 #define OUTDATED_MS	60000	/* so long an epoch is remembered */
 #define MOVED_MS	200	/* a lane is moved by MOVED once in so long */
 
@@ -56,6 +57,7 @@ struct cluster {
 	bool			 wanted;	/* once more */
 	bool			 complained;	/* logged why it is no use */
 	unsigned		 answers;	/* of ASKS */
+	unsigned		 stay;		/* questions, with this one */
 	unsigned		 tried;		/* since the last reading */
 	unsigned		 pause_ms;
 	uint64_t		 due_ms;	/* of again */
@@ -156,7 +158,8 @@ candidate(const struct cluster *c, unsigned i)
 	    &c->given[i - c->layout.n];
 }
 
-/* Whom to ask: who knows better; else the next one not known to be away. */
+/* Whom to ask: who knows better; else the one that was asked, a few times; else
+ * the next one that is not known to be away. */
 static const struct redis_place *
 choose(struct cluster *c)
 {
@@ -166,15 +169,20 @@ choose(struct cluster *c)
 		c->hinted = false;
 		return &c->hint;
 	}
+	if (redis_link_up(c->link) && c->stay > 0)
+		return redis_link_place(c->link);
 	for (unsigned i = 0; i < all; i++) {
 		const struct redis_place *place = candidate(c, c->at + i);
 		const struct redis_node *node = node_of(c->redis, place);
 
-		if (node == NULL || redis_node_up(node)) {
+		if ((node == NULL || redis_node_up(node)) &&
+		    !redis_place_eq(place, redis_link_place(c->link))) {
 			c->at = (c->at + i + 1) % all;
 			return place;
 		}
 	}
+	if (redis_link_up(c->link))
+		return redis_link_place(c->link);
 	c->at = (c->at + 1) % all;
 	return candidate(c, c->at);
 }
@@ -191,6 +199,8 @@ ask(struct cluster *c)
 
 	c->answers = 0;
 	c->epoch_told = 0;
+	if (c->stay > 0)
+		c->stay--;
 	for (int i = 0; i < ASKS; i++)
 		redis_link_command(c->link, asks[i][1].n != 0 ? 2 : 1, asks[i]);
 }
@@ -249,6 +259,7 @@ read_done(struct cluster *c)
 	c->pause_ms = PAUSE_MIN_MS;
 	c->read_ms = now;
 	if (c->epoch_told < c->epoch && now - c->believed_ms < OUTDATED_MS) {
+		c->stay = 0;
 		arm(c, BROKEN_MS);
 		return;
 	}
@@ -269,6 +280,7 @@ link_up(void *ctx, struct redis_link *link)
 	struct cluster *c = ctx;
 
 	(void)link;
+	c->stay = STAY;
 	if (c->reading)
 		ask(c);
 }
@@ -308,8 +320,9 @@ static int
 useless(struct cluster *c, const char *what, const redisReply *reply,
     const char **why)
 {
-	snprintf(c->why, sizeof(c->why), "%s: %s", what, reply == NULL ? "" :
-	    log_bytes(redis_reply_text(reply)));
+	snprintf(c->why, sizeof(c->why), "%s%s%s", what,
+	    reply != NULL ? ": " : "",
+	    reply != NULL ? log_bytes(redis_reply_text(reply)) : "");
 	if (!c->complained)
 		log_error("backplane redis: %s asked=%s", c->why, redis_link_text(c->link));
 	c->complained = true;
@@ -460,8 +473,12 @@ cluster_tick(void *self)
 	struct cluster *c = self;
 
 	drop_idle(c);
-	if (clock_ms() - c->read_ms >= READ_MS || !all_up(c))
+	if (clock_ms() - c->read_ms >= READ_MS) {
+		c->stay = 0;
 		want(c, NULL);
+	} else if (!all_up(c)) {
+		want(c, NULL);
+	}
 }
 
 static struct bytes
