@@ -327,10 +327,9 @@ test_backlog_arrives(void **state)
 		rig_publish(a, "news", text, i);
 	}
 	SKIPS_TO(a, "up");
-	SKIPS_TO(b, "up");
 	for (int i = 1; i <= 100; i++) {
 		snprintf(text, sizeof(text), "message 1:news %d", i);
-		SEES(b, text);
+		SKIPS_TO(b, text);
 	}
 	rig_free(a);
 	rig_free(b);
