@@ -183,3 +183,17 @@ tests_fuzz_fuzz_rooms_CPPFLAGS = $(FAKE_CPPFLAGS)
 tests_fuzz_fuzz_rooms_LDADD = libpeal.a
 tests_fuzz_fuzz_rooms_LDFLAGS = $(LDFLAGS_FUZZ)
 endif
+
+EXTRA_DIST += tests/fuzz/corpus/redis_told
+check_PROGRAMS += tests/fuzz/replay_redis_told
+tests_fuzz_replay_redis_told_SOURCES = tests/fuzz/fuzz_redis_told.c \
+	$(FUZZ_REPLAY)
+tests_fuzz_replay_redis_told_LDADD = libpeal.a
+TESTS += tests/fuzz/replay_redis_told
+if FUZZING
+noinst_PROGRAMS += tests/fuzz/fuzz_redis_told
+tests_fuzz_fuzz_redis_told_SOURCES = tests/fuzz/fuzz_redis_told.c \
+	tests/fuzz/fuzz.h
+tests_fuzz_fuzz_redis_told_LDADD = libpeal.a
+tests_fuzz_fuzz_redis_told_LDFLAGS = $(LDFLAGS_FUZZ)
+endif
