@@ -211,6 +211,9 @@ on_message(void *ctx, const struct topic *on, struct position at,
 	enum envelope_fault fault;
 
 	(void)at;
+	if (!r->sync.told && !is_cluster(on) &&
+	    early_keep(&r->reach.early, on, octets))
+		return;
 	topic.lane = lane_of(topic.app, topic.channel);
 	if (topic.raw) {
 		if (take_raw(r, &topic, octets) < 0)
@@ -379,6 +382,7 @@ carrier_open(struct router *r)
 		die("backplane %s: %s", r->backplane->name, why);
 	r->reach.era = 1;
 	raw_init(r);
+	early_init(&r->reach.early);
 	r->reach.timer = event_new(r->base, -1, 0, on_timer, r);
 	if (r->reach.timer == NULL)
 		fatal("no timer");
@@ -393,6 +397,7 @@ carrier_close(struct router *r)
 	event_free(r->reach.timer);
 	buf_done(&r->reach.name);
 	raw_done(r);
+	early_done(&r->reach.early);
 	fetch_done(r);
 }
 
@@ -518,6 +523,8 @@ carrier_turn(struct router *r)
 {
 	if (carrier_alone(r))
 		return;
+	if (r->sync.told)
+		early_over(&r->reach.early, r, on_message);
 	r->backplane->flush(r->carrier);
 	wake(r);
 }

@@ -13,6 +13,7 @@
 #define PEAL_CARRIER_H
 
 #include "backplane/backplane.h"
+#include "router/early.h"
 #include "router/envelope.h"
 
 struct event;
@@ -35,6 +36,7 @@ struct reach {
 	uint64_t	 era;		/* counts each time that it went down */
 	struct event	*timer;		/* for what waits */
 	struct buf	 name;		/* of a raw topic, or of its room */
+	struct earlies	 early;
 	struct grumble	 grumbles[ENVELOPE_FAULTS];
 };
 

@@ -5,6 +5,7 @@ libpeal_a_SOURCES += \
 	src/router/census_wire.c src/router/census_wire.h \
 	src/router/control.c src/router/control.h \
 	src/router/count.c src/router/count.h \
+	src/router/early.c src/router/early.h \
 	src/router/envelope.c src/router/envelope.h \
 	src/router/history.c src/router/history.h \
 	src/router/host.c src/router/host.h \

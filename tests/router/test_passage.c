@@ -403,6 +403,39 @@ test_router_is_replaced(void **state)
 	broker_done(&p.b);
 }
 
+/* What comes before all workers have told what they hold waits for them. */
+static void
+test_early(void **state)
+{
+	struct pair p;
+	struct rig *n;
+	struct mate *a, *b;
+
+	(void)state;
+	pair_of(&p, "");
+	settled(&p);
+	n = broker_rig(&p.b, "", 3);
+	rig_starting(n, 2);
+	a = rig_worker(n, 1);
+	join(a, B("news"));
+	broker_run(&p.b);
+	publish(p.c, 2, B("news"), B("1"));
+	publish(p.c, 3, B("news"), B("2"));
+	broker_run(&p.b);
+	GETS_NONE(a);
+	b = rig_stranger(n, 2);
+	SAY(b, hello, .version = MSG_VERSION, .slot = 2,
+	    .generation = b->generation);
+	join(b, B("news"));
+	SAY(b, synced, .end_ = "");
+	broker_run(&p.b);
+	GETS(a, "deliver news \"e\"=1 from=0 n=0 at=1");
+	GETS(a, "deliver news \"e\"=2 from=0 n=0 at=2");
+	GETS(b, "deliver news \"e\"=1 from=0 n=0 at=1");
+	GETS(b, "deliver news \"e\"=2 from=0 n=0 at=2");
+	broker_done(&p.b);
+}
+
 /* ---- kick --------------------------------------------------------------- */
 
 static void
@@ -550,6 +583,7 @@ main(void)
 		cmocka_unit_test(test_gap),
 		cmocka_unit_test(test_publisher_dies_in_flight),
 		cmocka_unit_test(test_router_is_replaced),
+		cmocka_unit_test(test_early),
 		cmocka_unit_test(test_kick),
 		cmocka_unit_test(test_garbage),
 		cmocka_unit_test(test_signed),
