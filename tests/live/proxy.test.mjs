@@ -2,143 +2,16 @@
 // Behind nginx and HAProxy: the very files of contrib, with ports and paths of
 // our own; and what a PROXY header or an X-Forwarded-For can do and cannot.
 import assert from "node:assert/strict";
-import { execFileSync, spawn } from "node:child_process";
 import fs from "node:fs";
 import http2 from "node:http2";
 import https from "node:https";
 import net from "node:net";
-import os from "node:os";
 import path from "node:path";
-import { after, test } from "node:test";
-import { fileURLToPath } from "node:url";
+import { test } from "node:test";
 import Pusher from "pusher";
 import PusherJs from "pusher-js";
 import { Server, live, patience, unique, until, within } from "./harness.mjs";
-
-const contrib = path.join(path.dirname(fileURLToPath(import.meta.url)), "../../contrib");
-const dir = fs.mkdtempSync(path.join(os.tmpdir(), "peal-proxy-"));
-fs.chmodSync(dir, 0o755);
-after(() => fs.rmSync(dir, { recursive: true, force: true }));
-
-function program(name) {
-	for (const folder of [...process.env.PATH.split(":"), "/usr/sbin", "/usr/local/sbin"])
-		if (fs.existsSync(path.join(folder, name)))
-			return path.join(folder, name);
-	return undefined;
-}
-const nginx = program("nginx"), haproxy = program("haproxy");
-const noNginx = !nginx && "nginx is not installed", noHaproxy = !haproxy && "HAProxy is not installed";
-
-const key = path.join(dir, "key.pem"), chain = path.join(dir, "chain.pem"), both = path.join(dir, "both.pem");
-execFileSync("openssl", ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-    "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", key, "-out", chain], { stdio: "ignore" });
-fs.writeFileSync(both, fs.readFileSync(chain, "utf8") + fs.readFileSync(key, "utf8"));
-const ca = fs.readFileSync(chain);
-
-/** Ports that were free a moment ago. */
-async function freePorts(n) {
-	const probes = await Promise.all(Array.from({ length: n }, () => new Promise((resolve) => {
-		const probe = net.createServer().listen(0, "127.0.0.1", () => resolve(probe));
-	})));
-	const ports = probes.map((probe) => probe.address().port);
-	await Promise.all(probes.map((probe) => new Promise((resolve) => probe.close(resolve))));
-	return ports;
-}
-
-// ---- the proxies ---------------------------------------------------------------
-
-let files = 0;
-
-/** Replaces each pattern, which must be there: the file is what people use. */
-function settled(file, replacements) {
-	let text = fs.readFileSync(path.join(contrib, file), "utf8");
-	for (const [pattern, by] of replacements) {
-		assert.match(text, pattern, file);
-		text = text.replace(pattern, by);
-	}
-	return text;
-}
-
-class Proxy {
-	/** config(ports) gives the file's text; args(file): the command line. */
-	static async start(command, config, args, nPorts = 1) {
-		for (let attempt = 0; ; attempt++) {
-			const proxy = new Proxy();
-			proxy.ports = await freePorts(nPorts);
-			proxy.address = `127.0.0.1:${proxy.ports[0]}`;
-			const file = path.join(dir, `proxy-${++files}.conf`);
-			fs.writeFileSync(file, config(proxy.ports));
-			proxy.log = "";
-			proxy.child = spawn(command, args(file), { cwd: dir, stdio: ["ignore", "pipe", "pipe"] });
-			proxy.gone = new Promise((resolve) => proxy.child.once("close", (code, signal) => {
-				proxy.ended = signal ?? code;
-				resolve();
-			}));
-			for (const stream of [proxy.child.stdout, proxy.child.stderr])
-				stream.on("data", (part) => { proxy.log += part; });
-			const listens = (port) => new Promise((resolve) => {
-				const probe = net.connect(port, "127.0.0.1", () => { probe.destroy(); resolve(true); });
-				probe.on("error", () => resolve(false));
-			});
-			await until(async () => proxy.ended !== undefined || (await Promise.all(proxy.ports.map(listens))).every(Boolean),
-			    () => `${command} listening: ${proxy.log}`);
-			if (proxy.ended === undefined)
-				return proxy;
-			// Somebody else took a port meanwhile.
-			if (attempt === 4 || !/in use|cannot bind/i.test(proxy.log))
-				throw new Error(`${command}: ${proxy.ended}: ${proxy.log}`);
-		}
-	}
-
-	async stop() {
-		if (this.ended === undefined)
-			this.child.kill("SIGTERM");
-		await within(this.gone, "the proxy's end").catch((error) => { this.child.kill("SIGKILL"); throw error; });
-	}
-
-	/** contrib/nginx/peal.conf in front of these servers' addresses. */
-	static nginx(addresses) {
-		const temp = fs.mkdtempSync(path.join(dir, "nginx-"));
-		const main = (site) => `daemon off; master_process off; pid ${temp}/pid; error_log stderr;
-${process.getuid() === 0 ? "user root;" : ""}
-events { worker_connections 500; }
-http { access_log off;
-${["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((name) => `${name}_temp_path ${temp}/${name};`).join("\n")}
-${site}
-}
-`;
-		return Proxy.start(nginx, ([port]) => main(settled("nginx/peal.conf", [
-			[/server 127\.0\.0\.1:8080 (.*);/, addresses.map((a) => `server ${a} $1;`).join("\n\t")],
-			[/listen 443 ssl http2;/, `listen 127.0.0.1:${port} ssl http2;`],
-			[/\/etc\/ssl\/ws\.example\.com\/fullchain\.pem/, chain],
-			[/\/etc\/ssl\/ws\.example\.com\/privkey\.pem/, key],
-		])), (file) => ["-c", file, "-p", temp, "-e", "stderr"]);
-	}
-
-	/** The servers of a section, in place of a and b. */
-	static servers = (addresses) => [/\tserver a \S+\n\tserver b \S+\n/,
-		addresses.map((a, i) => `\tserver s${i} ${a}\n`).join("")];
-
-	/** contrib/haproxy/haproxy.cfg. */
-	static haproxy(addresses) {
-		return Proxy.start(haproxy, ([port]) => settled("haproxy/haproxy.cfg", [
-			[/bind :443 ssl crt \S+/, `bind 127.0.0.1:${port} ssl crt ${both}`],
-			[/maxconn 20000/, "maxconn 200"],
-			Proxy.servers(addresses),
-		]), (file) => ["-db", "-f", file]);
-	}
-
-	/** contrib/haproxy/haproxy-tcp.cfg; through: addresses that speak TLS. */
-	static haproxyTcp(addresses, through, version) {
-		return Proxy.start(haproxy, (ports) => settled("haproxy/haproxy-tcp.cfg", [
-			[/bind :443 ssl crt \S+/, `bind 127.0.0.1:${ports[0]} ssl crt ${both}`],
-			[/bind :8443/, `bind 127.0.0.1:${ports[1]}`],
-			[/maxconn 20000/, "maxconn 200"],
-			Proxy.servers(addresses), Proxy.servers(through),
-			[/send-proxy-v2/, version],
-		]), (file) => ["-db", "-f", file], 2);
-	}
-}
+import { Proxy, ca, chain, dir, key, noHaproxy, noNginx } from "./proxies.mjs";
 
 /** A WebSocket through a proxy's TLS; from: the client's own address. */
 const through = (server, address, { from, headers } = {}) =>
