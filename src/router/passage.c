@@ -130,6 +130,14 @@ event_pack(struct buf *out, const struct passing *p)
 	pack_u64(out, m->flags);
 }
 
+/* What goes into clients' text frames must be text. */
+static bool
+is_sound(const struct msg_publish *m)
+{
+	return utf8_valid(m->event) && utf8_valid(m->user) &&
+	    ((m->flags & PUBLISH_BINARY) || utf8_valid(m->data));
+}
+
 /* The sizes are those that a worker would take. */
 static int
 event_unpack(const struct envelope *e, uint64_t *origin,
@@ -566,7 +574,7 @@ passage_take(struct router *r, struct host *h, unsigned lane,
 			terminate(r, NULL, k.app, k.user);
 		return 0;
 	}
-	if (event_unpack(e, &origin, &m) < 0)
+	if (event_unpack(e, &origin, &m) < 0 || !is_sound(&m))
 		return -1;
 	if (!seen(h, lane, e->number, origin, m.serial)) {
 		/* Workers cannot tell hosts apart. */
@@ -583,7 +591,7 @@ passage_fetched(struct route *t, const struct envelope *e, uint64_t ttl_ms)
 	uint64_t origin;
 
 	if (e->kind != ENVELOPE_EVENT || event_unpack(e, &origin, &m) < 0 ||
-	    !is_cached(&m))
+	    !is_cached(&m) || !is_sound(&m))
 		return -1;
 	history_put_for(t, m.event, m.data, ttl_ms);
 	return 0;

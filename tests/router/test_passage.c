@@ -528,6 +528,11 @@ test_garbage(void **state)
 	f.payload.n--;
 	hears(&p, &f, B("news"), B(""));
 	assert_int_equal(counter.backplane_bad_payload, 3);
+	f = e;
+	f.payload = B("\x98\x01\x02\xc4\x03\"e\"\xc4\x01\xff\xc4\x00"
+	    "\x00\x00\x00");
+	hears(&p, &f, B("news"), B(""));
+	assert_int_equal(counter.backplane_bad_payload, 4);
 	GETS_NONE(p.a);
 	hears(&p, &e, B("news"), B(""));
 	GETS(p.a, "deliver news \"e\"=x from=0 n=0 at=3");
