@@ -7,6 +7,7 @@
  *	redis_settings.c  what the settings say
  *	redis_node.c	one Redis: a link to publish and one to subscribe
  *	redis_link.c	one connection		redis_dial.c	making it
+ *	redis_sign.c	the first words
  *	redis_reply.c	what comes in, bounded
  *	redis_outbox.c	what goes out, until it is answered
  *	redis_topics.c	what is listened to

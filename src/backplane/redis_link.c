@@ -22,6 +22,7 @@
 #include "backplane/redis.h"
 #include "backplane/redis_dial.h"
 #include "backplane/redis_reply.h"
+#include "backplane/redis_sign.h"
 #include "common/counters.h"
 #include "common/log.h"
 #include "common/tls.h"
@@ -35,8 +36,6 @@
 #define READ_A_TURN	(1u << 20)	/* then others get their turn */
 #define IN_KEEP		(2u << 20)	/* a larger buffer is given back */
 #define REPLY_SLACK	(64u << 10)	/* around the longest message */
-#define STEPS		6
-#define FEW		8	/* words of the usual command */
 
 enum link_state {
 	LINK_CLOSED, LINK_PAUSE, LINK_DIALING, LINK_SECURING, LINK_SIGNING,
@@ -68,11 +67,9 @@ struct redis_link {
 	size_t			 in_at, out_at;
 	bool			 blocked;	/* the kernel takes no more now */
 
-	const struct step	*steps[STEPS];	/* of the sign-in */
-	unsigned		 n_steps, step;
-
+	struct redis_signing	 signing;
 	uint64_t		 asked, answered;	/* commands */
-	bool			 pinging, mute;		/* mute: may not PING */
+	bool			 pinging;
 	uint64_t		 ping_asked;		/* commands before it */
 	uint64_t		 ping_us, rtt_us;
 	uint64_t		 silent_ms;	/* waits for an answer since; 0:
@@ -292,39 +289,12 @@ expect(struct redis_link *l)
 		l->silent_ms = clock_ms();
 }
 
-static void
-write_command(struct redis_link *l, size_t argc, const struct bytes *argv)
-{
-	const char *few_at[FEW], **at = few_at;
-	size_t few_size[FEW] = { 0 }, *size = few_size;
-	char *wire = NULL;
-	int length;
-
-	if (argc > FEW) {
-		at = xreallocarray(NULL, argc, sizeof(*at));
-		size = xreallocarray(NULL, argc, sizeof(*size));
-	}
-	for (size_t i = 0; i < argc; i++) {
-		at[i] = argv[i].p;
-		size[i] = argv[i].n;
-	}
-	length = redisFormatCommandArgv(&wire, (int)argc, at, size);
-	if (length < 0)
-		fatal("no memory for a command");
-	buf_add(&l->out, wire, (size_t)length);
-	redisFreeCommand(wire);
-	if (argc > FEW) {
-		free(at);
-		free(size);
-	}
-}
-
 void
 redis_link_command(struct redis_link *l, size_t argc, const struct bytes *argv)
 {
 	if (l->state != LINK_UP)
 		return;
-	write_command(l, argc, argv);
+	redis_command(&l->out, argc, argv);
 	l->asked++;
 	expect(l);
 }
@@ -413,124 +383,12 @@ on_writable(evutil_socket_t fd, short what, void *arg)
 
 /* ---- signing in ---------------------------------------------------------- */
 
-struct step {
-	const char	*name;
-	/* -1 with a text in l->why: refused. */
-	int		(*judge)(struct redis_link *, const redisReply *);
-};
-
-static int
-refused(struct redis_link *l, const char *what, const redisReply *reply)
-{
-	snprintf(l->why, sizeof(l->why), "%s%.200s", what,
-	    reply->type == REDIS_REPLY_ERROR ? reply->str :
-	    "an answer that does not fit");
-	return -1;
-}
-
-static int
-judge_auth(struct redis_link *l, const redisReply *reply)
-{
-	return redis_reply_is(reply, "OK") ? 0 :
-	    refused(l, "sign-in refused: ", reply);
-}
-
-static int
-judge_select(struct redis_link *l, const redisReply *reply)
-{
-	return redis_reply_is(reply, "OK") ? 0 :
-	    refused(l, "database refused: ", reply);
-}
-
-static int
-judge_name(struct redis_link *l, const redisReply *reply)
-{
-	(void)l, (void)reply;
-	return 0;	/* a nicety */
-}
-
-static bool
-is_error(const redisReply *reply, const char *word)
-{
-	return reply->type == REDIS_REPLY_ERROR &&
-	    strncmp(reply->str, word, strlen(word)) == 0;
-}
-
-static int
-judge_role(struct redis_link *l, const redisReply *reply)
-{
-	if (reply->type == REDIS_REPLY_ARRAY && reply->elements > 0 &&
-	    redis_reply_is(reply->element[0], "master"))
-		return 0;
-	if (is_error(reply, "NOPERM"))
-		return 0;
-	if (reply->type == REDIS_REPLY_ERROR)
-		return refused(l, "", reply);
-	snprintf(l->why, sizeof(l->why), "it is no master");
-	return -1;
-}
-
-static int
-judge_ping(struct redis_link *l, const redisReply *reply)
-{
-	l->mute = is_error(reply, "NOPERM");
-	return l->mute || redis_reply_is(reply, "PONG") ? 0 :
-	    refused(l, "", reply);
-}
-
-static const struct step
-	step_auth = { "AUTH", judge_auth },
-	step_select = { "SELECT", judge_select },
-	step_name = { "CLIENT", judge_name },
-	step_role = { "ROLE", judge_role },
-	step_ping = { "PING", judge_ping };
-
-static void
-step_add(struct redis_link *l, const struct step *step, const char *a,
-    const char *b)
-{
-	struct bytes argv[3];
-	size_t n = 0;
-
-	argv[n++] = bytes_str(step->name);
-	if (a != NULL)
-		argv[n++] = bytes_str(a);
-	if (b != NULL)
-		argv[n++] = bytes_str(b);
-	l->steps[l->n_steps++] = step;
-	write_command(l, n, argv);
-}
-
-static bool
-said(const char *text)
-{
-	return text != NULL && text[0] != '\0';
-}
-
 /* All at once: the answers come in order. */
 static void
 sign_in(struct redis_link *l)
 {
-	const struct redis_sign *s = l->sign;
-	const char *password = s->password != NULL ? s->password : "";
-	char number[24];
-
 	l->state = LINK_SIGNING;
-	l->n_steps = l->step = 0;
-	if (said(s->user))
-		step_add(l, &step_auth, s->user, password);
-	else if (said(password))
-		step_add(l, &step_auth, password, NULL);
-	if (s->database != 0) {
-		snprintf(number, sizeof(number), "%llu",
-		    (unsigned long long)s->database);
-		step_add(l, &step_select, number, NULL);
-	}
-	if (said(s->name))
-		step_add(l, &step_name, "SETNAME", s->name);
-	if (s->master)
-		step_add(l, &step_role, NULL, NULL);
-	step_add(l, &step_ping, NULL, NULL);
+	redis_signing_say(&l->signing, l->sign, &l->out);
 	redis_link_flush(l);
 }
 
@@ -545,10 +403,11 @@ ping_ms(const struct redis_link *l)
 static int
 take_step(struct redis_link *l, const redisReply *reply)
 {
-	if (l->steps[l->step]->judge(l, reply) < 0)
-		return -1;
-	if (++l->step < l->n_steps)
-		return 0;
+	int step = redis_signing_take(&l->signing, reply, l->why,
+	    sizeof(l->why));
+
+	if (step <= 0)
+		return step;
 	l->state = LINK_UP;
 	l->asked = l->answered = 0;
 	l->up_ms = clock_ms();
@@ -765,7 +624,7 @@ name_expected(const struct redis_link *l)
 {
 	const char *name = l->redis->settings.set->tls_name;
 
-	return said(name) ? name : l->place.host;
+	return name != NULL && name[0] != '\0' ? name : l->place.host;
 }
 
 static void
@@ -807,7 +666,7 @@ ping(struct redis_link *l)
 	l->pinging = true;
 	l->ping_asked = l->asked;
 	l->ping_us = now_us();
-	write_command(l, 1, command);
+	redis_command(&l->out, 1, command);
 	expect(l);
 }
 
@@ -829,7 +688,7 @@ watch(struct redis_link *l)
 		link_failed(l, why);
 		return;
 	}
-	if (!l->pinging && !l->mute)
+	if (!l->pinging && !l->signing.mute)
 		ping(l);
 	timer_set(l, ping_ms(l));
 }

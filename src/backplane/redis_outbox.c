@@ -214,7 +214,7 @@ redis_outbox_move(struct redis_outbox *from, struct redis_outbox *to,
 		}
 		outbox_remove(from, c);
 		buf_clear(&c->text);
-		c->bad = false;
+		c->bad = c->went = false;
 		outbox_append(to, c);
 	}
 }
@@ -439,7 +439,7 @@ redis_outbox_rewind(struct redis_node *node, const char *why)
 			c->bad = false;
 			command_drop(node->redis, o, c, why);
 		} else {
-			c->sent = c->bad = false;
+			c->sent = c->bad = c->went = false;
 			c->answered = 0;
 			buf_clear(&c->text);
 		}
@@ -571,8 +571,14 @@ refused(struct redis_node *node, struct redis_command *c, const char **why)
 		return -1;
 	if (verdict == NO_SET && c->kind == COMMAND_STORE)
 		keep_nothing(r, c->text.p);
-	if (verdict >= NO_SLOT && c->kind == COMMAND_STORE) {
+	if (verdict >= NO_SLOT && c->kind == COMMAND_STORE && !c->went) {
 		publish_plainly(node, c);
+		return 0;
+	}
+	if (c->went) {
+		c->bad = false;
+		tell(r, c, 0);
+		command_end(r, &node->outbox, c);
 		return 0;
 	}
 	if (r->finder->moved != NULL && (verdict == LANE_MOVED ||
@@ -595,6 +601,10 @@ note(struct redis_command *c, const struct redisReply *reply)
 	else if (c->kind == COMMAND_FETCH &&
 	    reply->type == REDIS_REPLY_STRING)
 		buf_bytes(&c->text, text);
+	/* MULTI was refused, and so each command was done by itself. */
+	else if (c->kind == COMMAND_STORE &&
+	    reply->type == REDIS_REPLY_INTEGER)
+		c->went = true;
 	/* What was queued may still be refused when it is done. */
 	else if (c->kind == COMMAND_STORE &&
 	    reply->type == REDIS_REPLY_ARRAY)

@@ -44,11 +44,12 @@ struct redis_command {
 	bool			 sent;
 	unsigned		 replies, answered;	/* due, got */
 	uint64_t		 cookie, queued_ms;
-	char			*wire;		/* RESP, by hiredis */
+	char			*wire;		/* RESP */
 	size_t			 wire_n;
 	size_t			 plain_at, plain_n;	/* PUBLISH in it */
 	struct buf		 text;		/* fetched; why it failed */
 	bool			 bad;		/* text is why */
+	bool			 went;		/* stored or not */
 };
 
 TAILQ_HEAD(redis_commands, redis_command);
