@@ -436,6 +436,160 @@ test_missed_changes(void **state)
 	cluster_free(t.c);
 }
 
+static uint64_t deaf_node;	/* hears nobody */
+
+static bool
+lose_what_one_hears(struct cluster *c, const struct envelope *e,
+    const struct port *to)
+{
+	(void)c, (void)e;
+	return to->rig->router->node == deaf_node;
+}
+
+/* The broker says that all is well, but brings nothing: not the others are
+ * silent. */
+static void
+test_deaf(void **state)
+{
+	struct two t = two_hosts("");
+
+	(void)state;
+	enter(t.wa, "ann", 0);
+	enter(t.wb, "bob", 0);
+	cluster_later(t.c, 20);
+	ignore(t.wa);
+	deaf_node = 1;
+	t.c->lose = lose_what_one_hears;
+	cluster_later(t.c, 20000);
+	GETS_NONE(t.wa);
+	t.c->lose = NULL;
+	cluster_later(t.c, 2000);
+	GETS_NONE(t.wa);
+	cluster_kill(t.c, t.b);
+	cluster_later(t.c, 6500);
+	GETS(t.wa, "removed presence-r bob");
+	cluster_free(t.c);
+}
+
+static bool
+lose_others(struct cluster *c, const struct envelope *e,
+    const struct port *to)
+{
+	(void)c;
+	return to->rig->router->node != e->node;
+}
+
+/* After an outage the others have a host_timeout to be heard. */
+static void
+test_grace(void **state)
+{
+	struct two t = two_hosts("");
+
+	(void)state;
+	enter(t.wa, "ann", 0);
+	enter(t.wb, "bob", 0);
+	cluster_later(t.c, 20);
+	ignore(t.wa);
+	ignore(t.wb);
+	cluster_cut(t.c, t.a);
+	cluster_cut(t.c, t.b);
+	cluster_later(t.c, 15000);
+	cluster_mend(t.c, t.a);
+	cluster_mend(t.c, t.b);
+	t.c->lose = lose_others;
+	cluster_later(t.c, 4000);
+	GETS_NONE(t.wa);
+	t.c->lose = NULL;
+	cluster_later(t.c, 2000);
+	GETS_NONE(t.wa);
+	GETS_NONE(t.wb);
+	cluster_free(t.c);
+}
+
+/* So long that all that was kept for it is gone. */
+static void
+test_frozen_for_long(void **state)
+{
+	struct two t = two_hosts("");
+
+	(void)state;
+	enter(t.wa, "ann", 0);
+	enter(t.wb, "bob", 0);
+	cluster_later(t.c, 20);
+	ignore(t.wa);
+	ignore(t.wb);
+	cluster_freeze(t.c, t.b, true);
+	cluster_later(t.c, 100000);
+	GETS(t.wa, "removed presence-r bob");
+	deaf_node = 2;
+	t.c->lose = lose_what_one_hears;
+	cluster_freeze(t.c, t.b, false);
+	cluster_run(t.c);
+	t.c->lose = NULL;
+	cluster_later(t.c, 3000);
+	GETS(t.wa, "added presence-r bob {}");
+	GETS_NONE(t.wa);
+	GETS_NONE(t.wb);
+	cluster_free(t.c);
+}
+
+/* Whatever went wrong: who holds something else than the other told learns it
+ * by the next heartbeat. */
+static void
+test_heartbeat_mends(void **state)
+{
+	struct two t = two_hosts("");
+	struct host *h = TAILQ_FIRST(&t.a->router->hosts);
+
+	(void)state;
+	join(t.wb, "news");
+	join(t.wb, "other");
+	cluster_later(t.c, 20);
+	assert_int_equal(h->n_rows, 2);
+	item_drop(TAILQ_FIRST(&h->rows));
+	cluster_later(t.c, 2500);
+	assert_int_equal(h->n_rows, 2);
+	TAILQ_FIRST(&h->rows)->item->away_n += 1;
+	TAILQ_FIRST(&h->rows)->n += 1;
+	h->sum++;
+	cluster_later(t.c, 2500);
+	assert_int_equal(TAILQ_FIRST(&h->rows)->item->away_n, 1);
+	cluster_free(t.c);
+}
+
+/* A router that was replaced may have words under way yet. */
+static void
+test_late_words(void **state)
+{
+	struct two t = two_hosts("");
+	struct host *h = TAILQ_FIRST(&t.a->router->hosts);
+	struct buf b = { 0 };
+	struct envelope e = { .node = h->node, .incarnation = h->incarnation,
+	    .kind = ENVELOPE_CHANGES };
+	struct wire_pen pen = { .out = &b };
+	const struct item_name name = { .kind = ITEM_CHANNEL, .app = B("1"),
+	    .channel = B("x") };
+
+	(void)state;
+	cluster_kill(t.c, t.b);
+	t.b = cluster_host(t.c, 2, 5);
+	cluster_later(t.c, 1000);
+	assert_int_equal(h->epoch, 5);
+	wire_head(&b, (uint64_t[]){ 4, 1000 }, 2);
+	wire_row(&pen, &name, 3);
+	e.payload = buf_view(&b);
+	assert_int_equal(host_take(t.a->router, h, &e), 0);
+	assert_int_equal(h->n_rows, 0);
+	buf_clear(&b);
+	wire_head(&b, (uint64_t[]){ 4 }, 1);
+	e.kind = ENVELOPE_BYE;
+	e.payload = buf_view(&b);
+	assert_int_equal(host_take(t.a->router, h, &e), 0);
+	assert_int_equal(h->state, HOST_KNOWN);
+	buf_done(&b);
+	cluster_free(t.c);
+}
+
 /* What cannot be read is not taken, also in part. */
 static void
 test_bad_payload(void **state)
@@ -556,6 +710,11 @@ main(void)
 		cmocka_unit_test(test_partition),
 		cmocka_unit_test(test_frozen),
 		cmocka_unit_test(test_missed_changes),
+		cmocka_unit_test(test_deaf),
+		cmocka_unit_test(test_grace),
+		cmocka_unit_test(test_frozen_for_long),
+		cmocka_unit_test(test_heartbeat_mends),
+		cmocka_unit_test(test_late_words),
 		cmocka_unit_test(test_bad_payload),
 		cmocka_unit_test(test_start_waits_for_hosts),
 		cmocka_unit_test(test_start_without_broker),

@@ -8,7 +8,7 @@
 
 #include "common/counters.h"
 
-#define MANY	7000	/* channels: a snapshot of several chunks */
+#define MANY	20000	/* channels: a snapshot of several chunks */
 
 static void
 join(struct mate *w, unsigned i)
@@ -62,7 +62,7 @@ test_newcomer(void **state)
 	cluster_later(c, 1000);
 	assert_int_equal(first_host(b)->state, HOST_KNOWN);
 	assert_int_equal(first_host(b)->n_rows, MANY);
-	assert_true(c->published[ENVELOPE_SNAPSHOT] > 6);
+	assert_true(c->published[ENVELOPE_SNAPSHOT] > 10);
 	for (unsigned i = 0; i < MANY; i++)
 		assert_int_equal(count_at(b, i), 1);
 	cluster_free(c);
@@ -71,13 +71,29 @@ test_newcomer(void **state)
 static struct mate *changing;
 static unsigned chunks;
 
+/* The channel with which the next chunk begins. */
+static unsigned
+next_of(struct router *r)
+{
+	struct item *it = r->tell.snapshot.next;
+	struct item_name name;
+	char number[8] = "";
+
+	assert_non_null(it);
+	item_ops(it->kind)->name(it, &name);
+	memcpy(number, name.channel.p + strlen("some-long-channel-name-"),
+	    name.channel.n - strlen("some-long-channel-name-"));
+	return (unsigned)atoi(number);
+}
+
 /* While the second chunk is under way, things change that earlier and later
- * chunks hold. */
+ * chunks hold, also those that are next. */
 static bool
 change_meanwhile(struct cluster *c, const struct envelope *e,
     const struct port *to)
 {
-	(void)c;
+	unsigned next;
+
 	if (e->kind != ENVELOPE_SNAPSHOT || to->rig->router->node != 2 ||
 	    e->node != 1 || ++chunks != 2)
 		return false;
@@ -86,11 +102,57 @@ change_meanwhile(struct cluster *c, const struct envelope *e,
 	join(changing, 1);
 	join(changing, MANY - 2);
 	join(changing, MANY);
+	next = next_of(c->ports[0].rig->router);
+	assert_in_range(next, 1000, MANY - 3000);
+	for (unsigned i = next - 1000; i < next + 2500; i++)
+		(i % 2 ? leave : join)(changing, i);
 	return false;
 }
 
 static void
 test_changes_meanwhile(void **state)
+{
+	struct cluster *c = cluster_new("");
+	struct rig *a = cluster_host(c, 1, 0), *b;
+	uint64_t sent;
+
+	(void)state;
+	changing = rig_worker(a, 1);
+	for (unsigned i = 0; i < MANY; i++)
+		join(changing, i);
+	cluster_later(c, 1000);
+	b = cluster_host(c, 2, 0);
+	sent = counter.snapshots_sent;
+	chunks = 0;
+	c->lose = change_meanwhile;
+	cluster_later(c, 3000);
+	assert_true(chunks >= 10);
+	assert_int_equal(first_host(b)->state, HOST_KNOWN);
+	assert_int_equal(counter.snapshots_sent, sent + 2);	/* b's, too */
+	assert_int_equal(first_host(b)->n_rows, a->router->tell.rows);
+	for (unsigned i = 0; i <= MANY; i++)
+		assert_int_equal(count_at(b, i), count_at(a, i));
+	cluster_free(c);
+}
+
+/* More changes with each chunk than a chunk holds. */
+static bool
+change_always(struct cluster *c, const struct envelope *e,
+    const struct port *to)
+{
+	(void)c;
+	if (e->kind != ENVELOPE_SNAPSHOT || to->rig->router->node != 2 ||
+	    e->node != 1)
+		return false;
+	for (unsigned i = 0; i < MANY / 4 * 3 && chunks % 8 == 0; i++)
+		join(changing, i);
+	chunks++;
+	assert_true(chunks < 50);
+	return false;
+}
+
+static void
+test_it_ends(void **state)
 {
 	struct cluster *c = cluster_new("");
 	struct rig *a = cluster_host(c, 1, 0), *b;
@@ -102,13 +164,11 @@ test_changes_meanwhile(void **state)
 	cluster_later(c, 1000);
 	b = cluster_host(c, 2, 0);
 	chunks = 0;
-	c->lose = change_meanwhile;
+	c->lose = change_always;
 	cluster_later(c, 3000);
-	assert_true(chunks >= 4);
+	assert_in_range(chunks, 10, 25);
 	assert_int_equal(first_host(b)->state, HOST_KNOWN);
-	assert_int_equal(first_host(b)->n_rows, MANY - 1);
-	for (unsigned i = 0; i <= MANY; i++)
-		assert_int_equal(count_at(b, i), count_at(a, i));
+	assert_int_equal(count_at(b, 1), count_at(a, 1));
 	cluster_free(c);
 }
 
@@ -128,7 +188,7 @@ static void
 test_lost_chunk(void **state)
 {
 	(void)state;
-	for (nth_chunk = 1; nth_chunk < 6; nth_chunk++) {
+	for (nth_chunk = 1; nth_chunk < 16; nth_chunk += 5) {
 		struct cluster *c = cluster_new("");
 		struct rig *a = cluster_host(c, 1, 0), *b;
 		struct mate *w = rig_worker(a, 1);
@@ -249,6 +309,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_newcomer),
 		cmocka_unit_test(test_changes_meanwhile),
+		cmocka_unit_test(test_it_ends),
 		cmocka_unit_test(test_lost_chunk),
 		cmocka_unit_test(test_one_for_all),
 		cmocka_unit_test(test_coalesced),
