@@ -4,6 +4,7 @@ backplane_tests = \
 	tests/backplane/test_redis_cluster \
 	tests/backplane/test_redis_played \
 	tests/backplane/test_redis_reply \
+	tests/backplane/test_redis_sentinel \
 	tests/backplane/test_redis_slots \
 	tests/backplane/test_redis_told
 check_PROGRAMS += $(backplane_tests)
@@ -24,6 +25,10 @@ tests_backplane_test_redis_cluster_SOURCES = \
 	tests/backplane/test_redis_cluster.c $(backplane_rig)
 tests_backplane_test_redis_cluster_LDADD = $(TEST_LDADD)
 tests_backplane_test_redis_cluster_LDFLAGS = $(backplane_ldflags)
+tests_backplane_test_redis_sentinel_SOURCES = \
+	tests/backplane/test_redis_sentinel.c $(backplane_rig)
+tests_backplane_test_redis_sentinel_LDADD = $(TEST_LDADD)
+tests_backplane_test_redis_sentinel_LDFLAGS = $(backplane_ldflags)
 tests_backplane_test_redis_slots_SOURCES = tests/backplane/test_redis_slots.c
 tests_backplane_test_redis_slots_LDADD = $(TEST_LDADD)
 tests_backplane_test_redis_told_SOURCES = tests/backplane/test_redis_told.c
