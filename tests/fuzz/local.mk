@@ -197,3 +197,15 @@ tests_fuzz_fuzz_redis_told_SOURCES = tests/fuzz/fuzz_redis_told.c \
 tests_fuzz_fuzz_redis_told_LDADD = libpeal.a
 tests_fuzz_fuzz_redis_told_LDFLAGS = $(LDFLAGS_FUZZ)
 endif
+
+EXTRA_DIST += tests/fuzz/corpus/redis
+check_PROGRAMS += tests/fuzz/replay_redis
+tests_fuzz_replay_redis_SOURCES = tests/fuzz/fuzz_redis.c $(FUZZ_REPLAY)
+tests_fuzz_replay_redis_LDADD = libpeal.a
+TESTS += tests/fuzz/replay_redis
+if FUZZING
+noinst_PROGRAMS += tests/fuzz/fuzz_redis
+tests_fuzz_fuzz_redis_SOURCES = tests/fuzz/fuzz_redis.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_redis_LDADD = libpeal.a
+tests_fuzz_fuzz_redis_LDFLAGS = $(LDFLAGS_FUZZ)
+endif
