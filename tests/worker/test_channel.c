@@ -144,6 +144,66 @@ told_twice_is_delivered_once(void **state)
 }
 
 static void
+replay(uint64_t cookie, uint64_t offset)
+{
+	struct msg_replay m = {
+		.cookie = cookie, .app = B("1"), .channel = B("back"),
+		.position_epoch = 7, .position_offset = offset,
+		.event = B("old"), .flags = PUBLISH_TEXT,
+	};
+
+	channel_on_replay(&m);
+}
+
+/* Who comes back hears what it missed, alone and first. */
+static void
+who_comes_back_hears_first(void **state)
+{
+	struct msg_hello hello;
+	struct msg_load load;
+	struct msg_join join;
+	struct client *a, *b;
+	int pa, pb;
+
+	(void)state;
+	a = test_client(&pa);
+	b = test_client(&pb);
+	channel_subscribe(a, B("back"), 0, none, none);
+	expect_msg(join, &join);
+	assert_int_equal(join.flags, 0);
+	answer("back", join.cookie, 1);
+	channel_subscribe_since(b, B("back"), 0, 7, 41);
+	expect_msg(join, &join);
+	assert_int_equal(join.flags, JOIN_REPLAY);
+	assert_int_equal(join.since_epoch, 7);
+	assert_int_equal(join.since_offset, 41);
+	assert_true(join.cookie != 0);
+	assert_int_equal(told.subscribed, 1);
+	deliver("back", 0, 0, 0, 0);
+	replay(join.cookie, 42);
+	replay(join.cookie + 1, 43);	/* nobody waits for it */
+	assert_string_equal(received(pa), "Ehi");
+	assert_string_equal(received(pb), "Eold");
+	/* A new router is asked the same, and told to keep history. */
+	close(router_fd);
+	test_connect();
+	expect_msg(hello, &hello);
+	expect_msg(load, &load);
+	expect_msg(join, &join);
+	assert_int_equal(join.cookie, 0);
+	assert_int_equal(join.n, 1);
+	assert_int_equal(join.flags, JOIN_SYNC | JOIN_REPLAY);
+	expect_msg(join, &join);
+	assert_int_equal(join.since_epoch, 7);
+	assert_int_equal(join.since_offset, 41);
+	answer("back", join.cookie, 2);
+	deliver("back", 0, 0, 0, 0);
+	assert_string_equal(received(pb), "Ehi");
+	test_client_end(a, pa);
+	test_client_end(b, pb);
+}
+
+static void
 a_waiting_one_can_leave(void **state)
 {
 	struct msg_join join;
@@ -249,6 +309,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(first_waits_second_does_not,
 		    core_setup, core_teardown),
 		cmocka_unit_test_setup_teardown(told_twice_is_delivered_once,
+		    core_setup, core_teardown),
+		cmocka_unit_test_setup_teardown(who_comes_back_hears_first,
 		    core_setup, core_teardown),
 		cmocka_unit_test_setup_teardown(a_waiting_one_can_leave,
 		    core_setup, core_teardown),

@@ -273,22 +273,112 @@ open_plain(struct client *cl, const struct http_request *req,
 	opened = cl;
 }
 
+static unsigned said;
+
+/* Each message is one that the router must take. */
+static void
+publish_plain(struct client *cl, enum websocket_kind kind, struct bytes text)
+{
+	struct msg_publish m = {
+		.app = cl->app->id, .channel = B("c"), .event = B("\"e\""),
+		.data = text, .flags = PUBLISH_TEXT,
+	};
+
+	(void)kind;
+	said++;
+	uplink_publish(&m);
+}
+
 static const struct front plain = {
-	.name = "plain", .flags = FRONT_WS, .match = match_all,
-	.open = open_plain,
+	.name = "plain", .flags = FRONT_WS | FRONT_HOLD, .match = match_all,
+	.open = open_plain, .input = publish_plain,
 };
 
 const struct front *const front_list[] = { &plain, NULL };
+
+static struct client *
+test_websocket(int *peer)
+{
+	static const char upgrade[] = "GET / HTTP/1.1\r\nHost: x\r\n"
+	    "Connection: Upgrade\r\nUpgrade: websocket\r\n"
+	    "Sec-WebSocket-Version: 13\r\n"
+	    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+	test_config.http.max_header_size = 8192;
+	test_config.http.max_headers = 64;
+	test_config.websocket.max_fragments = 10;
+	test_client(peer);
+	assert_int_equal(send(*peer, upgrade, sizeof(upgrade) - 1, 0),
+	    sizeof(upgrade) - 1);
+	turn();
+	assert_non_null(strstr(received(*peer), "HTTP/1.1 101 "));
+	return opened;
+}
+
+static void
+say(int peer, unsigned n)
+{
+	char frame[6 + 100] = { (char)0x81, (char)(0x80 | 100) };
+	unsigned i;
+
+	memset(frame + 6, 'x', 100);
+	for (i = 0; i < n; i++)
+		assert_int_equal(send(peer, frame, sizeof(frame), 0),
+		    sizeof(frame));
+}
+
+/* What the router cannot take yet stays with the client. */
+static void
+held_back_and_let_go(void **state)
+{
+	struct msg_publish m;
+	struct msg_ack ack;
+	struct client *cl, *other;
+	uint64_t last = 0;
+	unsigned i, before;
+	int peer, peer2;
+
+	(void)state;
+	cl = test_websocket(&peer);
+	other = test_websocket(&peer2);
+	said = 0;
+	say(peer, 200);
+	turn();
+	assert_true(said > 20 && said < 40);	/* of 4096 octets */
+	assert_true(cl->held && uplink_full());
+	assert_false(other->held);
+	/* Whoever comes now says nothing at all. */
+	before = said;
+	say(peer2, 1);
+	turn();
+	assert_true(other->held);
+	assert_int_equal(said, before);
+	clients_turn();
+	assert_true(cl->held);
+	/* One dies meanwhile. */
+	conn_kill(other->conn, CLOSE_PEER_RESET);
+	conns_turn();
+	for (i = 0; i < 20 && last < 200; i++) {
+		for (; last < said; last++)
+			expect_msg(publish, &m);
+		ack.serial = m.serial;
+		uplink_on_ack(&ack);
+		clients_turn();
+		assert_false(cl->held);
+		turn();
+	}
+	assert_int_equal(said, 200);
+	close(peer2);
+	conn_kill(cl->conn, CLOSE_PEER_RESET);
+	conns_turn();
+	close(peer);
+}
 
 /* A connection that died in this turn signs out at its end: a new router must
  * have heard of it before, or another connection of its user is signed out. */
 static void
 who_dies_is_told_too(void **state)
 {
-	static const char upgrade[] = "GET / HTTP/1.1\r\nHost: x\r\n"
-	    "Connection: Upgrade\r\nUpgrade: websocket\r\n"
-	    "Sec-WebSocket-Version: 13\r\n"
-	    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 	struct msg_hello hello;
 	struct msg_load load;
 	struct msg_signin in;
@@ -298,14 +388,7 @@ who_dies_is_told_too(void **state)
 	int peer;
 
 	(void)state;
-	test_config.http.max_header_size = 8192;
-	test_config.http.max_headers = 64;
-	test_client(&peer);
-	assert_int_equal(send(peer, upgrade, sizeof(upgrade) - 1, 0),
-	    sizeof(upgrade) - 1);
-	turn();
-	assert_non_null(strstr(received(peer), "HTTP/1.1 101 "));
-	cl = opened;
+	cl = test_websocket(&peer);
 	client_signin(cl, B("u"), B("{}"), NULL, 0);
 	expect_msg(signin, &in);
 	conn_kill(cl->conn, CLOSE_PEER_RESET);
@@ -334,6 +417,7 @@ main(void)
 		T(finishes_in_time),
 		T(request_is_answered_in_time),
 		T(long_answer_is_not_idle),
+		T(held_back_and_let_go),
 		T(who_dies_is_told_too),
 	};
 

@@ -471,6 +471,37 @@ a_callback_stops_the_reader(void **state)
 	buf_done(&b);
 }
 
+/* What comes behind it is kept and can be read later. */
+static void
+a_callback_pauses_the_reader(void **state)
+{
+	enum close_reason why = CLOSE_NONE;
+	struct websocket ws = { 0 };
+	struct buf b = { 0 };
+	ssize_t used;
+
+	(void)state;
+	answer = 1;
+	buf_clear(&found);
+	text_frame(&b, FIN | 1, "a");
+	text_frame(&b, 1, "b");
+	text_frame(&b, FIN, "c");
+	text_frame(&b, FIN | 9, "d");
+	used = websocket_read(&ws, &limits, b.p, b.n, &events, &found, &why);
+	assert_int_equal(used, 7);
+	assert_found("text a\n");
+	buf_drop(&b, (size_t)used);
+	used = websocket_read(&ws, &limits, b.p, b.n, &events, &found, &why);
+	assert_int_equal(used, 14);
+	buf_drop(&b, (size_t)used);
+	used = websocket_read(&ws, &limits, b.p, b.n, &events, &found, &why);
+	assert_int_equal(used, 7);
+	assert_found("text a\ntext bc\nping d\n");
+	assert_int_equal(why, CLOSE_NONE);
+	answer = 0;
+	buf_done(&b);
+}
+
 static void
 a_callback_ends_the_websocket(void **state)
 {
@@ -649,6 +680,7 @@ main(void)
 		cmocka_unit_test(compressed_messages),
 		cmocka_unit_test(compressed_limits),
 		cmocka_unit_test(a_callback_stops_the_reader),
+		cmocka_unit_test(a_callback_pauses_the_reader),
 		cmocka_unit_test(a_callback_ends_the_websocket),
 		cmocka_unit_test(heads_of_a_server),
 		cmocka_unit_test(close_frames_of_a_server),
