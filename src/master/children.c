@@ -89,7 +89,7 @@ void
 children_tick(uint64_t now)
 {
 	static uint64_t last;
-	bool late = last != 0 && now - last > TICK_LATE_MS;
+	bool late = last == 0 || now - last > TICK_LATE_MS;
 
 	last = now;
 	for (unsigned i = 0; i < master.n_child; i++) {
