@@ -5,6 +5,9 @@
  */
 #include "broker.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 #include "common/counters.h"
 
 static void
@@ -337,6 +340,69 @@ test_gap(void **state)
 	broker_done(&p.b);
 }
 
+/* Many in flight, most of what is between them not: the table grows, and gives
+ * up what is behind. */
+static void
+test_many_in_flight(void **state)
+{
+	struct pair p;
+
+	(void)state;
+	pair_of(&p, "");
+	settled(&p);
+	p.pg->mute = true;
+	for (uint64_t n = 2; n < 5000; n++)
+		publish(p.a, n, n % 3 == 0 ? B("news") : B("far"), B("1"));
+	rig_run(p.g);
+	heard(p.a);
+	assert_int_equal(p.g->router->passage.flights.live, 1666);
+	for (int i = 0; i < 2500; i++)
+		assert_true(port_take(p.pg));
+	while (port_give(p.pg))
+		rig_run(p.g);
+	assert_true(p.a->n_lines >= 2 * 800);
+	p.pg->mute = false;
+	broker_run(&p.b);
+	assert_string_equal(p.a->lines[p.a->n_lines - 1], "ack 4999");
+	assert_int_equal(p.g->router->passage.flights.n, 0);
+	for (uint64_t n = 3, i = 0; n < 5000; n += 3) {
+		char line[100];
+
+		snprintf(line, sizeof(line), "deliver news \"e\"=1 from=1 n=%"
+		    PRIu64 " at=%" PRIu64, n, n / 3 + 2);
+		while (strncmp(p.a->lines[i], "ack", 3) == 0)
+			i++;
+		assert_string_equal(p.a->lines[i++], line);
+	}
+	broker_done(&p.b);
+}
+
+/* More than is kept in flight. */
+static void
+test_too_much_in_flight(void **state)
+{
+	struct pair p;
+	struct bytes large = bytes_of(xcalloc(1, 20u << 20), 20u << 20);
+
+	(void)state;
+	memset((char *)(uintptr_t)large.p, '1', large.n);
+	pair_of(&p, "");
+	settled(&p);
+	p.pg->mute = true;
+	for (uint64_t n = 2; n < 5; n++)
+		publish(p.a, n, B("news"), large);
+	rig_run(p.g);
+	assert_int_equal(p.a->n_lines, 0);
+	publish(p.a, 5, B("news"), large);
+	rig_run(p.g);
+	assert_int_equal(counter.backplane_degraded, 1);
+	for (int i = 0; i < 4; i++)
+		assert_memory_equal(p.a->lines[i], "deliver", 7);
+	assert_int_equal(p.g->router->passage.flights.octets.cap, 0);
+	broker_done(&p.b);
+	free((char *)(uintptr_t)large.p);
+}
+
 /* ---- those who die ------------------------------------------------------ */
 
 static void
@@ -586,6 +652,8 @@ main(void)
 		cmocka_unit_test(test_order_of_a_lane),
 		cmocka_unit_test(test_broker_goes_away),
 		cmocka_unit_test(test_gap),
+		cmocka_unit_test(test_many_in_flight),
+		cmocka_unit_test(test_too_much_in_flight),
 		cmocka_unit_test(test_publisher_dies_in_flight),
 		cmocka_unit_test(test_router_is_replaced),
 		cmocka_unit_test(test_early),
