@@ -62,13 +62,9 @@ redis_close(void *self)
 	struct redis *r = self;
 	struct redis_node *node;
 
-	while ((node = TAILQ_FIRST(&r->nodes)) != NULL) {
-		for (unsigned i = 0; i < LANES; i++)
-			if (r->lane[i] == node)
-				r->lane[i] = NULL;
-		TAILQ_INIT(&node->ask);
+	redis_topics_done(r);
+	while ((node = TAILQ_FIRST(&r->nodes)) != NULL)
 		redis_node_free(node);
-	}
 	if (r->finding != NULL)
 		r->finder->close(r->finding);
 	redis_links_flush(r);
