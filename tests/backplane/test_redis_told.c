@@ -14,13 +14,26 @@
 #include "backplane/redis_slots.h"
 #include "backplane/redis_told.h"
 
+static redisReader	*reader;
+static void		*made;
+
+static int
+done(void **state)
+{
+	(void)state;
+	if (made != NULL)
+		freeReplyObject(made);
+	made = NULL;
+	if (reader != NULL)
+		redisReaderFree(reader);
+	reader = NULL;
+	return 0;
+}
+
 /* RESP to a reply; freed at the next call. */
 static redisReply *
 reply(const char *resp)
 {
-	static redisReader *reader;
-	static void *made;
-
 	if (reader == NULL)
 		reader = redisReaderCreate();
 	if (made != NULL)
@@ -259,5 +272,5 @@ main(void)
 		cmocka_unit_test(test_layout_many),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, NULL, done);
 }

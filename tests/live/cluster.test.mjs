@@ -7,6 +7,7 @@ import { after, before, describe, test } from "node:test";
 import { Server, unique, until } from "./harness.mjs";
 import { Fleet, Stream, backplane, sound, subscribed } from "./hosts.mjs";
 import { Cluster, Redis } from "./redis.mjs";
+import { Room } from "./rooms.mjs";
 
 /** What a host may log when its broker fails. */
 const TROUBLE = /backplane redis|without the broker|host (lost|silent|gone)/;
@@ -163,15 +164,37 @@ describe("cluster with replicas", () => {
 		await carries(fleet, names);
 	});
 
+	test("a master is frozen past everybody's patience, and thaws", async () => {
+		const names = many(30);
+		const streams = await Promise.all(names.slice(0, 6).map((channel) => Stream.start(fleet, { channel, pause: 10 })));
+		await Promise.all(streams.map((s) => s.more(10)));
+		const frozen = await cluster.owner(16383);
+		frozen.pause();
+		try {
+			await cluster.promoted(frozen);
+			await Promise.all(streams.map((s) => s.whole()));
+		} finally {
+			frozen.resume();
+		}
+		await Promise.all(streams.map((s) => s.more(10)));
+		for (const s of streams)
+			console.log(`# frozen: ${sound(await s.stop())}`);
+		await cluster.settled(3);
+		await carries(fleet, names);
+	});
+
 	test("a failover by hand", async () => {
 		const names = many(30);
 		const streams = await Promise.all(names.slice(0, 4).map((channel) => Stream.start(fleet, { channel, pause: 10 })));
 		await Promise.all(streams.map((s) => s.more(10)));
-		const replica = cluster.nodes[3];
-		assert.equal((await replica.command("ROLE"))[0], "slave");
+		let replica;
+		for (const node of cluster.nodes)
+			if ((await node.command("ROLE"))[0] === "slave")
+				replica = node;
 		await replica.command("CLUSTER", "FAILOVER");
 		await until(async () => (await replica.command("ROLE"))[0] === "master", "the replica is a master");
 		await Promise.all(streams.map((s) => s.whole()));
+		await Promise.all(streams.map((s) => s.more(20)));
 		for (const s of streams)
 			console.log(`# by hand: ${sound(await s.stop())}`);
 		await carries(fleet, names);
@@ -216,6 +239,47 @@ describe("cluster, a master lost for good", () => {
 	});
 });
 
+describe("cluster, raw rooms", () => {
+	let cluster, fleet;
+	before(async () => {
+		cluster = await Cluster.start({ masters: 2 });
+		fleet = await joinedBy(cluster, { app: { client_events: "all" }, rooms: { wire: "raw" } });
+	});
+	after(async () => {
+		await fleet?.stop();
+		await cluster?.stop();
+	});
+
+	test("they go the classic way, by whatever node", async () => {
+		const rooms = await Promise.all(Array.from({ length: 8 }, async () => {
+			const id = unique("raw");
+			return { id, all: await Promise.all(fleet.hosts.map((h) => Room.open(h, `/?room=${id}`))) };
+		}));
+		const subscribers = async (id) => (await Promise.all(cluster.nodes.map((n) =>
+			n.command("PUBSUB", "NUMSUB", `chat:${id}`)))).reduce((sum, [, n]) => sum + n, 0);
+		const passes = async (words) => {
+			for (const { id, all } of rooms) {
+				await until(async () => await subscribers(id) === 2, "both hosts listen, once");
+				await cluster.nodes[0].command("PUBLISH", `chat:${id}`, `${words} from a`);
+				for (const one of all)
+					await one.expect(`${words} from a`);
+				await cluster.nodes[1].command("PUBLISH", `chat:${id}`, `${words} from b`);
+				for (const one of all)
+					await one.expect(`${words} from b`);
+				all[0].send(`${words} ${id}`);
+				for (const one of all)
+					await one.expect(`${words} ${id}`);
+			}
+		};
+		await passes("hello");
+		// Their lanes move with the slots.
+		const [from, to] = cluster.range(0, 2);
+		await cluster.move(from, to, cluster.nodes[1]);
+		await until(async () => (await listened(cluster.nodes[0])) === 0, "the lanes have moved");
+		await passes("again");
+	});
+});
+
 describe("cluster, settings", () => {
 	test("with password and TLS", async () => {
 		const { certificates } = await import("./redis.mjs");
@@ -235,13 +299,30 @@ describe("cluster, settings", () => {
 		}
 	});
 
-	test("a Redis that is no cluster is named, and so is one that is none yet", async () => {
+	for (const [what, config] of [
+		["by name", { "cluster-announce-hostname": "localhost", "cluster-preferred-endpoint-type": "hostname" }],
+		["without any", { "cluster-preferred-endpoint-type": "unknown-endpoint" }]])
+		test(`nodes announced ${what}`, async () => {
+			const cluster = await Cluster.start({ masters: 2, redis: { config } });
+			let fleet;
+			try {
+				fleet = await joinedBy(cluster);
+				await carries(fleet, many(20));
+				const [from, to] = cluster.range(0, 2);
+				await cluster.move(from, to, cluster.nodes[1]);
+				await carries(fleet, many(20));
+			} finally {
+				await fleet?.stop();
+				await cluster.stop();
+			}
+		});
+
+	test("a Redis that is no cluster: said clearly, and own clients are served", async () => {
 		const redis = await Redis.start();
 		const server = await Server.start({ backplane: { driver: "redis", url: redis.url, cluster: "yes" } });
 		server.allow(TROUBLE);
 		try {
 			await server.logged(/no answer to CLUSTER SLOTS.*cluster support disabled/);
-			// Own clients are served all the same.
 			const client = await server.connect();
 			await client.subscribe("room");
 			await server.publish("room", "event", {});

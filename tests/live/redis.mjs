@@ -584,9 +584,9 @@ export class Cluster {
 		await this.finish(from, to, source, target);
 	}
 
-	/** The replica of a killed node is promoted, and all know it. */
+	/** The replica of a dead node is promoted, and all others know it. */
 	async promoted(dead) {
-		for (const node of this.live)
+		for (const node of this.live.filter((n) => n !== dead))
 			await settled(async () => {
 				const slots = await node.command("CLUSTER", "SLOTS");
 				return slots.every((s) => s[2][1] !== dead.port) &&
