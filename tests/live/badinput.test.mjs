@@ -225,6 +225,48 @@ drivers["tls-slow"] = async (s) => {
 	return { code: "none", closed: true };
 };
 
+// ---- proxies -----------------------------------------------------------------------
+
+const V2 = "\r\n\r\n\x00\r\nQUIT\n";
+
+/** Each of these is hung up on; what a good header brings is still answered. */
+const proxied = (settings, ...inputs) => async () => {
+	const s = await Server.start({ listen: { proxy_protocol: "yes" }, http: { trusted_proxies: "127.0.0.1", header_timeout: "1s", ...settings } });
+	try {
+		for (const input of inputs) {
+			const w = await s.wire();
+			w.write(Buffer.from(input, "latin1"));
+			assert.equal(await w.rest(), "");
+		}
+		if (settings.trusted_proxies === undefined) {
+			const w = await s.wire();
+			w.write(`PROXY UNKNOWN\r\n${get("Connection: close\r\n")}`);
+			assert.match(await w.rest(), /^HTTP\/1.1 200 /);
+		}
+	} finally {
+		await s.stop();
+	}
+	return { code: "none", closed: true };
+};
+drivers["proxy-garbage"] = proxied({}, get(""), "proxy TCP4 192.0.2.1 192.0.2.2 1 2\r\n", "PROXY TCP4 192.0.2.1 192.0.2.2 1 65536\r\n",
+    "PROXY TCP4 ::1 ::1 1 2\r\n", `${V2}\x31\x11\x00\x00`, `${V2}\x21\x11\x00\x02xx`, `${V2}\x21\x77\x00\x00`);
+drivers["proxy-long"] = proxied({}, `PROXY UNKNOWN ${"x".repeat(120)}`, `${V2}\x21\x11\xff\xff`);
+drivers["proxy-slow"] = proxied({}, "P", "PROXY TCP4 192.0.2.1 ", V2, `${V2}\x21\x11\x00\x0c\xc0\x00`);
+drivers["proxy-stranger"] = proxied({ trusted_proxies: "192.0.2.1" }, "PROXY UNKNOWN\r\n");
+drivers["proxy-address-many"] = async () => {
+	const s = await Server.start({ http: { trusted_proxies: "127.0.0.1", max_connections_per_address: 2 } });
+	try {
+		const from = { headers: { "X-Forwarded-For": "192.0.2.1" } }, crowd = await s.crowd(2, from), w = await s.wire();
+		w.write(upgrade({ "X-Forwarded-For": "203.0.113.1, 192.0.2.1" }));
+		const text = await w.rest();
+		await crowd[0].ping();
+		await (await s.connect()).ping();
+		return { code: text.split(" ")[1], closed: true };
+	} finally {
+		await s.stop();
+	}
+};
+
 // ---- handshake -----------------------------------------------------------------------
 
 drivers["upgrade-missing"] = http(get("", `GET /app/${APP.key} HTTP/1.1`), upgrade({ Connection: "keep-alive" }));
