@@ -317,7 +317,6 @@ on_up(void *ctx)
 	struct router *r = ctx;
 
 	r->reach.up = r->reach.tried = true;
-	counter.backplane_up = 1;
 	meet(r);
 	pending_up(r);
 }
@@ -330,7 +329,6 @@ on_down(void *ctx, const char *why)
 	r->reach.up = false;
 	r->reach.tried = true;
 	r->reach.era++;
-	counter.backplane_up = 0;
 	passage_degrade(r, why);
 	meet(r);
 	fetch_down(r);
@@ -527,16 +525,4 @@ carrier_turn(struct router *r)
 		early_over(&r->reach.early, r, on_message);
 	r->backplane->flush(r->carrier);
 	wake(r);
-}
-
-void
-carrier_tick(struct router *r)
-{
-	struct backplane_state state = { 0 };
-
-	if (carrier_alone(r) || r->backplane->state == NULL)
-		return;
-	r->backplane->state(r->carrier, &state);
-	counter.backplane_topics = state.topics;
-	counter.backplane_backlog = state.backlog_octets;
 }

@@ -46,10 +46,9 @@ void	carrier_close(struct router *);
 /* Behind the jail. */
 void	carrier_start(struct router *);
 /* In a turn: what has waited too long goes on without the broker; at its end:
- * what was published leaves; each second. */
+ * what was published leaves. */
 void	carrier_due(struct router *);
 void	carrier_turn(struct router *);
-void	carrier_tick(struct router *);
 
 /* Are there other hosts at all? */
 bool	carrier_alone(const struct router *);

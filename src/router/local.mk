@@ -18,6 +18,7 @@ libpeal_a_SOURCES += \
 	src/router/packed.c src/router/packed.h \
 	src/router/overview.c src/router/overview.h \
 	src/router/passage.c src/router/passage.h \
+	src/router/payload.c src/router/payload.h \
 	src/router/peer.c src/router/peer.h \
 	src/router/pending.c src/router/pending.h \
 	src/router/replay.c src/router/replay.h \

@@ -11,11 +11,9 @@
 #include "common/counters.h"
 #include "common/log.h"
 #include "common/util.h"
-#include "router/packed.h"
+#include "router/payload.h"
 #include "router/router.h"
 
-#define EVENT_FIELDS	8
-#define KICK_FIELDS	4
 #define LANE_SHIFT	56	/* of the lane in an origin that workers see */
 
 /* A message and who published it. */
@@ -109,77 +107,6 @@ terminate(struct router *r, struct peer *from, struct bytes app,
 	buf_clear(&r->scratch);
 	msg_pack_terminate(&r->scratch, &out);
 	peers_cast(r, buf_view(&r->scratch));
-}
-
-/* ---- what envelopes carry ----------------------------------------------- */
-
-static void
-event_pack(struct buf *out, const struct passing *p)
-{
-	const struct msg_publish *m = p->m;
-
-	buf_reuse(out);
-	pack_array(out, EVENT_FIELDS);
-	pack_u64(out, p->origin);
-	pack_u64(out, m->serial);
-	pack_bytes(out, m->event);
-	pack_bytes(out, m->data);
-	pack_bytes(out, m->user);
-	pack_u64(out, m->except_a);
-	pack_u64(out, m->except_b);
-	pack_u64(out, m->flags);
-}
-
-/* What goes into clients' text frames must be text. */
-static bool
-is_sound(const struct msg_publish *m)
-{
-	return utf8_valid(m->event) && utf8_valid(m->user) &&
-	    ((m->flags & PUBLISH_BINARY) || utf8_valid(m->data));
-}
-
-/* The sizes are those that a worker would take. */
-static int
-event_unpack(const struct envelope *e, uint64_t *origin,
-    struct msg_publish *m)
-{
-	struct packed in = packed_open(e->payload);
-
-	*m = (struct msg_publish){ .app = e->app, .channel = e->channel };
-	packed_array(&in, EVENT_FIELDS);
-	*origin = packed_u64(&in);
-	m->serial = packed_u64(&in);
-	m->event = packed_bytes(&in, MSG_MAX);
-	m->data = packed_bytes(&in, MSG_MAX);
-	m->user = packed_bytes(&in, 4096);
-	m->except_a = packed_u64(&in);
-	m->except_b = packed_u64(&in);
-	m->flags = packed_u64(&in);
-	return packed_end(&in) ? 0 : -1;
-}
-
-static void
-kick_pack(struct buf *out, uint64_t origin, const struct msg_kick *m)
-{
-	buf_reuse(out);
-	pack_array(out, KICK_FIELDS);
-	pack_u64(out, origin);
-	pack_u64(out, m->serial);
-	pack_bytes(out, m->app);
-	pack_bytes(out, m->user);
-}
-
-static int
-kick_unpack(const struct envelope *e, uint64_t *origin, struct msg_kick *m)
-{
-	struct packed in = packed_open(e->payload);
-
-	packed_array(&in, KICK_FIELDS);
-	*origin = packed_u64(&in);
-	m->serial = packed_u64(&in);
-	m->app = packed_bytes(&in, 200);
-	m->user = packed_bytes(&in, 1024);
-	return packed_end(&in) ? 0 : -1;
 }
 
 /* Workers drop what they have seen of an origin; only a lane has an order. */
@@ -427,7 +354,7 @@ event_out(struct router *r, struct passing *p, uint64_t settled)
 	uint64_t number = passage_number(r, topic.lane, live);
 	struct bytes octets;
 
-	event_pack(&r->passage.payload, p);
+	event_pack(&r->passage.payload, p->origin, m);
 	octets = seal(r, ENVELOPE_EVENT, m->app, m->channel, number);
 	if (!topic.raw)
 		carrier_publish(r, &topic, octets, number, is_cached(m));
@@ -574,7 +501,7 @@ passage_take(struct router *r, struct host *h, unsigned lane,
 			terminate(r, NULL, k.app, k.user);
 		return 0;
 	}
-	if (event_unpack(e, &origin, &m) < 0 || !is_sound(&m))
+	if (event_unpack(e, &origin, &m) < 0 || !event_is_sound(&m))
 		return -1;
 	if (!seen(h, lane, e->number, origin, m.serial)) {
 		/* Workers cannot tell hosts apart. */
@@ -591,7 +518,7 @@ passage_fetched(struct route *t, const struct envelope *e, uint64_t ttl_ms)
 	uint64_t origin;
 
 	if (e->kind != ENVELOPE_EVENT || event_unpack(e, &origin, &m) < 0 ||
-	    !is_cached(&m) || !is_sound(&m))
+	    !is_cached(&m) || !event_is_sound(&m))
 		return -1;
 	history_put_for(t, m.event, m.data, ttl_ms);
 	return 0;

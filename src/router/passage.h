@@ -19,11 +19,6 @@
  *
  * Messages of other hosts are dropped if they were seen (seen.h).
  *
- *	payload of ENVELOPE_EVENT: [origin, serial, event, data, user,
- *	    except_a, except_b, flags]		the topic is the channel
- *	payload of ENVELOPE_KICK: [origin, serial, app, user]
- *	    on the cluster's topic
- *
  * Runs in: the router.  Part of: struct router.
  */
 #ifndef PEAL_PASSAGE_H

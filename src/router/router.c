@@ -144,7 +144,6 @@ router_tick(struct router *r)
 	history_purge(&r->history, r->now);
 	replays_tick(r);
 	peers_watch(r);
-	carrier_tick(r);
 	controls_tick(r);
 	buf_clear(&r->scratch);
 	counters_pack(&counter, &r->scratch);
