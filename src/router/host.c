@@ -289,32 +289,38 @@ host_take(struct router *r, struct host *h, const struct envelope *e)
 
 /* ---- who lives ---------------------------------------------------------- */
 
-static bool
-is_silent(const struct router *r, const struct host *h, bool reached)
+/* clock_ms() when it has been silent for too long. */
+static uint64_t
+ends_at(const struct router *r, const struct host *h, bool reached)
 {
 	const struct config_backplane *set = &r->config->backplane;
-	uint64_t patience = max_of(set->host_timeout, set->partition_timeout);
+	uint64_t at = h->heard + max_of(set->host_timeout,
+	    set->partition_timeout);
 
-	if (reached && r->now >= max_of(h->heard, r->contact.since) +
-	    set->host_timeout)
-		return true;
-	return r->now >= h->heard + patience;
+	return reached ? min_of(at, max_of(h->heard, r->contact.since) +
+	    set->host_timeout) : at;
 }
 
 static void
 hosts_look(struct router *r)
 {
 	bool reached = r->contact.up && !deaf(r);
+	uint64_t at;
 	struct host *h;
 
+	r->contact.next_look = r->now + r->config->backplane.heartbeat;
 	TAILQ_FOREACH(h, &r->hosts, link) {
-		if (h->state == HOST_LOST || !is_silent(r, h, reached))
+		if (h->state == HOST_LOST)
 			continue;
+		at = ends_at(r, h, reached);
+		if (r->now < at) {
+			sooner(&r->contact.next_look, at);
+			continue;
+		}
 		counter.hosts_lost++;
 		host_lost(h, reached ? "it is silent" :
 		    "we cannot reach it for too long");
 	}
-	r->contact.next_look = r->now + r->config->backplane.heartbeat;
 }
 
 /* Our clock went on while we did not: the others were not silent. */

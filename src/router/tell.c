@@ -134,7 +134,7 @@ void
 tell_failed(struct router *r)
 {
 	r->tell.broken = true;
-	r->tell.last = r->now + TELL_AGAIN;
+	r->tell.even = r->now + TELL_AGAIN + TELL_BURST * TELL_EVERY;
 }
 
 /* One envelope of what is gone and what has changed. */
@@ -163,7 +163,6 @@ tell_some(struct router *r)
 			wire_row(&pen, &name, n);
 		settle(tell, it, n);
 	}
-	tell->last = r->now;
 	if (!carrier_broadcast(r, ENVELOPE_CHANGES, buf_view(&tell->payload),
 	    false))
 		tell_failed(r);
@@ -186,11 +185,29 @@ settle_unchanged(struct tell *tell)
 		settle(tell, it, it->told);
 }
 
+/* clock_ms() when changes may be told again. */
+static uint64_t
+free_at(const struct tell *tell)
+{
+	return tell->even < TELL_BURST * TELL_EVERY ? 0 :
+	    tell->even - TELL_BURST * TELL_EVERY;
+}
+
+static void
+told_once(struct router *r)
+{
+	struct tell *tell = &r->tell;
+
+	if (tell->even < r->now)
+		tell->even = r->now;
+	tell->even += TELL_EVERY;
+}
+
 bool
 tell_turn(struct router *r)
 {
 	struct tell *tell = &r->tell;
-	bool due = r->now >= tell->last + TELL_EVERY;
+	bool due = r->now >= free_at(tell), told = false;
 
 	if (tell->broken && !due)
 		return false;
@@ -202,9 +219,12 @@ tell_turn(struct router *r)
 		if (!tell_pending(tell) || tell->broken)
 			break;
 		tell_some(r);
+		told = true;
 	}
 	if (tell->broken)
 		return false;
+	if (told)
+		told_once(r);
 	if (tell_pending(tell))
 		return due;
 	snapshot_turn(r);
@@ -218,8 +238,7 @@ tell_due(const struct router *r)
 	const struct tell *tell = &r->tell;
 	uint64_t at = snapshot_due(r);
 
-	if ((tell->broken || tell_pending(tell)) &&
-	    tell->last + TELL_EVERY < at)
-		at = tell->last + TELL_EVERY;
+	if ((tell->broken || tell_pending(tell)) && free_at(tell) < at)
+		at = free_at(tell);
 	return at;
 }

@@ -3,9 +3,9 @@
  * What we tell other hosts of ourselves: changes as they come, and on demand
  * all that we hold (snapshot.h).
  *
- * An item that changes is put on a list; at the end of the turn, but not more
- * often than every TELL_EVERY ms, each item on it is told once, with the number
- * that it has now.  Envelopes with changes are numbered, so that who missed one
+ * An item that changes is put on a list; at the end of the turn, but for long not
+ * more often than every TELL_EVERY ms, each item on it is told once, with the
+ * number that it has now.  Envelopes with changes are numbered, so that who missed one
  * knows.  While the broker is away the list waits.
  *
  * Runs in: the router.  Part of: struct router.
@@ -17,6 +17,7 @@
 #include "router/snapshot.h"
 
 #define TELL_EVERY	5		/* ms */
+#define TELL_BURST	8		/* so often without waiting */
 #define TELL_PAYLOAD	(48u << 10)	/* octets of one envelope, about */
 #define TELL_TURN	8		/* envelopes of changes in a turn */
 #define TELL_GONE	(1u << 20)	/* octets of what is gone, untold */
@@ -30,7 +31,8 @@ struct tell {
 	uint64_t		 gone_rows, gone_sum;
 	uint64_t		 number;	/* of the last changes told */
 	uint64_t		 rows, sum;	/* told, n > 0 */
-	uint64_t		 last;	/* clock_ms() */
+	uint64_t		 even;	/* clock_ms(): by then telling is not
+						   more often than it should */
 	bool			 broken;	/* something was lost: others
 						   need a snapshot */
 	struct snapshot		 snapshot;

@@ -261,7 +261,7 @@ test_silent_host_leaves(void **state)
 	cluster_kill(t.c, t.b);
 	cluster_later(t.c, 3800);
 	GETS_NONE(t.wa);
-	cluster_later(t.c, 2400);
+	cluster_later(t.c, 1400);
 	GETS(t.wa, "removed presence-r bob");
 	assert_int_equal(counter.hosts_lost, lost + 1);
 	assert_int_equal(counter.hosts, 1);
