@@ -5,6 +5,7 @@ master_tests = \
 	tests/master/test_certificate \
 	tests/master/test_listen \
 	tests/master/test_pidfile \
+	tests/master/test_resolve \
 	tests/master/test_spawn
 check_PROGRAMS += $(master_tests)
 TESTS += $(master_tests)
@@ -18,5 +19,7 @@ tests_master_test_listen_SOURCES = tests/master/test_listen.c
 tests_master_test_listen_LDADD = $(TEST_LDADD)
 tests_master_test_pidfile_SOURCES = tests/master/test_pidfile.c
 tests_master_test_pidfile_LDADD = $(TEST_LDADD)
+tests_master_test_resolve_SOURCES = tests/master/test_resolve.c
+tests_master_test_resolve_LDADD = $(TEST_LDADD)
 tests_master_test_spawn_SOURCES = tests/master/test_spawn.c
 tests_master_test_spawn_LDADD = $(TEST_LDADD)
