@@ -193,6 +193,12 @@ check_token(const struct check *k)
 	if (secret.n > 0 && secret.n < SECRET_MIN)
 		return refuse(k, "token_secret", "needs 16 characters or "
 		    "more: openssl rand -hex 32");
+	/* The other door to the same channel must not stand open. */
+	if (secret.n > 0 && !bytes_starts(bytes_str(k->set->channel),
+	    B("private-")))
+		return refuse(k, "channel", "must begin with private- beside "
+		    "a token_secret: private-room-; or clients of Pusher's "
+		    "protocol get in without a token");
 	return 0;
 }
 

@@ -75,6 +75,8 @@ test_refused(void **state)
 		    "allowed_origins: https://a.example: not a host" },
 		{ APP "[rooms]\ntoken_secret = 123456789012345\n",
 		    "token_secret: needs 16" },
+		{ APP "[rooms]\ntoken_secret = 1234567890123456\n",
+		    "channel: must begin with private-" },
 		{ APP "[rooms]\nwire = raw\n", "wire: raw is for" },
 		{ REDIS APP "[rooms]\nwire = raw\nbinary = yes\n",
 		    "binary: is not possible" },
@@ -135,6 +137,9 @@ test_good(void **state)
 	assert_string_equal(c->rooms[0].app, "7");
 	assert_string_equal(c->rooms[0].path, "/");
 	assert_string_equal(c->rooms[0].sse_path, "/sse/");
+	config_free(c);
+	c = load_good(APP "[rooms]\nchannel = private-room-\n"
+	    "token_secret = 1234567890123456\n");
 	config_free(c);
 	c = load_good(REDIS APP "[rooms]\nwire = raw\n");
 	assert_int_equal(c->rooms[0].wire, WIRE_RAW);

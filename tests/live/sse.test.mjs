@@ -202,7 +202,7 @@ live("events of rooms", {
 live("events of rooms with rules", {
 	workers: [2],
 	app: { max_connections: 2 },
-	rooms: { token_secret: SECRET, allowed_origins: "good.example", sse_keepalive: "1s", history_ttl: "1s" },
+	rooms: { channel: "private-room-", token_secret: SECRET, allowed_origins: "good.example", sse_keepalive: "1s", history_ttl: "1s" },
 }, (s) => {
 	const target = (room) => `/sse/${room}?token=${token(SECRET, room)}`;
 
@@ -228,13 +228,13 @@ live("events of rooms with rules", {
 
 	test("history ends with its time", async () => {
 		const events = await Events.join(s.server, target("ttl")), id = events.lastEventId;
-		await s.server.publish("room-ttl", "message", "old");
+		await s.server.publish("private-room-ttl", "message", "old");
 		await events.expect("old");
 		events.close();
 		await until(async () => {
 			const text = unique("new");
 			const back = await Events.join(s.server, target("ttl"), { headers: { "Last-Event-ID": id } });
-			await s.server.publish("room-ttl", "message", text);
+			await s.server.publish("private-room-ttl", "message", text);
 			const first = await back.next();
 			back.close();
 			return first.data !== "old";
