@@ -143,12 +143,16 @@ ${text}
 	static servers = (addresses) => [/\tserver a \S+\n\tserver b \S+\n/,
 		addresses.map((a, i) => `\tserver s${i} ${a}\n`).join("")];
 
+	/** The same where another section asks whether they live. */
+	static tracking = (addresses) => [/\tserver a \S+ track peal\/a\n\tserver b \S+ track peal\/b\n/,
+		addresses.map((a, i) => `\tserver s${i} ${a} track peal/s${i}\n`).join("")];
+
 	/** contrib/haproxy/haproxy.cfg. */
 	static haproxy(addresses) {
 		return Proxy.start(haproxy, ([port]) => settled("haproxy/haproxy.cfg", [
 			[/bind :443 ssl crt \S+/, `bind 127.0.0.1:${port} ssl crt ${both}`],
 			[/maxconn 20000/, "maxconn 200"],
-			Proxy.servers(addresses),
+			Proxy.servers(addresses), Proxy.tracking(addresses),
 		]), (file) => ["-db", "-f", file]);
 	}
 

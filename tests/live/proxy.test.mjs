@@ -88,6 +88,7 @@ async function works(server, address, over) {
 	await until(() => through(server, address, { from: "127.0.0.5" }).then(() => true, () => false), "a place again");
 	for (const one of [a, c, d])
 		await one.ping();
+	await streams(server, address, over);
 	// The log names the client.
 	a.send({ event: "pusher:subscribe", data: { channel: "private-x", auth: `${server.app.key}:no` } });
 	await server.logged(/refused signature of channel private-x from=127\.0\.0\.5 /);
@@ -118,7 +119,41 @@ async function overHttp2(server, address) {
 	}
 }
 
-const limits = { http: { trusted_proxies: "127.0.0.1", max_connections_per_address: 2 } };
+/** An event stream of a room: what came so far, and its end. */
+const stream = (address, room, { from: localAddress, headers } = {}) => within(new Promise((resolve, reject) => {
+	const at = address.lastIndexOf(":");
+	const request = https.get({ host: address.slice(0, at), port: address.slice(at + 1), path: `/sse/${room}`, ca, agent: false, localAddress, headers }, (response) => {
+		const events = { status: response.statusCode, text: "", close: () => request.destroy() };
+		response.on("data", (part) => { events.text += part; });
+		response.on("error", () => {});
+		resolve(events);
+	});
+	request.on("error", reject);
+}), "a stream");
+
+/** Event streams: each event as it comes, counted for their clients. */
+async function streams(server, address, over) {
+	const room = unique("r"), from = "127.0.0.7";
+	const all = [await stream(address, room, { from }), await stream(address, room, { from, headers: { "X-Forwarded-For": "192.0.2.5" } })];
+	for (const one of all)
+		await until(() => /^id: /m.test(one.text), "the beginning");
+	for (const word of ["one", "two"]) {
+		const { status } = await server.call("POST", `/apps/${server.app.id}/events`,
+		    { name: "message", channel: `room-${room}`, data: word }, { secure: true, address, tls: { ca } });
+		assert.equal(status, 200);
+		for (const one of all)
+			await until(() => one.text.endsWith(`data: ${word}\n\n`), word);
+	}
+	const third = stream(address, room, { from });
+	if (over)
+		assert.equal((await third).status, over);
+	else
+		await assert.rejects(third);
+	for (const one of all)
+		one.close();
+}
+
+const limits = { rooms: {}, http: { trusted_proxies: "127.0.0.1", max_connections_per_address: 2 } };
 
 test("nginx", { skip: noNginx }, async () => {
 	const server = await Server.start(limits);
