@@ -19,7 +19,7 @@
 #include <stdint.h>
 
 #define SNAPSHOT_TURN	2		/* chunks in a turn */
-#define SNAPSHOT_FLYING	8		/* chunks not back yet */
+#define SNAPSHOT_FLYING	4		/* chunks not back yet */
 #define SNAPSHOT_FLIGHT	1000		/* ms; then they will not come back */
 #define SNAPSHOT_EVERY	250		/* ms from one start to the next */
 

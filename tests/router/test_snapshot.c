@@ -144,7 +144,7 @@ change_always(struct cluster *c, const struct envelope *e,
 	if (e->kind != ENVELOPE_SNAPSHOT || to->rig->router->node != 2 ||
 	    e->node != 1)
 		return false;
-	for (unsigned i = 0; i < MANY / 4 * 3 && chunks % 8 == 0; i++)
+	for (unsigned i = 0; i < MANY / 4 * 3 && chunks % 4 == 0; i++)
 		join(changing, i);
 	chunks++;
 	assert_true(chunks < 50);
