@@ -20,6 +20,9 @@ import tls from "node:tls";
 import { until, within } from "./harness.mjs";
 
 const processes = new Set();
+// A run that is broken off takes them along, too.
+for (const name of ["SIGINT", "SIGTERM"])
+	process.once(name, () => process.exit(1));
 process.on("exit", () => {
 	for (const r of processes) {
 		r.child?.kill("SIGKILL");
