@@ -482,6 +482,58 @@ drivers["event-rate"] = async (s) => {
 	return { code: String(code), closed: false };
 };
 
+// ---- plain rooms -------------------------------------------------------------------------------
+
+const TOKEN = "0123456789abcdef";
+const token = (room, seconds, secret = TOKEN) => {
+	const expires = Math.floor(Date.now() / 1000) + seconds;
+	return `${expires}.${crypto.createHmac("sha256", secret).update(`${room}:${expires}`).digest("hex")}`;
+};
+const ROOMS = {
+	rooms: { app: "main", path: "/room", max_message_size: 100, message_rate: 5, max_room_name: 20 },
+	"rooms token": { app: "main", path: "/token", sse_path: "/token-sse/", channel: "private-t-", token_secret: TOKEN, token_timeout: "1s",
+		allowed_origins: "good.example" },
+	"rooms read": { app: "main", path: "/read", sse_path: "", publish: "no", ping_interval: "1s" },
+};
+const door = (target, more = {}) => upgrade(more, `GET ${target} HTTP/1.1`);
+const GOOD = { Origin: "https://good.example" };
+const badTokens = () => ["x", ".", "1.", `${token("8", 60)}`, token("7", -1), token("7", 60, TOKEN + "0"), token("7", 60).slice(0, -1), "9".repeat(1000)];
+const badRooms = ["", "a%0Ab", "%7f", "%zz", "%", "%ff", "%ed%a0%80", "x".repeat(21)];
+
+/** What is said in a room, each on a connection of its own; the close code. */
+const room = (target, more, ...says) => async (s) => {
+	const seen = new Set();
+	for (const say of says.flatMap((one) => (typeof one === "function" ? one() : [one]))) {
+		const w = await s.wire();
+		w.write(door(target, more));
+		assert.equal((await w.answer()).status, 101);
+		for (const part of [say].flat())
+			w.write(part);
+		const { code } = await w.closeFrame();
+		w.write(frame(8, Buffer.from([code >> 8, code & 255])));
+		await w.rest();
+		seen.add(code);
+	}
+	assert.equal(seen.size, 1, [...seen].join());
+	return { code: String([...seen][0]), closed: true };
+};
+
+drivers["rooms-name"] = http(...badRooms.map((name) => door(`/room?room=${name}`)), door("/room"));
+drivers["rooms-origin"] = http(...["https://evil.example", "null", "", "good.example"].map((Origin) => door("/token?room=7", { Origin })), door("/token?room=7"));
+drivers["rooms-token-query"] = http(...badTokens().map((bad) => door(`/token?room=7&token=${bad}`, GOOD)));
+drivers["rooms-token-message"] = room("/token?room=7", GOOD, () => [...badTokens(), ""].map((bad) => frame(1, bad)));
+drivers["rooms-token-silent"] = room("/token?room=7", GOOD, []);
+drivers["rooms-binary"] = room("/room?room=7", {}, frame(2, "x"), frame(2, ""));
+drivers["rooms-large"] = room("/room?room=7", {}, frame(1, "x".repeat(101)), [[frame(1, "x".repeat(100), { fin: false }), frame(0, "x")]].flat());
+drivers["rooms-rate"] = room("/room?room=7", {}, Buffer.concat(Array.from({ length: 20 }, () => frame(1, "x"))));
+drivers["rooms-read-only"] = room("/read?room=7", {}, frame(1, "x"));
+drivers["rooms-ping-unanswered"] = room("/read?room=7", {}, []);
+drivers["sse-name"] = http(...badRooms.map((name) => get("", `GET /sse/${name} HTTP/1.1`)));
+drivers["sse-method"] = http(...["POST", "DELETE", "PUT", "X"].map((method) => get("", `${method} /sse/7 HTTP/1.1`)), get("Content-Length: 3\r\n", "POST /sse/7 HTTP/1.1") + "abc");
+drivers["sse-origin"] = http(get("Origin: https://evil.example\r\n", "GET /token-sse/7 HTTP/1.1"), get("Origin: null\r\n", "GET /token-sse/7 HTTP/1.1"));
+drivers["sse-token-missing"] = http(get("", "GET /token-sse/7 HTTP/1.1"), get("", "GET /token-sse/7?token= HTTP/1.1"));
+drivers["sse-token"] = http(...badTokens().map((bad) => get("", `GET /token-sse/7?token=${bad} HTTP/1.1`)));
+
 // ---- the API ---------------------------------------------------------------------------------
 
 const EVENT = { name: "e", data: "1", channel: "c" };
@@ -522,6 +574,7 @@ drivers["api-users-public"] = api(["GET", "/apps/APP/channels/c/users"], ["GET",
 const server = {
 	apps: { main: APP, off: OFF, full: FULL, origin: ORIGIN, small: SMALL, quiet: QUIET, join: JOIN, rate: RATE, cut: CUT, none: NONE, few: FEW },
 	websocket: { close_timeout: "1s", max_fragments: 16 },
+	...ROOMS,
 	listeners: { "listen tls": { address: "127.0.0.1:0", certificate: chain, certificate_key: key } },
 };
 
