@@ -96,12 +96,15 @@ open_unsigned(struct bytes octets, struct envelope *out)
 enum envelope_fault
 envelope_open(struct bytes octets, struct bytes key, struct envelope *out)
 {
-	if (key.n > 0) {
-		octets = unsign(octets, key);
-		if (octets.n == 0)
-			return ENVELOPE_BAD_SIGNATURE;
-	}
-	return open_unsigned(octets, out);
+	enum envelope_fault fault;
+
+	if (key.n == 0)
+		return open_unsigned(octets, out);
+	octets = unsign(octets, key);
+	if (octets.n == 0)
+		return ENVELOPE_BAD_SIGNATURE;
+	fault = open_unsigned(octets, out);
+	return fault == ENVELOPE_BAD_SIGNATURE ? ENVELOPE_BAD : fault;
 }
 
 enum envelope_fault
