@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Everything known of one application, over all workers and hosts: its channels,
- * who is in them, who is signed in, how many connections it has.
+ * Everything known of one application, over all workers and hosts: its
+ * channels, who is in them, who is signed in, how many connections it has.
  *
  * Each worker tells what it holds; what a worker told goes away with it.  So it
  * is with other hosts (host.h).

@@ -499,9 +499,3 @@ hosts_turn(struct router *r)
 	arm(r);
 	return more;
 }
-
-void
-hosts_tick(struct router *r)
-{
-	(void)r;	/* the turn has its own clock */
-}

@@ -9,8 +9,8 @@
  * Each router tells its own row as changes (tell.h); its heartbeat repeats the
  * change number, how many rows it told and their sum, and who missed something
  * asks for a snapshot, which goes out in chunks and replaces what is known
- * without a blink.  A host that falls silent for host_timeout loses its row, and
- * its members leave.  While it is this host that cannot reach the broker, or
+ * without a blink.  A host that falls silent for host_timeout loses its row,
+ * and its members leave.  While it is this host that cannot reach the broker, or
  * does not hear itself, rows are kept for partition_timeout.
  *
  * Runs in: the router.  Owned by: the router's list.  Dies: when it is lost and
@@ -114,7 +114,6 @@ void	hosts_bye(struct router *);
 /* End of a turn: changes go out, heartbeats, the silent ones are dropped.  True
  * if the next turn must not wait. */
 bool	hosts_turn(struct router *);
-void	hosts_tick(struct router *);
 /* While a new router waits for the workers, does it have to wait for other
  * hosts yet?  False if alone, if all that answered have told all, or if it has
  * taken too long. */

@@ -39,7 +39,7 @@ struct item {
 	TAILQ_ENTRY(item)	 telling;	/* changed, or told: tell.h */
 	struct away		*away;		/* by host */
 	uint64_t		 away_n;	/* their sum */
-	uint64_t		 told;		/* last said of it; 0: nothing */
+	uint64_t		 told;		/* said of it last; 0: nothing */
 	uint64_t		 told_at;	/* change number of that */
 	enum item_kind		 kind;
 	bool			 changed;	/* waits to be told */

@@ -70,8 +70,8 @@ held_replay(struct held *h, struct msg_reader *reader)
 		fatal("a held message cannot be read: %s", why);
 }
 
-/* What was held goes its way now, in its order; all of it, or only messages that
- * need no more than the workers. */
+/* What was held goes its way now, in its order; all of it, or only messages
+ * that need no more than the workers. */
 static void
 replay(struct router *r, bool all)
 {

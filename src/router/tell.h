@@ -3,10 +3,10 @@
  * What we tell other hosts of ourselves: changes as they come, and on demand
  * all that we hold (snapshot.h).
  *
- * An item that changes is put on a list; at the end of the turn, but for long not
- * more often than every TELL_EVERY ms, each item on it is told once, with the
- * number that it has now.  Envelopes with changes are numbered, so that who missed one
- * knows.  While the broker is away the list waits.
+ * An item that changes is put on a list; at the end of the turn, but for long
+ * not more often than every TELL_EVERY ms, each item on it is told once, with
+ * the number that it has now.  Envelopes with changes are numbered, so that who
+ * missed one knows.  While the broker is away the list waits.
  *
  * Runs in: the router.  Part of: struct router.
  */

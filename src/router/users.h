@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Users who are signed in, over all workers and hosts, and who watches whom: the
- * first
- * connection of a user makes him online, the last one that goes makes him
- * offline.
+ * Users who are signed in, over all workers and hosts, and who watches whom:
+ * the first connection of a user makes him online, the last one that goes makes
+ * him offline.
  *
  * A watcher is one connection with the list it gave at sign-in; each entry is
  * an edge to the user it watches, who may well be absent.

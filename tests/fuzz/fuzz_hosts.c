@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * What other hosts tell of themselves: the input is a list of payloads, each
- * behind an octet for its kind and host, one for the host's incarnation, and two
- * for its length.  Whatever comes, the census must agree with the rows that are
- * kept, and nothing of a host may be left when it is gone.
+ * behind an octet for its kind and host, one for the host's incarnation, and
+ * two for its length.  Whatever comes, the census must agree with the rows that
+ * are kept, and nothing of a host may be left when it is gone.
  */
 #include "fuzz.h"
 

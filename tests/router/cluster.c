@@ -199,8 +199,8 @@ port_serve(struct port *p)
 		struct topic t;
 
 		space = strchr(text, ' ');
-		t = (struct topic){ .app = bytes_of(text, (size_t)(space - text)),
-		    .channel = bytes_str(space + 1) };
+		t = (struct topic){ .channel = bytes_str(space + 1) };
+		t.app = bytes_of(text, (size_t)(space - text));
 		t.lane = carrier_topic(p->ctx, t.app, t.channel).lane;
 		p->up->joined(p->ctx, &t, nowhere);
 		busy = true;

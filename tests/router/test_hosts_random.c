@@ -46,7 +46,8 @@ static unsigned loss;	/* in a thousand */
 static unsigned
 dice(unsigned n)
 {
-	random_state = random_state * UINT64_C(6364136223846793005) + 1442695040888963407u;
+	random_state = random_state * UINT64_C(6364136223846793005) +
+	    UINT64_C(1442695040888963407);
 	return (unsigned)(random_state >> 33) % n;
 }
 
@@ -334,7 +335,8 @@ true_sums(void)
 	struct sums sum = { 0 };
 
 	for (unsigned i = 0; i < HOSTS * WORKERS; i++) {
-		const struct truth *w = &seats[i / WORKERS].workers[i % WORKERS];
+		const struct truth *w =
+		    &seats[i / WORKERS].workers[i % WORKERS];
 
 		if (!w->alive)
 			continue;
