@@ -484,6 +484,25 @@ direct_ones_are_counted(void **state)
 }
 
 static void
+a_place_given_back_can_be_taken(void **state)
+{
+	struct conn *a, *b;
+	int pa, pb, p;
+
+	(void)state;
+	trust(0);
+	test_config.http.max_connections_per_address = 2;
+	assert_non_null(a = accepted("192.0.2.1", false, &pa));
+	assert_non_null(b = accepted("192.0.2.1", false, &pb));
+	assert_null(accepted("192.0.2.1", false, &p));
+	end(b, pb);
+	assert_non_null(b = accepted("192.0.2.1", false, &pb));
+	assert_null(accepted("192.0.2.1", false, &p));
+	end(a, pa);
+	end(b, pb);
+}
+
+static void
 a_proxy_is_not_limited_its_clients_are(void **state)
 {
 	struct conn *c[4];
@@ -669,6 +688,7 @@ main(void)
 		WITH_CORE(forwarded_chains),
 		WITH_CORE(long_chains_are_not_walked),
 		WITH_CORE(direct_ones_are_counted),
+		WITH_CORE(a_place_given_back_can_be_taken),
 		WITH_CORE(a_proxy_is_not_limited_its_clients_are),
 		WITH_CORE(a_limit_that_goes_takes_nobody_with_it),
 		WITH_CORE(headers_name_and_are_counted),
