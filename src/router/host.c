@@ -476,14 +476,13 @@ hosts_turn(struct router *r)
 	const struct config_backplane *set = &r->config->backplane;
 	struct contact *c = &r->contact;
 	uint64_t still = max_of(2 * set->heartbeat, set->host_timeout / 2);
-	bool more;
+	bool more = false;
 
 	if (!r->tell.on)
 		return false;
 	if (r->now >= c->turned + still)
 		hosts_thaw(r, r->now - c->turned);
 	c->turned = r->now;
-	more = hosts_sweep(r);
 	if (c->up && carrier_up(r)) {
 		if (r->sync.told) {
 			c->told = true;
@@ -496,6 +495,7 @@ hosts_turn(struct router *r)
 	}
 	if (r->now >= c->next_look)
 		hosts_look(r);
+	more |= hosts_sweep(r);
 	arm(r);
 	return more;
 }

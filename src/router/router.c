@@ -173,8 +173,8 @@ router_turn(struct router *r)
 	more = users_turn(r);
 	more |= answers_turn(r);
 	controls_turn(r);
-	counts_push(r);
 	more |= hosts_turn(r);
+	counts_push(r);
 	carrier_turn(r);
 	more |= peers_flush(r);
 	if (!r->master->gone && peer_backlog(r->master) > 0)
