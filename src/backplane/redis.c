@@ -127,12 +127,8 @@ redis_flush(void *self)
 	redis_topics_forget(r);
 	TAILQ_FOREACH(node, &r->nodes, link) {
 		redis_topics_send(node);
-		do {
-			redis_outbox_send(node);
+		while (redis_outbox_send(node))
 			redis_link_flush(node->publish);
-		} while (node->outbox.unsent != NULL &&
-		    redis_link_up(node->publish) &&
-		    redis_link_unwritten(node->publish) == 0);
 	}
 	redis_links_flush(r);
 }

@@ -75,6 +75,8 @@ struct redis_node {
 	struct redis_outbox	 outbox;
 	struct redis_topic_list	 ask;		/* joins and leaves to send */
 	bool			 refused;	/* a subscription was; ask again */
+	bool			 was_up, gone;	/* gone: both links broke */
+	uint64_t		 held_until_ms;	/* nothing is published */
 	unsigned		 lanes;		/* how many it serves */
 };
 

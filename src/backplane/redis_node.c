@@ -12,7 +12,28 @@
 #include "backplane/redis.h"
 #include "common/util.h"
 
+#define HOLD_MS	500	/* less than a second */
+
 /* ---- its links ----------------------------------------------------------- */
+
+/* Only so that a turn is made, at whose end is sent what was held. */
+static void
+on_held(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what, (void)arg;
+}
+
+/* A server that was away is there again: the other hosts find that out when
+ * their pauses are over, and would miss what is sent at once. */
+static void
+hold(struct redis_node *node)
+{
+	const struct timeval in = { 0, (HOLD_MS + 2) * 1000 };
+
+	node->held_until_ms = clock_ms() + HOLD_MS;
+	node->gone = false;
+	event_base_once(node->redis->base, -1, EV_TIMEOUT, on_held, NULL, &in);
+}
 
 static void
 on_publish_up(void *ctx, struct redis_link *l)
@@ -20,6 +41,9 @@ on_publish_up(void *ctx, struct redis_link *l)
 	struct redis_node *node = ctx;
 
 	(void)l;
+	if (node->gone)
+		hold(node);
+	node->was_up |= redis_node_up(node);
 	redis_outbox_probe(node);
 	redis_health_check(node->redis);
 }
@@ -30,6 +54,7 @@ on_subscribe_up(void *ctx, struct redis_link *l)
 	struct redis_node *node = ctx;
 
 	(void)l;
+	node->was_up |= redis_node_up(node);
 	redis_topics_ask_all(node);
 	redis_health_check(node->redis);
 }
@@ -39,6 +64,8 @@ lost(struct redis_node *node, struct redis_link *l, const char *why)
 {
 	struct redis *r = node->redis;
 
+	if (!redis_link_up(node->publish) && !redis_link_up(node->subscribe))
+		node->gone = node->was_up;
 	redis_health_down(r, redis_link_text(l), why);
 	r->finder->lost(r->finding, node, l, why);
 }

@@ -407,21 +407,30 @@ redis_outbox_probe(struct redis_node *node)
 
 /* ---- sending ------------------------------------------------------------- */
 
-void
+static bool
+held(const struct redis_node *node)
+{
+	return node->held_until_ms != 0 && clock_ms() < node->held_until_ms;
+}
+
+bool
 redis_outbox_send(struct redis_node *node)
 {
 	struct redis_outbox *o = &node->outbox;
 	struct redis_command *c;
+	bool any = false;
 
-	if (!redis_link_up(node->publish))
-		return;
+	if (o->unsent == NULL || !redis_link_up(node->publish) || held(node))
+		return false;
+	node->held_until_ms = 0;
 	while ((c = o->unsent) != NULL &&
 	    redis_link_unwritten(node->publish) < WRITE_AHEAD) {
 		redis_link_wire(node->publish, bytes_of(c->wire, c->wire_n),
 		    c->replies);
-		c->sent = true;
+		c->sent = any = true;
 		o->unsent = TAILQ_NEXT(c, link);
 	}
+	return any;
 }
 
 void

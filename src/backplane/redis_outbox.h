@@ -83,8 +83,9 @@ void	redis_outbox_fetch(struct redis *, const struct topic *,
 /* Asks whether values can be kept. */
 void	redis_outbox_probe(struct redis_node *);
 
-/* Writes what is unsent to the node's publish link, as much as makes sense. */
-void	redis_outbox_send(struct redis_node *);
+/* Writes what is unsent to the node's publish link, as much as makes sense now;
+ * was it any? */
+bool	redis_outbox_send(struct redis_node *);
 /* Its link broke: all is unsent again, questions fail. */
 void	redis_outbox_rewind(struct redis_node *, const char *why);
 /* A lane's commands go to the end of another outbox, in order. */

@@ -500,6 +500,35 @@ test_resend(void **state)
 	end();
 }
 
+/* A server that was away: what waits goes when others had time to be back, too;
+ * what is listened to does not wait. */
+static void
+test_hold(void **state)
+{
+	bool subscriber;
+	uint64_t start;
+	int fd;
+
+	(void)state;
+	begin_up("timeout = 1m\n");
+	join("a");
+	close(pub);
+	close(sub);
+	SKIPS_TO(g, "gap 1:a");
+	rig_publish(g, "a", "one", 1);
+	start = clock_ms();
+	for (int i = 0; i < 2; i++) {
+		fd = play_sign_in(&play, &subscriber);
+		*(subscriber ? &sub : &pub) = fd;
+	}
+	HEARS(&play, sub, "SUBSCRIBE|peal:1:a|");
+	say_sub("subscribe", "peal:1:a");
+	SKIPS_TO(g, "up");
+	HEARS(&play, pub, "PUBLISH|peal:1:a|one|");
+	assert_true(clock_ms() - start >= 500);
+	end();
+}
+
 static void
 test_fetch(void **state)
 {
@@ -755,6 +784,7 @@ main(void)
 		cmocka_unit_test(test_subscribe_refused),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_resend),
+		cmocka_unit_test(test_hold),
 		cmocka_unit_test(test_fetch),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_out_of_memory),
