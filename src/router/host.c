@@ -72,12 +72,42 @@ host_begin(struct host *h)
 	count_hosts(h->router);
 }
 
+static void
+host_free(struct host *h)
+{
+	struct router *r = h->router;
+
+	while (!TAILQ_EMPTY(&h->rows))
+		item_drop(TAILQ_FIRST(&h->rows));
+	r->contact.sweeping -= h->sweeping;
+	hash_remove(&r->contact.by_node, &h->by_node);
+	TAILQ_REMOVE(&r->hosts, h, link);
+	seen_free(h->seen);
+	free(h);
+}
+
+/* Room for a new one, in place of one that is only remembered. */
+static void
+host_forget(struct router *r)
+{
+	struct host *h;
+
+	TAILQ_FOREACH(h, &r->hosts, link) {
+		if (h->state == HOST_LOST) {
+			host_free(h);
+			return;
+		}
+	}
+}
+
 static struct host *
 host_new(struct router *r, const struct envelope *e)
 {
 	struct contact *c = &r->contact;
 	struct host *h;
 
+	if (c->by_node.count >= HOSTS_MAX)
+		host_forget(r);
 	if (c->by_node.count >= HOSTS_MAX) {
 		if (!c->crowded)
 			log_warn("more than %d hosts: others are ignored",
@@ -94,20 +124,6 @@ host_new(struct router *r, const struct envelope *e)
 	TAILQ_INSERT_TAIL(&r->hosts, h, link);
 	host_begin(h);
 	return h;
-}
-
-static void
-host_free(struct host *h)
-{
-	struct router *r = h->router;
-
-	while (!TAILQ_EMPTY(&h->rows))
-		item_drop(TAILQ_FIRST(&h->rows));
-	r->contact.sweeping -= h->sweeping;
-	hash_remove(&r->contact.by_node, &h->by_node);
-	TAILQ_REMOVE(&r->hosts, h, link);
-	seen_free(h->seen);
-	free(h);
 }
 
 struct host *
@@ -178,6 +194,15 @@ host_swept(struct host *h, unsigned *budget)
 	return true;
 }
 
+/* A lost host that returns sends once more what the broker did not confirm, as
+ * far as it is not too old: what was seen of it is kept for so long. */
+static bool
+is_remembered(const struct host *h)
+{
+	return h->seen != NULL && h->router->now <
+	    h->heard + h->router->config->backplane.backlog_age;
+}
+
 /* True if some are left for the next turn. */
 static bool
 hosts_sweep(struct router *r)
@@ -193,7 +218,7 @@ hosts_sweep(struct router *r)
 			continue;
 		h->sweeping = false;
 		r->contact.sweeping--;
-		if (h->state == HOST_LOST)
+		if (h->state == HOST_LOST && !is_remembered(h))
 			host_free(h);
 	}
 	return r->contact.sweeping > 0;
@@ -306,12 +331,16 @@ hosts_look(struct router *r)
 {
 	bool reached = r->contact.up && !deaf(r);
 	uint64_t at;
-	struct host *h;
+	struct host *h, *next;
 
 	r->contact.next_look = r->now + r->config->backplane.heartbeat;
-	TAILQ_FOREACH(h, &r->hosts, link) {
-		if (h->state == HOST_LOST)
+	for (h = TAILQ_FIRST(&r->hosts); h != NULL; h = next) {
+		next = TAILQ_NEXT(h, link);
+		if (h->state == HOST_LOST) {
+			if (!h->sweeping && !is_remembered(h))
+				host_free(h);
 			continue;
+		}
 		at = ends_at(r, h, reached);
 		if (r->now < at) {
 			sooner(&r->contact.next_look, at);

@@ -13,8 +13,8 @@
  * and its members leave.  While it is this host that cannot reach the broker, or
  * does not hear itself, rows are kept for partition_timeout.
  *
- * Runs in: the router.  Owned by: the router's list.  Dies: when it is lost and
- * its rows are gone, or hosts_done().
+ * Runs in: the router.  Owned by: the router's list.  Dies: when it is lost, its
+ * rows are gone and nothing that it wrote can come again, or hosts_done().
  */
 #ifndef PEAL_HOST_H
 #define PEAL_HOST_H
@@ -39,7 +39,8 @@ struct router;
 enum host_state {
 	HOST_WANTED,		/* something is missing of what it holds */
 	HOST_KNOWN,
-	HOST_LOST		/* its rows are being dropped */
+	HOST_LOST		/* its rows are dropped; what was seen of it is
+				   kept for a while */
 };
 
 struct host {
