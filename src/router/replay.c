@@ -104,13 +104,23 @@ replay_drop(struct replay *p)
 }
 
 static void
-shrink(struct router *r)
+shrink_messages(struct router *r)
 {
 	struct replays *all = &r->replays;
 	uint64_t max = most(r);
 
 	while (all->octets > max && !TAILQ_EMPTY(&all->order))
 		kept_drop(TAILQ_FIRST(&all->order));
+}
+
+/* Routes may go with it. */
+static void
+shrink(struct router *r)
+{
+	struct replays *all = &r->replays;
+	uint64_t max = most(r);
+
+	shrink_messages(r);
 	while (all->octets > max && !TAILQ_EMPTY(&all->deserted))
 		replay_drop(TAILQ_FIRST(&all->deserted));
 }
@@ -212,8 +222,9 @@ replay_put(struct route *t, const struct msg_publish *m)
 	p->n++;
 	while (p->n > set->history)
 		kept_drop(TAILQ_FIRST(&p->messages));
+	/* Not the room itself, whose message is on its way. */
 	if (r->replays.octets > most(r))
-		shrink(r);
+		shrink_messages(r);
 }
 
 void

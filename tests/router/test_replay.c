@@ -257,6 +257,42 @@ test_many_deserted(void **state)
 	rig_free(g);
 }
 
+/* A deserted room that there is no memory for stays while a message of it goes
+ * its way. */
+static void
+test_no_room_for_deserted(void **state)
+{
+	static char big[20001];
+	struct rig *g = rig_new("[router]\ncache_size = 64k\n" ROOMS);
+	struct mate *a = rig_worker(g, 1);
+	char name[40];
+	unsigned i;
+
+	(void)state;
+	memset(big, 'x', sizeof(big) - 1);
+	for (i = 0; i < 1000; i++) {
+		snprintf(name, sizeof(name), "room-%u", i);
+		join(a, name, 0, JOIN_REPLAY, 0, 0);
+		leave(a, name);
+	}
+	rig_run(g);
+	rig_later(g, 1000);
+	for (i = 0; i < 1000; i++) {
+		snprintf(name, sizeof(name), "room-%u", i);
+		if (find(g, name) != NULL)
+			break;
+	}
+	SAY(a, publish, .serial = 1, .app = B("1"), .channel = B("cache-x"),
+	    .event = B("\"e\""), .data = bytes_str(big),
+	    .flags = PUBLISH_CACHE);
+	publish(a, 2, name, "x");
+	rig_run(g);
+	GETS(a, "ack 2");
+	rig_later(g, 1000);
+	assert_null(find(g, name));
+	rig_free(g);
+}
+
 /* Fewer, or none: at once, or with the next message. */
 static void
 test_settings(void **state)
@@ -368,6 +404,7 @@ main(void)
 		cmocka_unit_test(test_time),
 		cmocka_unit_test(test_size),
 		cmocka_unit_test(test_many_deserted),
+		cmocka_unit_test(test_no_room_for_deserted),
 		cmocka_unit_test(test_settings),
 		cmocka_unit_test(test_hosts),
 		cmocka_unit_test(test_names),
