@@ -39,7 +39,7 @@
 
 enum link_state {
 	LINK_CLOSED, LINK_PAUSE, LINK_DIALING, LINK_SECURING, LINK_SIGNING,
-	LINK_UP, LINK_BROKEN	/* down() is due */
+	LINK_UP
 };
 
 struct redis_link {
@@ -215,10 +215,9 @@ redis_link_close(struct redis_link *l)
 static void
 link_failed(struct redis_link *l, const char *why)
 {
-	if (l->state == LINK_UP || l->state == LINK_BROKEN) {
-		if (l->up_ms != 0 && clock_ms() - l->up_ms >= SETTLED_MS)
-			l->fails = 0;
-	}
+	if (l->state == LINK_UP && l->up_ms != 0 &&
+	    clock_ms() - l->up_ms >= SETTLED_MS)
+		l->fails = 0;
 	l->up_ms = 0;
 	l->fails++;
 	counter.backplane_failures++;
@@ -226,22 +225,6 @@ link_failed(struct redis_link *l, const char *why)
 		snprintf(l->why, sizeof(l->why), "%s", why);
 	shut(l);
 	l->ops->down(l->ctx, l, l->why);
-}
-
-void
-redis_link_break(struct redis_link *l, const char *why)
-{
-	if (l->state == LINK_CLOSED || l->state == LINK_PAUSE ||
-	    l->state == LINK_BROKEN)
-		return;
-	snprintf(l->why, sizeof(l->why), "%s", why);
-	if (l->readable != NULL) {
-		event_del(l->readable);
-		event_del(l->writable);
-	}
-	redis_dial_stop(&l->dial);
-	l->state = LINK_BROKEN;
-	timer_set(l, 0);
 }
 
 bool
@@ -505,9 +488,6 @@ take_all(struct redis_link *l)
 			return 1;
 		if (result < 0)
 			return -1;
-		/* The owner broke it: down() is due already. */
-		if (l->state == LINK_BROKEN)
-			return 1;
 	} while (l->in_at < l->in.n);
 	return 0;
 }
@@ -706,9 +686,6 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 		break;
 	case LINK_UP:
 		watch(l);
-		break;
-	case LINK_BROKEN:
-		link_failed(l, l->why);
 		break;
 	case LINK_SECURING:
 		link_failed(l, "TLS: no answer in time");

@@ -70,8 +70,6 @@ void	redis_link_free(struct redis_link *);
 void	redis_link_open(struct redis_link *, const struct redis_place *);
 /* Ends what there is, without down(); redis_link_open() begins again. */
 void	redis_link_close(struct redis_link *);
-/* Ends the connection as if it had broken; down(why) comes from the loop. */
-void	redis_link_break(struct redis_link *, const char *why);
 
 bool	redis_link_up(const struct redis_link *);
 /* Closed, or down() was just called: it waits for redis_link_open(). */
