@@ -107,7 +107,8 @@ census_settings(struct router *r)
 		struct census *c = census_get(r, bytes_str(set->id));
 
 		c->max_connections = set->max_connections;
-		c->limit_all_hosts = set->max_connections_of == 1;
+		c->limit_all_hosts =
+		    set->max_connections_of == MAX_OF_CLUSTER;
 		c->max_members = set->max_presence_members;
 	}
 }

@@ -16,7 +16,6 @@
 
 struct envelope;
 struct fetch;
-struct route;
 struct router;
 
 TAILQ_HEAD(fetch_list, fetch);

@@ -17,7 +17,6 @@
 
 struct peer;
 struct route;
-struct router;
 
 struct member {
 	struct hash_link	 link;

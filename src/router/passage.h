@@ -28,12 +28,10 @@
 #include "router/envelope.h"
 #include "router/flight.h"
 
-struct event;
 struct host;
 struct peer;
 struct route;
 struct router;
-struct topic;
 
 /* In flight at most; more is delivered without waiting. */
 #define FLIGHTS_MAX		(1u << 20)
