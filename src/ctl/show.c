@@ -213,6 +213,14 @@ of_backplane(const struct counter_info *info)
 	    bytes_starts(bytes_str(info->name), B("host"));
 }
 
+static void
+counter_row(struct table *t, const struct counter_info *info, uint64_t n)
+{
+	table_cell(t, bytes_str(info->name));
+	table_number(t, n);
+	table_cell(t, bytes_str(info->help));
+}
+
 /* What has happened at all. */
 static void
 show_totals(const struct json *status)
@@ -229,9 +237,7 @@ show_totals(const struct json *status)
 		if (n == 0 && (!counter_info[i].is_gauge ||
 		    (alone && of_backplane(&counter_info[i]))))
 			continue;
-		table_cell(t, bytes_str(counter_info[i].name));
-		table_number(t, n);
-		table_cell(t, bytes_str(counter_info[i].help));
+		counter_row(t, &counter_info[i], n);
 	}
 	table_print(t, "Nothing has happened yet.");
 	table_free(t);
@@ -396,9 +402,7 @@ show_moved(const struct json *last)
 		n = number(&counters, counter_info[i].name);
 		if (n == 0)
 			continue;
-		table_cell(t, bytes_str(counter_info[i].name));
-		table_number(t, n);
-		table_cell(t, bytes_str(counter_info[i].help));
+		counter_row(t, &counter_info[i], n);
 	}
 	table_print(t, "Nothing has happened yet.");
 	table_free(t);
