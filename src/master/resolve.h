@@ -5,7 +5,8 @@
  *
  * Looking up a name may take long and runs code of the system's choice, so a
  * child of its own does it: for ten seconds at most, as the user the service
- * runs as, with nothing of the master's but a socket for the answer.  The master
+ * runs as, with no descriptor of the master's but a socket for the answer.  It is
+ * a fork and no more, so what the master knows is in its memory.  The master
  * waits for nothing.
  *
  * A router that was taken over can have names looked up, but not connect to
