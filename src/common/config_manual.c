@@ -217,13 +217,23 @@ static const char tail[] =
 ".Xr pealctl 1 ,\n"
 ".Xr peald 8\n";
 
+/* A value that ends in punctuation would be taken for such. */
+static void
+show_heading(const struct config_key *k, struct buf *out)
+{
+	size_t n = strlen(k->def);
+	bool ends = n == 0 || strchr(".,:;)]?!", k->def[n - 1]) != NULL;
+
+	buf_fmt(out, ".It Ic %s No = %s%s\n", k->name, k->def,
+	    ends ? "\\&" : "");
+}
+
 static void
 show_key(const struct config_key *k, struct buf *out)
 {
 	struct buf text = { 0 };
 
-	buf_fmt(out, ".It Ic %s No = %s\n", k->name,
-	    k->def[0] != '\0' ? k->def : "\\&");
+	show_heading(k, out);
 	config_wrap(out, "", k->help, true);
 	config_kind(k, &text);
 	buf_fmt(out, ".Pq %s\n", buf_cstr(&text));
@@ -272,7 +282,7 @@ show_differences(struct buf *out)
 	for (d = differences; d < differences + NELEM(differences); d++) {
 		s = config_section_find(bytes_str(d->section));
 		k = config_key_find(s, bytes_str(d->key));
-		buf_fmt(out, ".It Ic %s No = %s\n", k->name, k->def);
+		show_heading(k, out);
 		config_wrap(out, "", d->text, true);
 	}
 }
