@@ -103,6 +103,7 @@ carrier_leave(struct route *t)
 	if (carrier_alone(r))
 		return;
 	topic = route_topic(t);
+	passage_left(r, topic.lane, t->flown);
 	if (topic.raw)
 		raw_leave(r, &topic);
 	r->backplane->leave(r->carrier, &topic);
@@ -523,6 +524,7 @@ carrier_turn(struct router *r)
 		return;
 	if (r->sync.told)
 		early_over(&r->reach.early, r, on_message);
+	passage_settle(r);
 	r->backplane->flush(r->carrier);
 	wake(r);
 }

@@ -152,6 +152,33 @@ passage_release(struct router *r, unsigned lane, uint64_t number)
 	}
 }
 
+/* Not at once: the route is being left. */
+void
+passage_left(struct router *r, unsigned lane, uint64_t number)
+{
+	struct passage *ps = &r->passage;
+
+	if (flight_find(&ps->flights, number) == NULL)
+		return;
+	if (number > ps->left[lane])
+		ps->left[lane] = number;
+	ps->any_left = true;
+}
+
+void
+passage_settle(struct router *r)
+{
+	struct passage *ps = &r->passage;
+
+	if (!ps->any_left)
+		return;
+	ps->any_left = false;
+	for (unsigned lane = 0; lane < LANES; lane++) {
+		passage_release(r, lane, ps->left[lane]);
+		ps->left[lane] = 0;
+	}
+}
+
 static void
 release_all(struct router *r)
 {
@@ -362,6 +389,7 @@ event_out(struct router *r, struct passing *p, uint64_t settled)
 	    t != NULL && t->subs.total > 0))
 		live = false;
 	if (is_awaited(r, topic.lane, live)) {
+		t->flown = number;
 		fly(r, p, number, topic.lane, octets.n, settled);
 		return;
 	}

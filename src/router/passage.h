@@ -8,8 +8,8 @@
  *
  * Own messages in flight are found by their number when they come back: each is
  * delivered once, and what comes back and is not in flight was delivered
- * already.  A topic that is not live, or a broker that cannot be reached, is not
- * waited for.  What is not back within echo_timeout makes the host degraded:
+ * already.  A topic that is not live (any more), or a broker that cannot be
+ * reached, is not waited for.  What is not back within echo_timeout makes the host degraded:
  * all in flight is delivered in order, and what follows at once, until an
  * envelope that was sent after that is back in time.  All of it goes to the
  * broker nevertheless, and the copies that come back late are dropped.
@@ -49,6 +49,8 @@ struct passage {
 	uint64_t	 number;	/* given to the last envelope */
 	struct flights	 flights;
 	struct probe	 probes[LANES];
+	uint64_t	 left[LANES];	/* up to there nothing comes back */
+	bool		 any_left;
 	struct buf	 payload;	/* of the envelope that is made */
 	bool		 degraded;
 	bool		 said;		/* it was logged */
@@ -90,6 +92,11 @@ int	passage_fetched(struct route *, const struct envelope *,
  * number (the last one with UINT64_MAX). */
 void	passage_degrade(struct router *, const char *why);
 void	passage_release(struct router *, unsigned lane, uint64_t number);
+/* The topic is not listened to any more: what is in flight on it, up to this
+ * number, does not come back and is not waited for after this turn. */
+void	passage_left(struct router *, unsigned lane, uint64_t number);
+/* The end of a turn. */
+void	passage_settle(struct router *);
 /* What has been waited for too long, at r->now. */
 void	passage_turn(struct router *);
 /* clock_ms() when passage_turn() has something to do; 0: never. */

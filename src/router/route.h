@@ -39,6 +39,7 @@ struct route {
 	struct replay		*replay;	/* the last ones of a room */
 	struct counting		*counting;	/* where counts are pushed */
 	uint64_t		 epoch, offset;	/* of the last message */
+	uint64_t		 flown;		/* last one put in flight */
 	bool			 joined;	/* the backplane listens */
 	struct pending_list	 waiting;	/* for that: pending.c */
 	uint64_t		 fetch;		/* cookie of the one under way */

@@ -340,6 +340,59 @@ test_gap(void **state)
 	broker_done(&p.b);
 }
 
+/* Who listened here is gone before it is back: nothing is waited for any more,
+ * and the broker is not to blame. */
+static void
+test_listener_leaves_in_flight(void **state)
+{
+	struct pair p;
+
+	(void)state;
+	pair_of(&p, "");
+	settled(&p);
+	p.pg->mute = true;
+	publish(p.a, 2, B("news"), B("1"));
+	rig_run(p.g);
+	GETS_NONE(p.a);
+	SAY(p.a, leave, .app = B("1"), .channel = B("news"), .n = 1);
+	rig_run(p.g);
+	GETS(p.a, "ack 2");
+	assert_int_equal(p.g->router->passage.flights.live, 0);
+	p.pg->mute = false;
+	broker_run(&p.b);
+	GETS(p.c, "deliver news \"e\"=1 from=0 n=0 at=3");
+	rig_later(p.g, 1000);
+	rig_run(p.g);
+	assert_int_equal(counter.backplane_echo_timeouts, 0);
+	assert_false(p.g->router->passage.degraded);
+	broker_done(&p.b);
+}
+
+/* And with a worker that dies with its listeners. */
+static void
+test_listeners_die_in_flight(void **state)
+{
+	struct pair p;
+	struct mate *b;
+
+	(void)state;
+	pair_of(&p, "");
+	settled(&p);
+	b = rig_worker(p.g, 2);
+	p.pg->mute = true;
+	publish(b, 1, B("news"), B("1"));
+	rig_run(p.g);
+	mate_dies(p.a);
+	rig_run(p.g);
+	GETS(b, "ack 1");
+	p.pg->mute = false;
+	broker_run(&p.b);
+	rig_later(p.g, 1000);
+	rig_run(p.g);
+	assert_int_equal(counter.backplane_echo_timeouts, 0);
+	broker_done(&p.b);
+}
+
 /* Many in flight, most of what is between them not: the table grows, and gives
  * up what is behind. */
 static void
@@ -652,6 +705,8 @@ main(void)
 		cmocka_unit_test(test_order_of_a_lane),
 		cmocka_unit_test(test_broker_goes_away),
 		cmocka_unit_test(test_gap),
+		cmocka_unit_test(test_listener_leaves_in_flight),
+		cmocka_unit_test(test_listeners_die_in_flight),
 		cmocka_unit_test(test_many_in_flight),
 		cmocka_unit_test(test_too_much_in_flight),
 		cmocka_unit_test(test_publisher_dies_in_flight),
