@@ -109,6 +109,8 @@ static void
 pending_end(struct router *r, struct pending *w)
 {
 	route_subscribed(w);
+	/* It was not there yet when the others heard the new count. */
+	count_changed(w->route);
 	pending_free(r, w);
 }
 
