@@ -14,6 +14,7 @@ live("channels", {}, (s) => {
 		test(`${kind || "public"}: subscribe, publish, unsubscribe`, async () => {
 			const channel = unique(`${kind}all`), clients = await s.server.crowd(6);
 			for (const [i, c] of clients.entries()) {
+				await s.server.quiet();
 				c.subscribing(channel, member(kind, String(i)));
 				const frame = await c.expect("pusher_internal:subscription_succeeded", channel);
 				assert.equal(typeof frame.data, "string");

@@ -139,9 +139,19 @@ export class Server {
 		const { Redis } = await import("./redis.mjs");
 		this.redis = await Redis.start();
 		options = { ...options, backplane: { driver: "redis", url: this.redis.url } };
+		// A limit of the one server is one of both.
+		for (const app of [options.app ?? {}, ...Object.values(options.apps ?? {})])
+			if (app.max_connections)
+				app.max_connections_of = "cluster";
 		if (mode === "redis2" && !options.listeners && !options.listen)
 			this.partner = await Server.start(options);
 		return options;
+	}
+
+	/** With a second host: it knows what this one knows, and the other way. */
+	async quiet() {
+		if (this.partner)
+			await settled([this, this.partner]);
 	}
 
 	/** Where the next client or call goes. */
@@ -250,12 +260,14 @@ export class Server {
 	}
 
 	/** A raw client whose handshake is done; no frame is read yet. */
-	open(options) {
+	async open(options) {
+		await this.quiet();
 		return Client.open(this, options);
 	}
 
 	/** A client that has its connection_established behind it. */
 	async connect(options) {
+		await this.quiet();
 		const client = await Client.open(this, options);
 		const frame = await client.next();
 		assert.equal(frame.event, "pusher:connection_established",
@@ -297,6 +309,7 @@ export class Server {
 	 * body: a string, or an object that becomes JSON.
 	 */
 	async call(method, target, body, options = {}) {
+		await this.quiet();
 		const text = body === undefined ? "" :
 		    typeof body === "string" ? body : JSON.stringify(body);
 		const query = options.unsigned ? "" :
@@ -603,6 +616,7 @@ export class Client {
 	/** Subscribes and waits for the answer; gives its data, decoded. On a busy
 	 * machine the server may ask in between whether the client lives. */
 	async subscribe(channel, member, more) {
+		await this.server.quiet?.();
 		this.subscribing(channel, member, more);
 		while ((await this.peek())?.event === "pusher:ping")
 			this.frames.shift();
@@ -622,6 +636,7 @@ export class Client {
 
 	/** Sends pusher:signin; gives the signin_success frame's data. */
 	async signin(user, more = {}) {
+		await this.server.quiet?.();
 		const user_data = typeof user === "string" ? user : JSON.stringify(user);
 		const auth = more.auth ?? `${this.app.key}:${
 		    hmac(this.app.secret, `${this.id}::user::${user_data}`)}`;

@@ -191,7 +191,13 @@ fleet("pushed counts", { hosts: 2, workers: [2, 1], app: { subscription_count: "
 			const last = c.frames.filter((one) => one.event === "pusher_internal:subscription_count").at(-1);
 			return last && decoded(last).subscription_count === n;
 		}, () => `count ${n}: ${JSON.stringify(c.frames)}`);
-		for (const c of [a, b, ...more])
+		// The first subscriber of a host hears it too.
+		await subscribed(a, channel);
+		await hears(a, 1);
+		await f.fleet.settled();
+		await subscribed(b, channel);
+		await hears(b, 2);
+		for (const c of more)
 			await subscribed(c, channel);
 		await hears(a, 6);
 		await hears(b, 6);
