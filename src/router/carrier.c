@@ -150,8 +150,9 @@ static int
 take_own(struct router *r, const struct topic *topic,
     const struct envelope *e)
 {
-	if (!passage_back(r, topic->lane, e->number))
-		passage_again(r, e);
+	if (!passage_back(r, topic->lane, e->number) &&
+	    passage_again(r, e) < 0)
+		return -1;
 	if (e->kind == ENVELOPE_EVENT || e->kind == ENVELOPE_KICK)
 		return 0;
 	if (e->kind == ENVELOPE_MARK)

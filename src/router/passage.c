@@ -470,7 +470,7 @@ passage_forget(struct router *r, struct peer *dead)
 
 /* It was delivered when it was sent; but what others sent before it may have
  * been kept as the last message since. */
-void
+int
 passage_again(struct router *r, const struct envelope *e)
 {
 	struct census *c = census_find(r, e->app);
@@ -478,9 +478,17 @@ passage_again(struct router *r, const struct envelope *e)
 	struct msg_publish m;
 	uint64_t origin;
 
-	if (e->kind == ENVELOPE_EVENT && t != NULL && t->joined &&
-	    event_unpack(e, &origin, &m) == 0 && is_cached(&m))
-		keep(t, &m);
+	if (e->kind != ENVELOPE_EVENT || t == NULL || !t->joined)
+		return 0;
+	/* Unsigned, anybody could have written it. */
+	if (event_unpack(e, &origin, &m) < 0)
+		return -1;
+	if (!is_cached(&m))
+		return 0;
+	if (!event_is_sound(&m))
+		return -1;
+	keep(t, &m);
+	return 0;
 }
 
 bool

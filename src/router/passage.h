@@ -76,9 +76,9 @@ void	passage_forget(struct router *, struct peer *);
 /* The number of the next envelope; live: its topic is, so it will come back. */
 uint64_t passage_number(struct router *, unsigned lane, bool live);
 /* An own message is back: it is delivered if it is in flight; false if not.
- * An own one that is not, with what is in it. */
+ * An own one that is not, with what is in it; -1: it is not well-formed. */
 bool	passage_back(struct router *, unsigned lane, uint64_t number);
-void	passage_again(struct router *, const struct envelope *);
+int	passage_again(struct router *, const struct envelope *);
 /* ENVELOPE_EVENT or ENVELOPE_KICK of another host; -1: not well-formed. */
 int	passage_take(struct router *, struct host *, unsigned lane,
 	    const struct envelope *);

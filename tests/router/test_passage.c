@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "common/counters.h"
+#include "router/payload.h"
 
 static void
 join(struct mate *w, struct bytes channel)
@@ -456,6 +457,43 @@ test_too_much_in_flight(void **state)
 	free((char *)(uintptr_t)large.p);
 }
 
+/* Somebody else on the broker speaks in our name: what could not be ours is not
+ * kept. */
+static void
+test_own_that_is_not(void **state)
+{
+	struct msg_publish m = { .event = B("\"e\""), .data = B("\xff\xfe"),
+		.flags = PUBLISH_CACHE, .serial = 1 };
+	struct envelope e = { .node = 1, .incarnation = 1001, .number = 99,
+		.kind = ENVELOPE_EVENT, .app = B("1"),
+		.channel = B("cache-x") };
+	struct buf payload = { 0 }, octets = { 0 };
+	struct pair p;
+
+	(void)state;
+	pair_of(&p, "");
+	join(p.a, B("cache-x"));
+	broker_run(&p.b);
+	assert_int_equal(p.g->router->node, 1);
+	assert_int_equal(p.g->router->incarnation, 1001);
+	for (int sound = 0; sound < 2; sound++) {
+		if (sound)
+			m.data = B("good");
+		event_pack(&payload, 7, &m);
+		e.payload = buf_view(&payload);
+		buf_clear(&octets);
+		envelope_seal(&octets, &e, B(""));
+		port_hears(p.pg, B("1"), B("cache-x"), buf_view(&octets));
+		broker_run(&p.b);
+		assert_int_equal(counter.backplane_bad_payload, !sound);
+		assert_int_equal(counter.cached, sound);
+		counter.backplane_bad_payload = 0;
+	}
+	buf_done(&payload);
+	buf_done(&octets);
+	broker_done(&p.b);
+}
+
 /* ---- those who die ------------------------------------------------------ */
 
 static void
@@ -707,6 +745,7 @@ main(void)
 		cmocka_unit_test(test_gap),
 		cmocka_unit_test(test_listener_leaves_in_flight),
 		cmocka_unit_test(test_listeners_die_in_flight),
+		cmocka_unit_test(test_own_that_is_not),
 		cmocka_unit_test(test_many_in_flight),
 		cmocka_unit_test(test_too_much_in_flight),
 		cmocka_unit_test(test_publisher_dies_in_flight),
