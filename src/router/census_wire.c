@@ -68,7 +68,8 @@ wire_row(struct wire_pen *pen, const struct item_name *name, uint64_t n)
 	if (has_user(name->kind))
 		pack_bytes(pen->out, name->user);
 	if (name->kind == ITEM_MEMBER)
-		pack_bytes(pen->out, n > 0 ? name->object : B(""));
+		pack_bytes(pen->out, n > 0 && name->object.n <=
+		    WIRE_OBJECT_MAX ? name->object : B(""));
 }
 
 size_t

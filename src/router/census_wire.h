@@ -10,7 +10,7 @@
  *	[kind, n, app, channel, user, object]	ITEM_MEMBER
  *
  * An empty app or channel is that of the row before.  n is absolute, 0 says
- * that nothing is left.
+ * that nothing is left.  An object that is too long is left out.
  *
  * Heads, by kind of envelope:
  *

@@ -171,6 +171,30 @@ test_members_once(void **state)
 	cluster_free(t.c);
 }
 
+/* An object that other hosts would not take costs the member no more than it. */
+static void
+test_member_with_long_object(void **state)
+{
+	struct two t = two_hosts("");
+	static char object[WIRE_OBJECT_MAX + 10];
+
+	(void)state;
+	memset(object, ' ', sizeof(object));
+	object[0] = '{';
+	object[sizeof(object) - 1] = '}';
+	SAY(t.wa, join, .app = B("1"), .channel = B("presence-r"), .n = 1,
+	    .cookie = 1, .flags = JOIN_PRESENCE | JOIN_ROSTER,
+	    .user = B("ann"), .member = bytes_of(object, sizeof(object)));
+	join(t.wa, "news");
+	cluster_later(t.c, 20);
+	assert_int_equal(counter.backplane_bad_payload, 0);
+	ask(t.wb, QUERY_CHANNELS, "");
+	cluster_run(t.c);
+	GETS(t.wb, "row presence-r 1/1");
+	GETS(t.wb, "row news 1/0");
+	cluster_free(t.c);
+}
+
 static void
 test_member_limit_counts_all(void **state)
 {
@@ -701,6 +725,7 @@ main(void)
 		cmocka_unit_test(test_counts_over_hosts),
 		cmocka_unit_test(test_pushed_counts),
 		cmocka_unit_test(test_members_once),
+		cmocka_unit_test(test_member_with_long_object),
 		cmocka_unit_test(test_member_limit_counts_all),
 		cmocka_unit_test(test_watchers_over_hosts),
 		cmocka_unit_test(test_connection_limit),
