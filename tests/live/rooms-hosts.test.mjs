@@ -28,6 +28,24 @@ async function ready(all) {
 	}
 }
 
+/** They say fifty texts in turns; all hear each of them once, in one order.
+ * Gives the texts. */
+async function oneOrder(all) {
+	for (let i = 0; i < 50; i++)
+		all[i % all.length].send(`${i}`);
+	const heard = [];
+	for (const one of all) {
+		const texts = [];
+		for (let i = 0; i < 50; i++)
+			texts.push(await one.next());
+		heard.push(texts);
+	}
+	for (const texts of heard)
+		assert.deepEqual(texts, heard[0]);
+	assert.equal(new Set(heard[0]).size, 50);
+	return heard[0];
+}
+
 describe("rooms over hosts", () => {
 	let fleet, a, b;
 
@@ -43,19 +61,8 @@ describe("rooms over hosts", () => {
 			Room.open(host, `/?room=${room}`)));
 		await ready(all);
 		const events = await Events.join(b, `/sse/${room}`);
-		for (let i = 0; i < 50; i++)
-			all[i % 5].send(`${i}`);
-		const heard = [];
-		for (const one of all) {
-			const texts = [];
-			for (let i = 0; i < 50; i++)
-				texts.push(await one.next());
-			heard.push(texts);
-		}
-		for (const texts of heard)
-			assert.deepEqual(texts, heard[0]);
-		assert.equal(new Set(heard[0]).size, 50);
-		await events.expect(...heard[0]);
+		const texts = await oneOrder(all);
+		await events.expect(...texts);
 		all[0].send(Buffer.from([0, 1, 255])).send("");
 		for (const one of all)
 			await one.expect(Buffer.from([0, 1, 255]), "");
@@ -152,17 +159,7 @@ describe("rooms in one Redis with other servers", () => {
 	test("everybody hears everybody, the sender too, once, in one order", async () => {
 		const room = unique("c"), all = await everywhere(room);
 		await ready(all);
-		for (let i = 0; i < 50; i++)
-			all[i % 5].send(`${i}`);
-		const heard = [];
-		for (const one of all) {
-			const texts = [];
-			for (let i = 0; i < 50; i++)
-				texts.push(await one.next());
-			heard.push(texts);
-		}
-		for (const texts of heard)
-			assert.deepEqual(texts, heard[0]);
+		await oneOrder(all);
 		all[0].send("last");
 		for (const one of all)
 			await one.expect("last");
