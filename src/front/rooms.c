@@ -189,8 +189,9 @@ rooms_tick(struct client *c, uint32_t now)
 {
 	const struct config_rooms *set = guest_set(c);
 
+	/* It came within a second: one more, or the time would be too short. */
 	if (!guest_of(c)->trusted &&
-	    now - c->state.opened >= (set->token_timeout + 999) / 1000) {
+	    now - c->state.opened > (set->token_timeout + 999) / 1000) {
 		guest_no_token(c);
 		client_close(c, CLOSE_TOKEN_TIMEOUT);
 	} else

@@ -260,9 +260,10 @@ test_first_message(void **state)
 	assert_string_equal(fake_heard(f), "hi\n");
 
 	g = enter("/", "room=7");
-	g->c.front->tick(&g->c, worker.now + 9);
-	assert_int_equal(g->closed, CLOSE_NONE);
+	/* It may have come at the end of a second. */
 	g->c.front->tick(&g->c, worker.now + 10);
+	assert_int_equal(g->closed, CLOSE_NONE);
+	g->c.front->tick(&g->c, worker.now + 11);
 	assert_int_equal(g->closed, CLOSE_TOKEN_TIMEOUT);
 }
 
