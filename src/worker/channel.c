@@ -502,6 +502,12 @@ channel_on_replay(const struct msg_replay *r)
 
 	if (cl == NULL)
 		return;
+	/* It cannot read faster than it is told: what is too much for one
+	 * stream it hears in the next, from where this one ends. */
+	if (conn_half_full(cl->conn)) {
+		client_close(cl, CLOSE_REPLAY_LONG);
+		return;
+	}
 	m.channel = j->sub->channel;
 	if ((f = message_frame(&m, cl)) != NULL) {
 		client_send(cl, f);

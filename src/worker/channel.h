@@ -60,6 +60,7 @@ void	channel_subscribe(struct client *, struct bytes name, unsigned kind,
  * The same for clients that may come back: what was published behind the
  * position that one has seen (epoch 0: it has seen nothing) comes first, as
  * far as the router has kept it, and the router keeps what comes from now on.
+ * What is more than may wait for a client ends it: it is to come back for more.
  * Always waits for the router.  No presence channels.
  */
 void	channel_subscribe_since(struct client *, struct bytes name, unsigned kind,

@@ -504,6 +504,13 @@ conn_send(struct conn *c, struct frame *f)
 	conn_dirty(c);
 }
 
+bool
+conn_half_full(const struct conn *c)
+{
+	return c->first != NULL &&
+	    conn_backlog(c) > worker.config->websocket.max_backlog / 2;
+}
+
 void
 conn_send_bytes(struct conn *c, struct bytes b)
 {

@@ -86,6 +86,9 @@ struct conn {
 void	conn_send(struct conn *, struct frame *);
 /* The same for octets that only this one gets. */
 void	conn_send_bytes(struct conn *, struct bytes);
+/* Does half of what may wait for it (websocket.max_backlog) wait already?  Who
+ * has more to say than a peer can read at once stops here. */
+bool	conn_half_full(const struct conn *);
 /* No more input; closes when everything queued is out (or the deadline passes,
  * seconds from now). */
 void	conn_finish(struct conn *, enum close_reason, unsigned seconds);

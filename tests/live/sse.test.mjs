@@ -280,3 +280,35 @@ test("a slow reader is cut off", async () => {
 		await server.stop();
 	}
 });
+
+test("more was missed than may wait for a client: in several streams, nothing is left out", async () => {
+	const server = await Server.start({ rooms: { history: "100" }, websocket: { max_backlog: "65536" } });
+	try {
+		const ws = await Room.open(server, "/?room=1"), first = await Events.join(server, "/sse/1");
+		const texts = Array.from({ length: 100 }, (_, i) => `${i} ${"x".repeat(9000)}`);
+		let id = first.lastEventId, streams = 0;
+		first.close();
+		for (const text of texts) {
+			ws.send(text);
+			await ws.expect(text);
+		}
+		ws.send("the end");
+		await ws.expect("the end");
+		texts.push("the end");
+		texts.shift();		// 100 are kept
+		while (texts.length > 0) {
+			const events = await Events.open(server, "/sse/1", { headers: { "Last-Event-ID": id } });
+			streams++;
+			await events.wait(() => events.ended || events.items.at(-1)?.data === "the end" || undefined, "its end");
+			assert.ok(events.items.length > 0, "a stream with nothing");
+			assert.deepEqual(events.items.map((e) => e.data.slice(0, 4)),
+			    texts.splice(0, events.items.length).map((text) => text.slice(0, 4)));
+			id = events.lastEventId;
+			events.close();
+		}
+		assert.ok(streams > 1);
+		assert.equal((await server.ctl("status")).totals.slow_readers, 0);
+	} finally {
+		await server.stop();
+	}
+});

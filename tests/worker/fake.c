@@ -351,6 +351,13 @@ conn_resume(struct conn *conn)
 	conn->paused = 0;
 }
 
+bool
+conn_half_full(const struct conn *c)
+{
+	(void)c;
+	return false;
+}
+
 const char *
 conn_from(const struct conn *c)
 {
