@@ -205,7 +205,7 @@ router_main(void)
 {
 	static const int ignored[] = { SIGPIPE, SIGINT, SIGTERM, SIGHUP,
 	    SIGQUIT };
-	struct router *r;
+	static struct router *r;	/* found by leak checkers at exit */
 	bool more = false;
 
 	log_init("router");
