@@ -122,19 +122,20 @@ static const struct verb verbs[] = {
 	  "    pealctl apps\n",
 	  NULL, show_apps, "apps", NULL, false },
 	{ "channels", "[-a APP] [PREFIX]", "channels with subscribers", 0, 1,
-	  "Lists the occupied channels of an application, over all workers, "
-	  "with\ntheir subscriptions and (presence channels) users. PREFIX "
-	  "picks those\nwhose names start so.\n\n"
+	  "Lists the occupied channels of an application, over all workers "
+	  "and hosts,\nwith their subscriptions and (presence channels) users. "
+	  "PREFIX picks those\nwhose names start so.\n\n"
 	  "    pealctl channels\n"
 	  "    pealctl channels -a shop presence-\n",
 	  ask_channels, show_channels, "channels", NULL, true },
 	{ "users", "[-a APP] CHANNEL", "users of a presence channel", 1, 1,
-	  "Lists who is on a presence channel, in the order they came.\n\n"
+	  "Lists who is on a presence channel, on whatever host, in the order "
+	  "in which\nthis host came to know them.\n\n"
 	  "    pealctl users presence-room\n",
 	  ask_users, show_users, "users", NULL, true },
 	{ "connections", "[-a APP]", "how many connections an app has", 0, 0,
-	  "Counts the WebSocket connections of an application, over all "
-	  "workers:\nall that are open, and those that hold a "
+	  "Counts the connections of an application (WebSockets and event "
+	  "streams, on\nall hosts): all that are open, and those that hold a "
 	  "subscription.\n\n"
 	  "    pealctl connections -a shop\n",
 	  NULL, show_connections, "connections", NULL, true },
@@ -146,8 +147,8 @@ static const struct verb verbs[] = {
 	  "    pealctl publish -a shop private-orders.7 shipped '{}'\n",
 	  ask_publish, show_done, NULL, NULL, true },
 	{ "terminate", "[-a APP] USER", "close all connections of a user", 1, 1,
-	  "Closes every connection that signed in as USER (4009; clients do "
-	  "not\ncome back by themselves).\n\n"
+	  "Closes every connection that signed in as USER, on all hosts "
+	  "(4009; clients\ndo not come back by themselves).\n\n"
 	  "    pealctl terminate -a shop 42\n",
 	  ask_terminate, show_done, NULL, NULL, true },
 	{ "backplane", "", "the broker, and the hosts that it joins", 0, 0,
