@@ -27,7 +27,8 @@
 #include "router/seen.h"
 
 #define HOSTS_MAX	1000		/* others */
-#define AWAY_MAX	(8u << 20)	/* rows of all of them */
+#define AWAY_MAX	(8u << 20)	/* rows of all of them ... */
+#define AWAY_OCTETS_MAX	(1u << 30)	/* ... and of names and objects */
 #define SWEEP_TURN	2000		/* rows dropped in one turn */
 #define WANT_AGAIN	1000		/* ms */
 #define AWAIT_MOST	1500		/* ms from start */
@@ -82,7 +83,7 @@ struct contact {
 	uint64_t		 woken;		/* the timer is set for */
 	struct event		*timer;
 	struct hash		 by_node;
-	uint64_t		 rows;		/* of all hosts */
+	uint64_t		 rows, octets;	/* of all hosts */
 	unsigned		 sweeping;	/* hosts */
 	char			 name[WIRE_HOST_MAX + 1];	/* ours */
 };

@@ -49,11 +49,20 @@ away_find(const struct item *it, const struct host *h)
 	return a;
 }
 
+/* What it may make us keep, besides the row. */
+static uint32_t
+octets_of(const struct item_name *name)
+{
+	return (uint32_t)(name->app.n + name->channel.n + name->user.n +
+	    name->object.n);
+}
+
 static struct away *
-away_new(struct host *h, struct item *it)
+away_new(struct host *h, struct item *it, uint32_t octets)
 {
 	struct away *a = xcalloc(1, sizeof(*a));
 
+	a->octets = octets;
 	a->host = h;
 	a->item = it;
 	a->next = it->away;
@@ -61,6 +70,7 @@ away_new(struct host *h, struct item *it)
 	TAILQ_INSERT_TAIL(&h->rows, a, of_host);
 	h->n_rows++;
 	h->router->contact.rows++;
+	h->router->contact.octets += octets;
 	return a;
 }
 
@@ -75,6 +85,7 @@ away_free(struct away *a)
 	TAILQ_REMOVE(&a->host->rows, a, of_host);
 	a->host->n_rows--;
 	a->host->router->contact.rows--;
+	a->host->router->contact.octets -= a->octets;
 	free(a);
 }
 
@@ -108,7 +119,10 @@ away_set(struct away *a, uint64_t n)
 int
 item_set(struct host *h, const struct item_name *name, uint64_t n)
 {
-	bool room = h->router->contact.rows < AWAY_MAX;
+	const struct contact *c = &h->router->contact;
+	uint32_t octets = octets_of(name);
+	bool room = c->rows < AWAY_MAX &&
+	    c->octets + octets <= AWAY_OCTETS_MAX;
 	struct item *it = ops[name->kind]->find(h->router, name,
 	    n > 0 && room);
 	struct away *a;
@@ -121,7 +135,7 @@ item_set(struct host *h, const struct item_name *name, uint64_t n)
 	if (a == NULL && !room)
 		return -1;
 	if (a == NULL)
-		a = away_new(h, it);
+		a = away_new(h, it, octets);
 	away_touch(a);
 	away_set(a, n);
 	return 0;

@@ -55,6 +55,7 @@ struct away {
 	struct item		*item;
 	uint64_t		 n;		/* never 0 */
 	uint64_t		 mark;		/* host's when it was told */
+	uint32_t		 octets;	/* of its name */
 };
 
 /* What the owners of each kind do. */

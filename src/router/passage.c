@@ -514,7 +514,7 @@ seen(struct host *h, unsigned lane, uint64_t number, uint64_t origin,
     uint64_t serial)
 {
 	if (h->seen == NULL)
-		h->seen = seen_new();
+		h->seen = seen_new(&h->router->passage.seen_rows);
 	if (!seen_before(h->seen, lane, number, origin, serial))
 		return false;
 	counter.duplicates++;

@@ -55,6 +55,7 @@ struct passage {
 	bool		 degraded;
 	bool		 said;		/* it was logged */
 	uint64_t	 since;		/* clock_ms() when that began */
+	uint64_t	 seen_rows;	/* of all hosts: seen.h */
 };
 
 void	passage_init(struct router *);

@@ -27,10 +27,11 @@ key_of_row(const struct hash_link *l)
 }
 
 struct seen *
-seen_new(void)
+seen_new(uint64_t *all)
 {
 	struct seen *s = xcalloc(1, sizeof(*s));
 
+	s->all = all;
 	hash_init(&s->rows, key_of_row);
 	TAILQ_INIT(&s->order);
 	return s;
@@ -41,6 +42,7 @@ row_drop(struct seen *s, struct seen_row *row)
 {
 	TAILQ_REMOVE(&s->order, row, order);
 	hash_remove(&s->rows, &row->link);
+	--*s->all;
 	free(row);
 }
 
@@ -68,8 +70,9 @@ row_get(struct seen *s, uint64_t origin, unsigned lane)
 		TAILQ_INSERT_TAIL(&s->order, row, order);
 		return row;
 	}
-	if (s->rows.count >= SEEN_MAX)
+	while (s->rows.count >= (*s->all < SEEN_ALL ? SEEN_MAX : SEEN_LEAST))
 		row_drop(s, TAILQ_FIRST(&s->order));
+	++*s->all;
 	row = xcalloc(1, sizeof(*row));
 	row->key[0] = origin;
 	row->key[1] = lane;

@@ -18,6 +18,8 @@
 #include "common/hash.h"
 
 #define SEEN_MAX	16384	/* publishers and lanes; the stalest goes */
+#define SEEN_ALL	(1u << 20)	/* of all hosts; then only ... */
+#define SEEN_LEAST	1024		/* ... so many of each */
 
 struct seen_row;
 
@@ -25,9 +27,10 @@ struct seen {
 	uint64_t		 numbers[LANES];
 	struct hash		 rows;
 	TAILQ_HEAD(, seen_row)	 order;		/* the stalest first */
+	uint64_t		*all;		/* rows of all */
 };
 
-struct seen *seen_new(void);
+struct seen *seen_new(uint64_t *all);
 void	seen_free(struct seen *);
 /* Has it been?  Notes it if not. */
 bool	seen_before(struct seen *, unsigned lane, uint64_t number,

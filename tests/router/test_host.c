@@ -652,6 +652,35 @@ test_bad_payload(void **state)
 	cluster_free(t.c);
 }
 
+/* What others say of themselves has room for so many octets; what it held is
+ * given back. */
+static void
+test_room_for_octets(void **state)
+{
+	struct two t = two_hosts("");
+	struct contact *c = &t.a->router->contact;
+	struct host *h = TAILQ_FIRST(&t.a->router->hosts);
+	uint64_t held = c->octets;
+
+	(void)state;
+	join(t.wb, "news");
+	cluster_later(t.c, 20);
+	assert_int_equal(c->octets, held + 5);
+	c->octets = AWAY_OCTETS_MAX - 8;
+	join(t.wb, "long-name");
+	join(t.wb, "news");
+	cluster_later(t.c, 20);
+	assert_true(h->crowded);
+	assert_null(route_find(census_find(t.a->router, B("1")),
+	    B("long-name")));
+	c->octets = held + 5;
+	leave(t.wb, "news");
+	leave(t.wb, "news");
+	cluster_later(t.c, 20);
+	assert_int_equal(c->octets, held);
+	cluster_free(t.c);
+}
+
 /* ---- starting ----------------------------------------------------------- */
 
 static void
@@ -741,6 +770,7 @@ main(void)
 		cmocka_unit_test(test_heartbeat_mends),
 		cmocka_unit_test(test_late_words),
 		cmocka_unit_test(test_bad_payload),
+		cmocka_unit_test(test_room_for_octets),
 		cmocka_unit_test(test_start_waits_for_hosts),
 		cmocka_unit_test(test_start_without_broker),
 	};

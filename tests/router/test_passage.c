@@ -494,6 +494,30 @@ test_own_that_is_not(void **state)
 	broker_done(&p.b);
 }
 
+/* However many hosts there seem to be, and publishers on them. */
+static void
+test_seen_is_bounded(void **state)
+{
+	struct seen *s[70];
+	uint64_t all = 0;
+
+	(void)state;
+	for (size_t i = 0; i < NELEM(s); i++) {
+		s[i] = seen_new(&all);
+		for (uint64_t n = 1; n <= SEEN_MAX + 10; n++)
+			assert_false(seen_before(s[i], 3, n, n, 1));
+		assert_true(s[i]->rows.count == SEEN_MAX || all >= SEEN_ALL);
+	}
+	assert_true(all <= SEEN_ALL + NELEM(s) * SEEN_LEAST);
+	assert_int_equal(s[69]->rows.count, SEEN_LEAST);
+	assert_true(seen_before(s[69], 3, SEEN_MAX + 10, 7, 7));
+	/* An old publisher says an old word with a new number. */
+	assert_true(seen_before(s[69], 3, SEEN_MAX + 11, SEEN_MAX + 10, 1));
+	for (size_t i = 0; i < NELEM(s); i++)
+		seen_free(s[i]);
+	assert_int_equal(all, 0);
+}
+
 /* ---- those who die ------------------------------------------------------ */
 
 static void
@@ -746,6 +770,7 @@ main(void)
 		cmocka_unit_test(test_listener_leaves_in_flight),
 		cmocka_unit_test(test_listeners_die_in_flight),
 		cmocka_unit_test(test_own_that_is_not),
+		cmocka_unit_test(test_seen_is_bounded),
 		cmocka_unit_test(test_many_in_flight),
 		cmocka_unit_test(test_too_much_in_flight),
 		cmocka_unit_test(test_publisher_dies_in_flight),
