@@ -12,7 +12,6 @@
 #include "common/json.h"
 #include "front/room.h"
 #include "worker/app.h"
-#include "worker/conn.h"
 #include "worker/uplink.h"
 #include "worker/worker.h"
 
@@ -83,7 +82,7 @@ rooms_granted(struct client *c, bool allowed)
 		client_close(c, CLOSE_OVER_QUOTA);
 		return;
 	}
-	conn_pause(c->conn);
+	client_pause(c);
 	channel_subscribe(c, guest_channel(c), guest_kind(c),
 	    bytes_of(NULL, 0), bytes_of(NULL, 0));
 }
@@ -95,8 +94,8 @@ rooms_subscribed(struct client *c, struct sub *sub, struct bytes channel,
 	(void)channel, (void)info, (void)why;
 	if (sub == NULL)
 		client_close(c, CLOSE_INTERNAL);
-	else if (!c->held)
-		conn_resume(c->conn);
+	else
+		client_resume(c);
 }
 
 /* ---- messages ---------------------------------------------------------- */

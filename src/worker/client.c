@@ -124,11 +124,19 @@ client_enter(struct client *cl)
 	ask_router(cl);
 }
 
+/* It is read again, unless there is another reason not to. */
+static void
+read_on(const struct client *cl)
+{
+	if (!cl->waiting && !cl->held && !cl->paused && !client_over(cl))
+		conn_resume(cl->conn);
+}
+
 static void
 stop_waiting(struct client *cl)
 {
 	cl->waiting = false;
-	conn_resume(cl->conn);
+	read_on(cl);
 }
 
 void
@@ -161,6 +169,20 @@ client_send(struct client *cl, struct frame *f)
 }
 
 void
+client_pause(struct client *cl)
+{
+	cl->paused = true;
+	conn_pause(cl->conn);
+}
+
+void
+client_resume(struct client *cl)
+{
+	cl->paused = false;
+	read_on(cl);
+}
+
+void
 client_hold(struct client *cl)
 {
 	if (cl->held)
@@ -180,8 +202,7 @@ let_go(struct client *cl)
 {
 	cl->held = false;
 	client_alive(cl);
-	if (!cl->waiting && !client_over(cl))
-		conn_resume(cl->conn);
+	read_on(cl);
 }
 
 void

@@ -76,6 +76,7 @@ struct client {
 	bool			 waiting;	/* for the router's grant */
 	bool			 established;	/* counted as open connection */
 	bool			 held;		/* not read: the router is full */
+	bool			 paused;	/* not read: the front wants nothing */
 	bool			 begun;		/* stream: the head is out */
 	struct client_user	*user;
 	struct websocket	 websocket;
@@ -113,6 +114,9 @@ void	client_close(struct client *, enum close_reason);
  * it when it was so for as long again.  For the front's tick. */
 void	client_check_silence(struct client *, uint64_t interval, uint32_t now,
 	    void (*ping)(struct client *));
+/* The front wants no input for a while, and wants it again. */
+void	client_pause(struct client *);
+void	client_resume(struct client *);
 /* Not read until the router takes messages again. */
 void	client_hold(struct client *);
 

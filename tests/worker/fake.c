@@ -340,15 +340,15 @@ clients_resync(void)
 }
 
 void
-conn_pause(struct conn *conn)
+client_pause(struct client *c)
 {
-	conn->paused = 1;
+	c->conn->paused = 1;
 }
 
 void
-conn_resume(struct conn *conn)
+client_resume(struct client *c)
 {
-	conn->paused = 0;
+	c->conn->paused = 0;
 }
 
 bool

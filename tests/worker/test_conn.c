@@ -100,6 +100,33 @@ pile_of_tiny_frames(void **state)
 	test_client_end(cl, peer);
 }
 
+/* ---- clients that are not read -------------------------------------------- */
+
+/* Held because the router is full, and paused by its front: the one that ends
+ * first does not end the other. */
+static void
+held_and_paused(void **state)
+{
+	struct client *cl;
+	int peer;
+
+	(void)state;
+	cl = test_client(&peer);
+	conn_stage(cl->conn, &transport_websocket.stage, cl);
+	client_pause(cl);
+	client_hold(cl);
+	clients_turn();			/* there is room */
+	assert_false(cl->held);
+	assert_true(cl->conn->paused);
+	client_hold(cl);
+	client_resume(cl);
+	assert_true(cl->conn->paused);
+	clients_turn();
+	assert_false(cl->conn->paused);
+	conn_stage(cl->conn, &request_stage, NULL);
+	test_client_end(cl, peer);
+}
+
 /* ---- input -------------------------------------------------------------- */
 
 /* Uses ten octets at a time and then wants no more until it is resumed. */
@@ -412,6 +439,7 @@ main(void)
 		T(large_frame_then_small),
 		T(pile_behind_a_frame),
 		T(pile_of_tiny_frames),
+		T(held_and_paused),
 		T(input_waits_in_the_socket),
 		T(finishes_what_moves),
 		T(finishes_in_time),
