@@ -19,6 +19,7 @@
 #include "common/util.h"
 #include "master/certificate.h"
 #include "master/master.h"
+#include "master/resolver.h"
 #include "router/router.h"
 #include "worker/worker.h"
 
@@ -37,6 +38,7 @@ static const struct role {
 } roles[] = {
 	{ "peald: worker", worker_main },
 	{ "peald: router", router_main },
+	{ "peald: resolver", resolver_main },
 };
 
 /* ---- what the command line asks for -------------------------------------- */

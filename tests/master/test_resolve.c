@@ -21,7 +21,7 @@
 
 #include "common/util.h"
 #include "master/master.h"
-#include "master/resolve.h"
+#include "master/resolver.h"
 
 void	master_on_resolve(struct child *, struct ipc *,
 	    const struct msg_resolve *);
@@ -98,8 +98,7 @@ set_up(void **state)
 	config.backplane.driver = BACKPLANE_REDIS;
 	config.backplane.host = host;
 	master.config = &config;
-	master.uid = geteuid();
-	master.gid = getegid();
+	master.exe = xstrdup("/proc/self/exe");
 	config.peal.user = xstrdup("root");
 	master.base = event_base_new();
 	master.child = children;
@@ -120,6 +119,7 @@ tear_down(void **state)
 	ipc_free(router);
 	event_base_free(master.base);
 	free(config.peal.user);
+	free(master.exe);
 	close(listener);
 	unlink(host);
 	rmdir(path);
@@ -255,7 +255,7 @@ test_other_router(void **state)
 }
 
 int
-main(void)
+main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_names),
@@ -265,6 +265,9 @@ main(void)
 		cmocka_unit_test(test_other_router),
 	};
 
+	(void)argc;
+	if (strcmp(argv[0], "peald: resolver") == 0)
+		return resolver_main();
 	signal(SIGPIPE, SIG_IGN);
 	alarm(60);
 	return cmocka_run_group_tests(tests, set_up, tear_down);
