@@ -208,6 +208,7 @@ live("rooms with rules", {
 		await refused("/r?room=1", 403);
 		await refused("/r?room=1", 403, { ws: { origin: "https://evil.example" } });
 		const a = await open("/r?room=1", { ws: { origin: "https://good.example" } });
+		await until(async () => (await s.server.get("/channels/room-1")).json.occupied, "in the room");
 		await s.server.publish("room-1", "message", "listen");
 		await a.expect("listen");
 		a.send("talk");
