@@ -56,7 +56,7 @@ host_name(struct host *h, struct bytes name)
 		h->name[i] = name.p[i] > ' ' && name.p[i] < 0x7f &&
 		    name.p[i] != '"' && name.p[i] != '\\' ? name.p[i] : '?';
 	h->name[name.n] = '\0';
-	if (is_new)
+	if (is_new && hosts_say(h->router))
 		log_info("host joined name=%s node=%016llx", h->name,
 		    (unsigned long long)h->node);
 }

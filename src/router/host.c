@@ -157,6 +157,26 @@ host_want(struct host *h, uint64_t in_ms)
 	sooner(&h->router->contact.next_want, h->want_at);
 }
 
+bool
+hosts_say(struct router *r)
+{
+	struct contact *c = &r->contact;
+
+	if (r->now - c->said_since >= SAID_EVERY) {
+		if (c->unsaid > 0)
+			log_warn("many hosts come and go: lines left out n=%u",
+			    c->unsaid);
+		c->said_since = r->now;
+		c->said = c->unsaid = 0;
+	}
+	if (c->said == SAID_MAX) {
+		c->unsaid++;
+		return false;
+	}
+	c->said++;
+	return true;
+}
+
 /* ---- dropping rows ------------------------------------------------------ */
 
 void
@@ -170,8 +190,9 @@ host_sweep(struct host *h)
 void
 host_lost(struct host *h, const char *why)
 {
-	log_info("host left name=%s node=%016" PRIx64 " why=%s", h->name,
-	    h->node, why);
+	if (hosts_say(h->router))
+		log_info("host left name=%s node=%016" PRIx64 " why=%s",
+		    h->name, h->node, why);
 	h->state = HOST_LOST;
 	h->taking = false;
 	h->mark++;

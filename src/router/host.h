@@ -29,6 +29,8 @@
 #define HOSTS_MAX	1000		/* others */
 #define AWAY_MAX	(8u << 20)	/* rows of all of them ... */
 #define AWAY_OCTETS_MAX	(1u << 30)	/* ... and of names and objects */
+#define SAID_MAX	100		/* lines of hosts that come and go ... */
+#define SAID_EVERY	10000		/* ... in so many ms */
 #define SWEEP_TURN	2000		/* rows dropped in one turn */
 #define WANT_AGAIN	1000		/* ms */
 #define AWAIT_MOST	1500		/* ms from start */
@@ -81,6 +83,8 @@ struct contact {
 	uint64_t		 turned;	/* last turn */
 	uint64_t		 next_beat, next_want, next_look;
 	uint64_t		 woken;		/* the timer is set for */
+	uint64_t		 said_since;	/* lines of who comes and goes */
+	unsigned		 said, unsaid;
 	struct event		*timer;
 	struct hash		 by_node;
 	uint64_t		 rows, octets;	/* of all hosts */
@@ -98,6 +102,9 @@ struct host *host_of(struct router *, const struct envelope *);
  * NULL).  -1: its payload is wrong, nothing of it was taken. */
 int	host_take(struct router *, struct host *, const struct envelope *);
 
+/* May the log tell of one that came or went?  Anybody may say on the broker that
+ * he is a host. */
+bool	hosts_say(struct router *);
 /* Its rows go, in the next turns, and then the host. */
 void	host_lost(struct host *, const char *why);
 /* Rows that were not told since its mark was raised go, in the next turns. */

@@ -681,6 +681,29 @@ test_room_for_octets(void **state)
 	cluster_free(t.c);
 }
 
+/* Lines of the log are not the broker's to fill. */
+static void
+test_few_lines(void **state)
+{
+	struct two t = two_hosts("");
+	struct contact *c = &t.a->router->contact;
+	unsigned before = c->said;
+
+	(void)state;
+	while (c->said < SAID_MAX) {
+		assert_true(hosts_say(t.a->router));
+		before++;
+	}
+	assert_int_equal(before, SAID_MAX);
+	assert_false(hosts_say(t.a->router));
+	host_lost(TAILQ_FIRST(&t.a->router->hosts), "the test says so");
+	assert_int_equal(c->unsaid, 2);
+	cluster_later(t.c, SAID_EVERY);
+	assert_true(hosts_say(t.a->router));
+	assert_int_equal(c->unsaid, 0);
+	cluster_free(t.c);
+}
+
 /* ---- starting ----------------------------------------------------------- */
 
 static void
@@ -771,6 +794,7 @@ main(void)
 		cmocka_unit_test(test_late_words),
 		cmocka_unit_test(test_bad_payload),
 		cmocka_unit_test(test_room_for_octets),
+		cmocka_unit_test(test_few_lines),
 		cmocka_unit_test(test_start_waits_for_hosts),
 		cmocka_unit_test(test_start_without_broker),
 	};
