@@ -45,7 +45,8 @@ struct frame *client_frame_binary(struct bytes, unsigned window_bits);
 /*
  * Begins the answer: status 200 with these header lines.  It has no length and
  * ends with the connection, which is the same for HTTP/1.0 and 1.1 and for
- * every proxy.  A client that is closed before is answered with 503.
+ * every proxy.  A client that is closed before is answered with 503, or over
+ * the application's quota with 429.
  */
 void	client_send_head(struct client *, struct bytes headers);
 /* Octets of its own. */

@@ -49,21 +49,24 @@ client_send_head(struct client *cl, struct bytes headers)
 	client_send_octets(cl, buf_view(&b));
 }
 
-/* What was said stands; who has heard nothing yet may come again. */
+/* What was said stands; who has heard nothing yet may come again.  An
+ * application's limit is not 503: to a proxy that means that the host is ill,
+ * and it would send nobody here for a while. */
 static void
 stream_close(struct client *cl, enum close_reason why)
 {
 	static struct buf b;
 	const char *words = close_info[why].words;
+	unsigned status = why == CLOSE_OVER_QUOTA ? 429 : 503;
 
 	if (cl->begun)
 		return;
 	buf_clear(&b);
-	buf_fmt(&b, "HTTP/1.1 503 Service Unavailable\r\n%s"
+	buf_fmt(&b, "HTTP/1.1 %u %s\r\n%s"
 	    "Content-Type: text/plain; charset=utf-8\r\n"
 	    "Content-Length: %zu\r\nRetry-After: 1\r\n"
-	    "Connection: close\r\n\r\n%s", request_date(), strlen(words),
-	    words);
+	    "Connection: close\r\n\r\n%s", status, http_reason(status),
+	    request_date(), strlen(words), words);
 	counter.requests_refused++;
 	client_send_octets(cl, buf_view(&b));
 }

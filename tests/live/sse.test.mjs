@@ -241,10 +241,10 @@ live("events of rooms with rules", {
 		}, "what is old is not heard again");
 	});
 
-	test("over max_connections it is 503, before the stream", async () => {
+	test("over max_connections it is 429, before the stream", async () => {
 		await until(async () => (await s.server.get("/connections")).json.connections === 0, "all gone");
 		const two = [await Events.join(s.server, target("a")), await Events.join(s.server, target("b"))];
-		const over = await Events.open(s.server, target("c"), { status: 503 });
+		const over = await Events.open(s.server, target("c"), { status: 429 });
 		assert.equal(over.response.headers["retry-after"], "1");
 		two[0].close();
 		await until(async () => {
