@@ -162,14 +162,14 @@ hosts_say(struct router *r)
 {
 	struct contact *c = &r->contact;
 
-	if (r->now - c->said_since >= SAID_EVERY) {
+	if (r->now - c->said_since >= HOSTS_SAID_EVERY) {
 		if (c->unsaid > 0)
 			log_warn("many hosts come and go: lines left out n=%u",
 			    c->unsaid);
 		c->said_since = r->now;
 		c->said = c->unsaid = 0;
 	}
-	if (c->said == SAID_MAX) {
+	if (c->said == HOSTS_SAID_MAX) {
 		c->unsaid++;
 		return false;
 	}

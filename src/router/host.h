@@ -29,8 +29,8 @@
 #define HOSTS_MAX	1000		/* others */
 #define AWAY_MAX	(8u << 20)	/* rows of all of them ... */
 #define AWAY_OCTETS_MAX	(1u << 30)	/* ... and of names and objects */
-#define SAID_MAX	100		/* lines of hosts that come and go ... */
-#define SAID_EVERY	10000		/* ... in so many ms */
+#define HOSTS_SAID_MAX	100	/* lines of hosts that come and go ... */
+#define HOSTS_SAID_EVERY 10000	/* ... in so many ms */
 #define SWEEP_TURN	2000		/* rows dropped in one turn */
 #define WANT_AGAIN	1000		/* ms */
 #define AWAIT_MOST	1500		/* ms from start */

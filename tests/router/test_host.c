@@ -690,15 +690,15 @@ test_few_lines(void **state)
 	unsigned before = c->said;
 
 	(void)state;
-	while (c->said < SAID_MAX) {
+	while (c->said < HOSTS_SAID_MAX) {
 		assert_true(hosts_say(t.a->router));
 		before++;
 	}
-	assert_int_equal(before, SAID_MAX);
+	assert_int_equal(before, HOSTS_SAID_MAX);
 	assert_false(hosts_say(t.a->router));
 	host_lost(TAILQ_FIRST(&t.a->router->hosts), "the test says so");
 	assert_int_equal(c->unsaid, 2);
-	cluster_later(t.c, SAID_EVERY);
+	cluster_later(t.c, HOSTS_SAID_EVERY);
 	assert_true(hosts_say(t.a->router));
 	assert_int_equal(c->unsaid, 0);
 	cluster_free(t.c);
