@@ -14,6 +14,7 @@
 
 struct fetch {
 	TAILQ_ENTRY(fetch)	 link;
+	struct hash_link	 by_cookie;
 	uint64_t		 cookie, due;
 	bool			 unmarked;	/* the mark is not back */
 	bool			 answered, known;
@@ -33,9 +34,18 @@ fetch_channel(const struct fetch *f)
 	return bytes_of(f->text + f->app_n, f->channel_n);
 }
 
+static struct bytes
+key_of_fetch(const struct hash_link *l)
+{
+	const struct fetch *f = container_of(l, const struct fetch, by_cookie);
+
+	return bytes_of(&f->cookie, sizeof(f->cookie));
+}
+
 void
 fetch_init(struct router *r)
 {
+	hash_init(&r->fetches.by_cookie, key_of_fetch);
 	TAILQ_INIT(&r->fetches.list);
 	r->fetches.last = 0;
 }
@@ -44,6 +54,7 @@ static void
 fetch_free(struct router *r, struct fetch *f)
 {
 	TAILQ_REMOVE(&r->fetches.list, f, link);
+	hash_remove(&r->fetches.by_cookie, &f->by_cookie);
 	free(f);
 }
 
@@ -52,6 +63,7 @@ fetch_done(struct router *r)
 {
 	while (!TAILQ_EMPTY(&r->fetches.list))
 		fetch_free(r, TAILQ_FIRST(&r->fetches.list));
+	hash_done(&r->fetches.by_cookie);
 }
 
 bool
@@ -85,6 +97,7 @@ fetch_ask(struct router *r, struct bytes app, struct bytes channel,
 	memcpy(f->text, app.p, app.n);
 	memcpy(f->text + app.n, channel.p, channel.n);
 	TAILQ_INSERT_TAIL(&r->fetches.list, f, link);
+	hash_insert(&r->fetches.by_cookie, &f->by_cookie);
 	r->backplane->fetch(r->carrier, &topic, f->cookie);
 	if (listening)
 		mark(r, &topic, f->cookie);
@@ -134,13 +147,10 @@ fetch_keep(struct router *r, const struct fetch *f, struct bytes octets,
 static struct fetch *
 fetch_find(struct router *r, uint64_t cookie)
 {
-	struct fetch *f;
+	struct hash_link *l = hash_find(&r->fetches.by_cookie,
+	    bytes_of(&cookie, sizeof(cookie)));
 
-	TAILQ_FOREACH(f, &r->fetches.list, link) {
-		if (f->cookie == cookie)
-			break;
-	}
-	return f;
+	return l != NULL ? container_of(l, struct fetch, by_cookie) : NULL;
 }
 
 void

@@ -12,7 +12,7 @@
 
 #include <sys/queue.h>
 
-#include "common/buf.h"
+#include "common/hash.h"
 
 struct envelope;
 struct fetch;
@@ -22,6 +22,7 @@ TAILQ_HEAD(fetch_list, fetch);
 
 struct fetches {
 	struct fetch_list	 list;		/* the oldest first */
+	struct hash		 by_cookie;
 	uint64_t		 last;		/* cookie */
 };
 
