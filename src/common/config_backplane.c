@@ -111,13 +111,15 @@ static int
 host_parse(struct bytes host, struct config_address *a, const char **why)
 {
 	struct buf text = { 0 };
+	const char *bad;
 	int rc;
 
 	*a = (struct config_address){ 0 };
 	if (host.n == 0 || host.p[0] != '/') {
-		if (config_host_parse(host, a, why) < 0)
+		*why = "not a host: a name, an IPv4 or an IPv6 address, or "
+		    "the /path of a unix socket; its port stands in port";
+		if (config_host_parse(host, a, &bad) < 0)
 			return -1;
-		*why = "names no host";
 		return a->host.n > 0 ? 0 : -1;
 	}
 	buf_str(&text, "unix:");
@@ -139,8 +141,8 @@ check_host(struct config_draft *d)
 	char *text;
 
 	if (host_parse(host, &a, &why) < 0)
-		return config_draft_refuse_key(d, mark(d), "host",
-		    "%s: %s; its port stands in port", log_bytes(host), why);
+		return config_draft_refuse_key(d, mark(d), "host", "%s%s%s",
+		    log_bytes(host), host.n > 0 ? ": " : "", why);
 	if (a.local && b->tls)
 		return config_draft_refuse_key(d, mark(d), "tls",
 		    "not over a unix socket");
@@ -258,12 +260,39 @@ static int
 check_signing(struct config_draft *d, const struct config_backplane *b)
 {
 	if (!b->signing)
-		return 0;
+		return given(b->signing_key) ? refuse(d, "signing_key",
+		    "needs signing = yes") : 0;
 	if (!given(b->signing_key))
 		return refuse(d, "signing", "needs a signing_key beside it");
 	if (strlen(b->signing_key) < KEY_MIN)
 		return refuse(d, "signing_key", "is too short; allowed are "
 		    "32 characters and more (openssl rand -hex 32)");
+	return 0;
+}
+
+static bool
+in_file(const struct config_mark *m, const char *key)
+{
+	const struct config_key *k = config_key_find(m->section,
+	    bytes_str(key));
+
+	return k != NULL && m->keys[k - m->section->keys].name != NULL;
+}
+
+/* Who names a broker and leaves out the driver has forgotten it. */
+static int
+check_driver(struct config_draft *d)
+{
+	static const char *const keys[] = { "url", "host", "sentinels",
+		"cluster" };
+	size_t i;
+
+	if (in_file(mark(d), "driver"))
+		return 0;
+	for (i = 0; i < NELEM(keys); i++)
+		if (in_file(mark(d), keys[i]))
+			return refuse(d, keys[i], "needs driver = redis "
+			    "beside it; or driver = none, to leave it unused");
 	return 0;
 }
 
@@ -278,5 +307,5 @@ config_backplane_check(struct config_draft *d)
 	    check_channel(d, b) < 0 || check_kind(d, b) < 0 ||
 	    check_tls(d, b) < 0 || check_times(d, b) < 0)
 		return -1;
-	return check_signing(d, b);
+	return check_signing(d, b) < 0 ? -1 : check_driver(d);
 }

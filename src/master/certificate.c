@@ -37,11 +37,11 @@ file_read(const char *path, struct buf *text)
 }
 
 static int
-part_read(const char *path, struct buf *text, char **why)
+part_read(const char *key, const char *path, struct buf *text, char **why)
 {
 	if (file_read(path, text) == 0)
 		return 0;
-	*why = xasprintf("%s: %s", path, strerror(errno));
+	*why = xasprintf("%s: %s: %s", key, path, strerror(errno));
 	return -1;
 }
 
@@ -83,8 +83,10 @@ certificate_read(const struct config_listen *settings, struct certificate *c,
 		    settings->certificate);
 		return -1;
 	}
-	if (part_read(settings->certificate, &c->chain, why) < 0 ||
-	    part_read(settings->certificate_key, &c->key, why) < 0)
+	if (part_read("[listen] certificate", settings->certificate, &c->chain,
+	    why) < 0 ||
+	    part_read("[listen] certificate_key", settings->certificate_key,
+	    &c->key, why) < 0)
 		return -1;
 	return pair_try(c, settings->certificate, settings->certificate_key,
 	    settings->tls_min_version, why);
@@ -100,11 +102,13 @@ broker_try(const struct config_backplane *b, char **why)
 	int rc = 0;
 
 	if (b->tls_ca != NULL)
-		rc = part_read(b->tls_ca, &ca, why);
+		rc = part_read("[backplane] tls_ca", b->tls_ca, &ca, why);
 	if (rc == 0 && b->tls_certificate != NULL)
-		rc = part_read(b->tls_certificate, &c.chain, why);
+		rc = part_read("[backplane] tls_certificate", b->tls_certificate,
+		    &c.chain, why);
 	if (rc == 0 && b->tls_certificate != NULL)
-		rc = part_read(b->tls_certificate_key, &c.key, why);
+		rc = part_read("[backplane] tls_certificate_key",
+		    b->tls_certificate_key, &c.key, why);
 	if (rc == 0 && b->tls_certificate != NULL)
 		rc = pair_try(&c, b->tls_certificate, b->tls_certificate_key,
 		    TLS_1_2, why);

@@ -23,9 +23,9 @@ example(void)
 	    "rate_limiting = yes\nclient_events = all\n"
 	    "[listen tls]\naddress = :1, unix:/x\ncertificate = chain\n"
 	    "certificate_key = private\n"
-	    "[backplane]\nurl = redis://u:hush@h\n"
+	    "[backplane]\ndriver = redis\nurl = redis://u:hush@h\n"
 	    "sentinels = s:1\nsentinel_password = hush-2\n"
-	    "signing_key = hush-hush-hush-hush-hush-hush-hush\n";
+	    "signing = yes\nsigning_key = hush-hush-hush-hush-hush-hush-hush\n";
 	struct config_source src = { .file = "t.ini", .debug = true };
 	struct config_draft d;
 	struct config *c;

@@ -146,7 +146,7 @@ bad.ini:6: [backplane] url: the host is missing~[backplane]\nurl = redis://u:hus
 bad.ini:6: [backplane] url: ] is missing~[backplane]\nurl = redis://u:hush@[::1
 bad.ini:6: [backplane] url: a unix socket has no host~[backplane]\nurl = unix://run/redis.sock
 bad.ini:6: [backplane] host: 10.0.0.1:6379: not a host~[backplane]\nhost = 10.0.0.1:6379
-bad.ini:6: [backplane] host: *: names no host~[backplane]\nhost = *
+bad.ini:6: [backplane] host: *: not a host~[backplane]\nhost = *
 bad.ini:7: [backplane] tls: not over a unix socket~[backplane]\nhost = unix:/run/redis.sock\ntls = yes
 bad.ini:6: [backplane] sentinels: s1: not HOST:PORT or [IPv6]:PORT~[backplane]\nsentinels = [::1]:26379, s1
 bad.ini:7: [backplane] nodes: :7000: not HOST:PORT~[backplane]\ncluster = yes\nnodes = :7000
@@ -162,6 +162,10 @@ bad.ini:6: [backplane] host_timeout: must be longer than two heartbeats~[backpla
 bad.ini:6: [backplane] partition_timeout: must not be shorter~[backplane]\npartition_timeout = 4s
 bad.ini:7: [backplane] echo_timeout: must be shorter than backlog_age~[backplane]\nbacklog_age = 2s\necho_timeout = 2s
 bad.ini:6: [backplane] signing: needs a signing_key~[backplane]\nsigning = yes
+bad.ini:6: [backplane] signing_key: needs signing = yes~[backplane]\nsigning_key = hush
+bad.ini:6: [backplane] url: needs driver = redis~[backplane]\nurl = redis://u:hush@h
+bad.ini:6: [backplane] host: needs driver = redis~[backplane]\nhost = h
+bad.ini:6: [backplane] host: not a host~[backplane]\nhost =
 bad.ini:6: [backplane] signing_key: is too short; allowed are 32~[backplane]\nsigning_key = hush\nsigning = yes
 bad.ini:5: [app b] id: is missing~[app b]
 bad.ini:5: [app b] key: is missing~[app b]\nid = 2
@@ -201,7 +205,7 @@ fi
 printf '%s\n[listen]\ncertificate = no.pem\ncertificate_key = no.key\n' "$app" >tls.ini
 refused "a certificate that is not there" "no.pem: No such file" -c tls.ini
 printf '%s\n[backplane]\ntls = yes\ntls_ca = no.pem\n' "$app" >tls.ini
-refused "authorities for the broker that are not there" "no.pem: No such file" -c tls.ini
+refused "authorities for the broker that are not there" "[backplane] tls_ca: no.pem: No such file" -c tls.ini
 awk 'BEGIN { printf "[listen]\naddress = unix:/"; for (i = 0; i < 107; i++) printf "x" }' >long.ini
 refused "a unix path that is too long" "107 octets at most" -c long.ini
 
@@ -235,8 +239,10 @@ id = 1
 key = k
 secret = s
 [backplane]
+driver = redis
 url = rediss://me:p%3Aw%20d@broker.example:7000/?db=5&timeout=3
 sentinels = [::1]:26379, s2.example:26379
+signing = yes
 signing_key = 0123456789abcdef0123456789abcdef
 END
 while read -r line; do
@@ -253,7 +259,7 @@ END
 "$peald" --dump-config -c broker.ini >dump.ini && ! grep -q -e 'p:w' -e 0123 dump.ini &&
     grep -q '^password = \*\*\*' dump.ini && grep -q '^signing_key = \*\*\*' dump.ini
 tap $? "--dump-config hides the broker's password and the signing key"
-printf '%s\n[backplane]\nurl = unix://:pw@/run/r%%20s.sock?db=1\n' "$app" >unix.ini
+printf '%s\n[backplane]\ndriver = redis\nurl = unix://:pw@/run/r%%20s.sock?db=1\n' "$app" >unix.ini
 has "a unix socket by url" 'host = /run/r s.sock' -c unix.ini
 has "its database" 'database = 1' -c unix.ini
 
