@@ -29,7 +29,7 @@
 #include "common/util.h"
 
 #define PAUSE_MIN_MS	50
-#define PAUSE_MAX_MS	5000
+#define PAUSE_MAX_MS	1000
 #define SETTLED_MS	5000	/* up for so long: the next pause is short */
 #define PING_MS		1000
 #define READ_SIZE	(256u << 10)
@@ -173,18 +173,29 @@ redis_link_free(struct redis_link *l)
 	l->freed = true;
 }
 
+/* The longest pause after so many failures. */
 static uint64_t
-pause_ms(const struct redis_link *l)
+longest_pause_ms(unsigned fails)
 {
 	uint64_t ms = PAUSE_MIN_MS;
 
-	if (l->fails == 0)
-		return 0;
-	for (unsigned i = 1; i < l->fails && ms < PAUSE_MAX_MS; i++)
+	for (unsigned i = 1; i < fails && ms < PAUSE_MAX_MS; i++)
 		ms *= 2;
-	if (ms > PAUSE_MAX_MS)
-		ms = PAUSE_MAX_MS;
-	return ms / 2 + random_1_to((uint32_t)(ms / 2));
+	return ms < PAUSE_MAX_MS ? ms : PAUSE_MAX_MS;
+}
+
+static uint64_t
+pause_ms(const struct redis_link *l)
+{
+	uint64_t ms = longest_pause_ms(l->fails);
+
+	return l->fails == 0 ? 0 : ms / 2 + random_1_to((uint32_t)(ms / 2));
+}
+
+uint64_t
+redis_link_others_ms(const struct redis_link *l)
+{
+	return l->fails == 0 ? 0 : longest_pause_ms(l->fails + 1);
 }
 
 void

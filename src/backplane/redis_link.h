@@ -7,7 +7,7 @@
  * A link does not reconnect on its own.  When an attempt fails or the
  * connection breaks, down() is called, and the owner says where to go next by
  * redis_link_open() (also from inside down()).  Pauses between attempts (50 ms
- * to 5 s, with jitter) are made in there, and are forgotten when the link was
+ * to 1 s, with jitter) are made in there, and are forgotten when the link was
  * well for a while or is sent to another place.
  *
  * What is written collects until redis_links_flush(), once a turn.
@@ -79,6 +79,9 @@ const struct redis_place *redis_link_place(const struct redis_link *);
 const char *redis_link_text(const struct redis_link *);
 /* Last round trip of a PING, in microseconds; 0: none yet. */
 uint64_t redis_link_rtt_us(const struct redis_link *);
+/* For so long may others, whose attempts failed as often as ours (or once
+ * more), still be in their pause. */
+uint64_t redis_link_others_ms(const struct redis_link *);
 
 /* Queues a command; only while up. */
 void	redis_link_command(struct redis_link *, size_t argc,

@@ -12,7 +12,7 @@
 #include "backplane/redis.h"
 #include "common/util.h"
 
-#define HOLD_MS	500	/* less than a second */
+#define HOLD_MS	500	/* and their pause: to connect, sign in, subscribe */
 
 /* ---- its links ----------------------------------------------------------- */
 
@@ -28,9 +28,15 @@ on_held(evutil_socket_t fd, short what, void *arg)
 static void
 hold(struct redis_node *node)
 {
-	const struct timeval in = { 0, (HOLD_MS + 2) * 1000 };
+	uint64_t ms = redis_link_others_ms(node->publish),
+	    subscribe = redis_link_others_ms(node->subscribe);
+	struct timeval in;
 
-	node->held_until_ms = clock_ms() + HOLD_MS;
+	ms = HOLD_MS + (ms > subscribe ? ms : subscribe);
+	/* A little later: at the end of that turn the time is over. */
+	in = (struct timeval){ (time_t)((ms + 2) / 1000),
+	    (suseconds_t)((ms + 2) % 1000 * 1000) };
+	node->held_until_ms = clock_ms() + ms;
 	node->gone = false;
 	event_base_once(node->redis->base, -1, EV_TIMEOUT, on_held, NULL, &in);
 }
