@@ -7,9 +7,9 @@ import path from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { Server, unique, until } from "./harness.mjs";
-import { Fleet, subscribed } from "./hosts.mjs";
+import { Fleet, backplane, subscribed } from "./hosts.mjs";
 import { ca, chain, key } from "./proxies.mjs";
-import { Cluster, Redis } from "./redis.mjs";
+import { Cluster, Redis, Sentinels } from "./redis.mjs";
 
 const doc = fs.readFileSync(path.join(path.dirname(fileURLToPath(import.meta.url)), "../../doc/SCALING"), "utf8");
 
@@ -68,6 +68,34 @@ test("and for a cluster", async () => {
 		await enough(cluster.nodes, { cluster: "yes" });
 	} finally {
 		await cluster.stop();
+	}
+});
+
+test("and on Sentinels", async () => {
+	const set = await Sentinels.start();
+	try {
+		const [user, ...rules] = rights(2);
+		for (const sentinel of set.sentinels)
+			await sentinel.command("ACL", "SETUSER", user, ...rules);
+		const fleet = await Fleet.start({ redis: await set.master(), backplane: { url: "", sentinels: set.addresses,
+		    sentinel_username: user, sentinel_password: "PASSWORD" } });
+		try {
+			fleet.allow();
+			const c = await fleet.hosts[1].connect(), room = unique();
+			await subscribed(c, room);
+			const now = await set.failover();
+			for (const host of fleet.hosts)
+				await until(async () => (await backplane(host)).broker.includes(`:${now.port}`), "the new master");
+			await fleet.joined();
+			await fleet.hosts[0].publish(room, "event", "1");
+			await c.skipTo("event", room);
+			for (const sentinel of set.sentinels)
+				assert.deepEqual(await sentinel.command("ACL", "LOG"), []);
+		} finally {
+			await fleet.stop();
+		}
+	} finally {
+		await set.stop();
 	}
 });
 
