@@ -141,7 +141,6 @@ resolver_main(void)
 	const char *user = question, *host;
 	ssize_t n;
 
-	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	alarm(RESOLVER_SECONDS);
 	n = recv(LINK_FD, question, RESOLVER_QUESTION_MAX, 0);
 	if (n <= 0)
@@ -150,6 +149,8 @@ resolver_main(void)
 	host = question + strlen(question) + 1;
 	if (host > question + n || step_down(user) < 0)
 		return 1;
+	/* Another user's process has no such wish any more: so only now. */
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (host[0] == '/')
 		connect_path(host, LINK_FD);
 	else
