@@ -51,6 +51,10 @@ struct front {
 	void	(*granted)(struct client *, bool allowed);
 	/* A whole message.  NULL: clients say nothing. */
 	void	(*input)(struct client *, enum websocket_kind, struct bytes);
+	/* Which of the subprotocols is taken that the client offers
+	 * (Sec-WebSocket-Protocol); a part of the list, or empty: none.  NULL:
+	 * never any. */
+	struct bytes (*subprotocol)(const struct client *, struct bytes offered);
 	/* Octets of the longest message that this client may send.  NULL: as
 	 * its app says. */
 	size_t	(*limit)(const struct client *);

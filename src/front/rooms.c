@@ -74,6 +74,15 @@ rooms_open(struct client *c, const struct http_request *req,
 		client_enter(c);
 }
 
+/* The first one, as ws on Node does: browsers hang up if none of theirs is
+ * taken.  It means nothing here. */
+static struct bytes
+rooms_subprotocol(const struct client *c, struct bytes offered)
+{
+	(void)c;
+	return http_list_first(offered);
+}
+
 /* Its first message waits until the room is live, or it might not come back. */
 static void
 rooms_granted(struct client *c, bool allowed)
@@ -206,6 +215,7 @@ const struct front front_rooms = {
 	.open = rooms_open,
 	.granted = rooms_granted,
 	.input = rooms_input,
+	.subprotocol = rooms_subprotocol,
 	.limit = rooms_limit,
 	.variant = rooms_variant,
 	.encode = rooms_encode,

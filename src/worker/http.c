@@ -432,6 +432,19 @@ http_header(const struct http_request *r, struct bytes name)
 	return bytes_of(NULL, 0);
 }
 
+struct bytes
+http_list_first(struct bytes list)
+{
+	ptrdiff_t comma = bytes_find(list, ',');
+	struct bytes first = bytes_trim(bytes_of(list.p,
+	    comma < 0 ? list.n : (size_t)comma));
+
+	for (size_t i = 0; i < first.n; i++)
+		if ((class[(uint8_t)first.p[i]] & TOKEN) == 0)
+			return bytes_of(NULL, 0);
+	return first;
+}
+
 bool
 http_list_has(struct bytes list, struct bytes token)
 {

@@ -62,6 +62,9 @@ ssize_t	http_parse_head(struct bytes, const struct http_limits *,
 
 /* The value of a header, or empty bytes with p NULL.  Name in any case. */
 struct bytes http_header(const struct http_request *, struct bytes name);
+/* The first element of a comma list if that is a token (RFC 9110 5.6.2), else
+ * nothing. */
+struct bytes http_list_first(struct bytes list);
 /* Is the token in a comma list (any case)? */
 bool	http_list_has(struct bytes list, struct bytes token);
 

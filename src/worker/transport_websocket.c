@@ -218,6 +218,7 @@ static void
 websocket_open(struct client *cl, const struct http_request *req)
 {
 	static struct buf answer, extension;
+	struct bytes protocol = bytes_of(NULL, 0);
 	unsigned bits = 0;
 
 	buf_clear(&answer);
@@ -226,8 +227,9 @@ websocket_open(struct client *cl, const struct http_request *req)
 		bits = deflate_negotiate(req->ws_extensions, &extension);
 	cl->websocket.deflate = bits != 0;
 	cl->state.window_bits = bits;
-	websocket_answer(req, buf_view(&extension), bytes_of(NULL, 0),
-	    &answer);
+	if (cl->front->subprotocol != NULL && req->ws_protocol.n > 0)
+		protocol = cl->front->subprotocol(cl, req->ws_protocol);
+	websocket_answer(req, buf_view(&extension), protocol, &answer);
 	conn_send_bytes(cl->conn, buf_view(&answer));
 	counter.upgraded++;
 	counter.websockets++;

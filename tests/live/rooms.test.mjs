@@ -66,6 +66,21 @@ live("rooms", {
 		await pusher.ping();
 	});
 
+	test("subprotocols: the first one offered, as ws takes it", async () => {
+		const heads = [[undefined, undefined], ["chat", "chat"], ["a , b", "a"], ["a b, c", undefined],
+		    [",c", undefined]];
+		for (const [offered, taken] of heads) {
+			const w = await s.server.wire();
+			w.write("GET /?room=1 HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+			    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n" +
+			    (offered ? `Sec-WebSocket-Protocol: ${offered}\r\n` : "") + "\r\n");
+			const { status, head } = await w.answer();
+			assert.equal(status, 101);
+			assert.equal(head.match(/^Sec-WebSocket-Protocol: (.*?)\r?$/im)?.[1], taken);
+			w.close();
+		}
+	});
+
 	test("binary: refused with 1003, or passed on as it is", async () => {
 		const a = await open("/?room=x");
 		a.send(Buffer.from([1, 2]));
