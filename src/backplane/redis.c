@@ -198,9 +198,10 @@ redis_broker(const struct redis *r)
 	for (const struct redis_node *o = node; o != NULL;
 	    o = TAILQ_NEXT(o, link))
 		n++;
-	snprintf(text, sizeof(text), "%s://%s%s%s%s", r->settings.tls ?
-	    "rediss" : "redis", redis_link_text(node->publish),
-	    name[0] != '\0' ? " (" : "", name, name[0] != '\0' ? ")" : "");
+	snprintf(text, sizeof(text), "%s://%s%s%s%s",
+	    node->place.host[0] == '/' ? "unix" :
+	    r->settings.tls ? "rediss" : "redis",
+	    redis_link_text(node->publish), name[0] != '\0' ? " (" : "", name, name[0] != '\0' ? ")" : "");
 	if (n > 1)
 		snprintf(text + strlen(text), sizeof(text) - strlen(text),
 		    " and %u more", n - 1);
