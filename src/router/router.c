@@ -47,6 +47,18 @@ new_epoch(void)
 	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
+/* What no other router has begun at, here or on another host: who comes back to
+ * one with the position of another is not taken for its own.  Fits a JavaScript
+ * number. */
+static uint64_t
+any_epoch(void)
+{
+	uint64_t n;
+
+	random_fill(&n, sizeof(n));
+	return n >> 12;
+}
+
 static void
 on_second(evutil_socket_t fd, short what, void *arg)
 {
@@ -65,7 +77,8 @@ router_new(struct event_base *base, int master_fd)
 
 	r->base = base;
 	r->now = clock_ms();
-	r->epoch = r->last_epoch = new_epoch();
+	r->epoch = new_epoch();
+	r->last_epoch = any_epoch();
 	TAILQ_INIT(&r->peers);
 	TAILQ_INIT(&r->answers);
 	TAILQ_INIT(&r->pending);
