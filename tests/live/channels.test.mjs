@@ -379,6 +379,7 @@ live("limits of channels", { app: { max_channels: 3, max_channel_name: 20, max_p
 		const crowd = await s.server.crowd(3);
 		await crowd[0].subscribe("presence-full", { user_id: "1" });
 		await crowd[1].subscribe("presence-full", { user_id: "2" });
+		await s.server.quiet?.();
 		crowd[2].subscribing("presence-full", { user_id: "3" });
 		await crowd[2].expectError(4004);
 		await crowd[2].expect("pusher:subscription_error", "presence-full");
