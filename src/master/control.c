@@ -24,7 +24,7 @@
 #include "master/status.h"
 
 #define LINE_MAX_	(1u << 20)	/* octets of a request */
-#define CALLERS_MAX	32		/* at a time */
+#define CALLERS_MAX	32		/* at a time; others wait to be accepted */
 #define PATIENCE_S	10		/* for a line, and for its answer */
 
 /* A connection of pealctl. */
@@ -55,7 +55,8 @@ static void
 caller_free(struct caller *c)
 {
 	TAILQ_REMOVE(&control.callers, c, link);
-	control.n--;
+	if (control.n-- == CALLERS_MAX && control.event != NULL)
+		event_add(control.event, NULL);
 	event_free(c->event);
 	if (c->fd >= 0)
 		close(c->fd);
@@ -327,17 +328,14 @@ on_accept(evutil_socket_t listening, short what, void *arg)
 	fd = accept4((int)listening, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (fd < 0)
 		return;
-	if (control.n >= CALLERS_MAX) {
-		close(fd);
-		return;
-	}
 	c = xcalloc(1, sizeof(*c));
 	c->fd = fd;
 	c->event = event_new(master.base, fd, EV_READ, on_caller, c);
 	if (c->event == NULL)
 		fatal("no memory for an event");
 	TAILQ_INSERT_TAIL(&control.callers, c, link);
-	control.n++;
+	if (++control.n == CALLERS_MAX)
+		event_del(control.event);
 	if (caller_allowed(fd))
 		caller_await(c, EV_READ);
 	else
@@ -414,7 +412,7 @@ socket_make(const char *path)
 	r = r < 0 ? r : bind(fd, (const struct sockaddr *)&to, sizeof(to));
 	umask(mask);
 	if (r < 0 || lchown(path, geteuid(), master.gid) < 0 ||
-	    listen(fd, 16) < 0) {
+	    listen(fd, SOMAXCONN) < 0) {
 		r = errno;
 		close(fd);
 		errno = r;
@@ -467,6 +465,9 @@ control_close(void)
 {
 	struct caller *c;
 
+	if (control.event != NULL)
+		event_free(control.event);
+	control.event = NULL;
 	while ((c = TAILQ_FIRST(&control.callers)) != NULL) {
 		if (c->waits_for_end) {
 			c->waits_for_end = false;
@@ -477,7 +478,6 @@ control_close(void)
 	}
 	if (control.fd < 0)
 		return;
-	event_free(control.event);
 	close(control.fd);
 	unlink(control.path);
 	free(control.path);
