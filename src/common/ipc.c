@@ -61,6 +61,7 @@ struct ipc {
 	bool			 ended, told;	/* on_gone is due; was called */
 	char			 why[160];
 	unsigned		 busy;		/* calls to the owner under way */
+	bool			 held;		/* nothing is read or handed out */
 	bool			 freed;
 };
 
@@ -332,7 +333,7 @@ hand_out_all(struct ipc *l)
 	bool on = true;
 
 	l->handing_out = true;
-	while (on) {
+	while (on && !l->held) {
 		have = l->in_end - l->in_at;
 		if (have < HEAD)
 			break;
@@ -357,7 +358,10 @@ hand_out_all(struct ipc *l)
 static void
 read_some(struct ipc *l)
 {
-	for (int i = 0; i < READS_A_TURN && !l->ended; i++) {
+	/* What was kept by ipc_hold() comes first. */
+	if (l->in_end != l->in_at && !l->ended && !hand_out_all(l))
+		return;
+	for (int i = 0; i < READS_A_TURN && !l->ended && !l->held; i++) {
 		enum received got = receive(l);
 
 		if (got == NOTHING || !hand_out_all(l) || got == ALL)
@@ -372,6 +376,20 @@ ipc_read_now(struct ipc *l)
 	if (l->handing_out || l->ended)
 		return;
 	read_some(l);
+}
+
+void
+ipc_hold(struct ipc *l, bool hold)
+{
+	if (l->held == hold || l->ended)
+		return;
+	l->held = hold;
+	if (hold) {
+		event_del(l->on_read);
+		return;
+	}
+	event_add(l->on_read, NULL);
+	event_active(l->on_read, EV_READ, 0);
 }
 
 static void

@@ -60,6 +60,9 @@ int	ipc_flush_wait(struct ipc *, int timeout_ms);
 /* Reads and hands out what is there now, without waiting. */
 void	ipc_read_now(struct ipc *);
 
+/* Hands nothing out until hold is taken back, also of what was read already. */
+void	ipc_hold(struct ipc *, bool hold);
+
 /* Octets ever queued and ever taken by the kernel: a message has left when
  * written reaches what queued was after ipc_put(). */
 uint64_t ipc_queued(const struct ipc *);

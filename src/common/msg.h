@@ -20,7 +20,8 @@
 
 #include "common/buf.h"
 
-#define MSG_VERSION	2
+#define MSG_VERSION	3
+#define MSG_OLDEST	3	/* that is still understood */
 #define MSG_MAX		(64u << 20)	/* octets of a message's bytes */
 #define MSG_FRAME_MAX	(MSG_MAX + (1u << 16))	/* and of all of it */
 
@@ -32,6 +33,9 @@
 #define JOIN_COUNT	16	/* the app wants subscription counts pushed */
 #define JOIN_REPLAY	32	/* send what came after since_* along (epoch 0:
 				   nothing), keep what comes from now on */
+#define JOIN_HEIR	64	/* n is 0: subscribers will be handed over.  The
+				   route is to be live, nothing is counted.
+				   Ended by leave with n = 0 */
 
 /* flags of publish and deliver */
 #define PUBLISH_CLIENT	1	/* a client event: not cached, data may be any */

@@ -84,8 +84,10 @@ struct front {
 	void	(*settings)(const struct config *);
 	/* May this client stay under the new settings?  May be NULL. */
 	bool	(*stays)(const struct client *);
-	/* For a hand-over, which is to come: what only this front knows.  -1
-	 * with why. */
+	/* For a hand-over (worker/freeze.h): what only this front knows, as a
+	 * msgpack map with numbers as keys.  thaw: client_state, app, user and
+	 * channels are there already.  -1 with why refuses; then done() is not
+	 * called.  May be NULL: there is nothing. */
 	int	(*freeze)(const struct client *, struct buf *, const char **why);
 	int	(*thaw)(struct client *, struct bytes, const char **why);
 };

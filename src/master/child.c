@@ -75,6 +75,8 @@ void
 child_go(struct child *c)
 {
 	TELL(c, go, .expect = c->slot == SLOT_ROUTER ? children_workers() : 0);
+	if (c->slot != SLOT_ROUTER)
+		TELL(c, serve, .end_ = "");
 	c->fresh = false;
 }
 
@@ -321,6 +323,20 @@ master_on_counters(struct child *c, struct ipc *ipc,
 		return;
 	}
 	c->counters = read;
+}
+
+void
+master_on_progress(struct child *c, struct ipc *ipc,
+    const struct msg_progress *m)
+{
+	(void)c, (void)ipc, (void)m;
+}
+
+void
+master_on_yielded(struct child *c, struct ipc *ipc,
+    const struct msg_yielded *m)
+{
+	(void)c, (void)ipc, (void)m;
 }
 
 void

@@ -6,7 +6,9 @@ libpeal_a_SOURCES += \
 	src/router/control.c src/router/control.h \
 	src/router/count.c src/router/count.h \
 	src/router/early.c src/router/early.h \
+	src/router/elder.c src/router/elder.h \
 	src/router/envelope.c src/router/envelope.h \
+	src/router/heir.c src/router/heir.h \
 	src/router/history.c src/router/history.h \
 	src/router/host.c src/router/host.h \
 	src/router/item.c src/router/item.h \
@@ -27,6 +29,7 @@ libpeal_a_SOURCES += \
 	src/router/route.c src/router/route.h \
 	src/router/router.c src/router/router.h \
 	src/router/seen.c src/router/seen.h \
+	src/router/shift.c src/router/shift.h \
 	src/router/snapshot.c src/router/snapshot.h \
 	src/router/sync.c src/router/sync.h \
 	src/router/tally.c src/router/tally.h \

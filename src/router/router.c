@@ -18,6 +18,9 @@
 #include "common/log.h"
 #include "common/util.h"
 #include "router/control.h"
+#include "router/elder.h"
+#include "router/heir.h"
+#include "router/shift.h"
 
 #define MASTER_FD	3
 #define ORPHAN_MS	5000	/* without a master: wait so long for workers */
@@ -318,6 +321,37 @@ router_on_stop(struct peer *from, struct ipc *ipc, const struct msg_stop *m)
 }
 
 void
+router_on_router_heir(struct peer *from, struct ipc *ipc,
+    const struct msg_router_heir *m)
+{
+	(void)ipc;
+	elder_begin(from->router, m->fd);
+}
+
+void
+router_on_router_elder(struct peer *from, struct ipc *ipc,
+    const struct msg_router_elder *m)
+{
+	(void)ipc;
+	heir_begin(from->router, m->fd);
+}
+
+void
+router_on_yield(struct peer *from, struct ipc *ipc, const struct msg_yield *m)
+{
+	(void)ipc, (void)m;
+	elder_yield(from->router);
+}
+
+void
+router_on_take_over(struct peer *from, struct ipc *ipc,
+    const struct msg_take_over *m)
+{
+	(void)ipc;
+	heir_take_over(from->router, m->expect);
+}
+
+void
 router_on_control(struct peer *from, struct ipc *ipc,
     const struct msg_control *m)
 {
@@ -439,6 +473,23 @@ router_on_synced(struct peer *from, struct ipc *ipc,
 {
 	(void)ipc, (void)m;
 	sync_settled(from->router, from);
+}
+
+void
+router_on_mark(struct peer *from, struct ipc *ipc, const struct msg_mark *m)
+{
+	struct router *r = from->router;
+
+	msg_pack_marked(ipc_out(ipc), &(struct msg_marked){
+	    .cookie = m->cookie, .epoch = r->epoch, .serial = r->serial });
+}
+
+void
+router_on_moved(struct peer *from, struct ipc *ipc, const struct msg_moved *m)
+{
+	(void)ipc;
+	HOLD(moved);
+	shift_connection(from->router, from, m);
 }
 
 /* ---- what the master found out ------------------------------------------- */

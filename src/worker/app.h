@@ -18,6 +18,9 @@ struct app {
 	uint32_t		 open;		/* established connections */
 	uint32_t		 subscribed;	/* those with a subscription */
 	uint32_t		 granted;	/* grants read on this router link */
+	uint64_t		 came, went;	/* handed over, see msg load; on this
+						   router link */
+	uint64_t		 came_subscribed, went_subscribed;
 	bool			 load_changed;	/* the router is to be told */
 	struct app		*next_changed;
 };

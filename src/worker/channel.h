@@ -34,6 +34,8 @@ struct channel {
 	uint8_t			 kind;
 	bool			 live;		/* the router routes to us */
 	bool			 replays;	/* the router is to keep history */
+	bool			 expected;	/* subscribers will be handed over */
+	bool			 offered;	/* an heir was told of it */
 	char			 name[];
 };
 
@@ -68,6 +70,23 @@ void	channel_subscribe_since(struct client *, struct bytes name, unsigned kind,
 /* Frees the sub; tells the router. */
 void	channel_unsubscribe(struct sub *);
 void	channel_leave_all(struct client *);
+
+/* ---- for a hand-over (handover.h) ------------------------------------------ */
+
+/*
+ * Subscribers of this channel will be handed over: it is made and the route
+ * asked for, with the members of a presence channel; inherit_channel_live()
+ * follows, from inside this call if it is live already.
+ */
+void	channel_expect(struct app *, struct bytes name, unsigned kind);
+/* Nothing more comes: channels without a subscriber go. */
+void	channels_expect_no_more(void);
+/* A client that was a subscriber elsewhere is one here; the router is told by
+ * who calls (moved).  NULL: the channel is not live here. */
+struct sub *channel_adopt(struct client *, struct bytes name,
+	    struct bytes user);
+/* A client that is elsewhere now: its subs go, and nobody is told. */
+void	channel_let_go_all(struct client *);
 
 struct sub *channel_sub(const struct client *, struct bytes name);
 struct channel *channel_find(struct app *, struct bytes name);

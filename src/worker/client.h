@@ -78,6 +78,9 @@ struct client {
 	bool			 held;		/* not read: the router is full */
 	bool			 paused;	/* not read: the front wants nothing */
 	bool			 begun;		/* stream: the head is out */
+	bool			 frozen;	/* is being handed over */
+	uint64_t		 applied;	/* up to this serial it has all,
+						   from where it was before */
 	struct client_user	*user;
 	struct websocket	 websocket;
 	struct client_state	 state;

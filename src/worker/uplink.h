@@ -62,6 +62,13 @@ void	uplink_load(struct app *);
  * then is state, and resync tells it. */
 struct ipc *uplink(void);
 
+/* Asks the router for a mark: handover_on_marked() follows. */
+void	uplink_mark(uint64_t cookie);
+/* Tells it that a connection is here now; see messages.def. */
+void	uplink_moved(const struct msg_moved *);
+/* Nothing of ours waits for an acknowledgement or an answer. */
+bool	uplink_settled(void);
+
 /* ---- for worker.c ---------------------------------------------------------- */
 struct event_base;
 void	uplink_connect(struct event_base *, int fd, const struct ipc_ops *, void *);

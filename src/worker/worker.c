@@ -25,6 +25,8 @@
 #include "worker/conn.h"
 #include "worker/drain.h"
 #include "worker/forwarded.h"
+#include "worker/handover.h"
+#include "worker/inherit.h"
 #include "worker/listener.h"
 #include "worker/presence.h"
 #include "worker/request.h"
@@ -45,7 +47,6 @@ struct worker worker;
 static bool		 done;
 static bool		 in_jail;
 static bool		 trace_colour;
-static uint64_t		 started_ms;
 static uint32_t		 most_conns;	/* since memory was given back */
 
 /* PEM text of each [listen] section until the contexts are made. */
@@ -68,7 +69,7 @@ void
 worker_clock(void)
 {
 	worker.now_ms = clock_ms();
-	worker.now = (uint32_t)((worker.now_ms - started_ms) / 1000) + 1;
+	worker.now = (uint32_t)(worker.now_ms / 1000) + 1;
 }
 
 void
@@ -244,8 +245,36 @@ worker_on_go(struct worker *w, struct ipc *from, const struct msg_go *m)
 	    &why) < 0)
 		die("cannot lock this process in: %s", why);
 	in_jail = true;
-	listeners_start(w->base);
 	msg_pack_ready(ipc_out(w->master), &ready);
+}
+
+void
+worker_on_serve(struct worker *w, struct ipc *from, const struct msg_serve *m)
+{
+	(void)from, (void)m;
+	listeners_start(w->base);
+}
+
+void
+worker_on_heir(struct worker *w, struct ipc *from, const struct msg_heir *m)
+{
+	(void)from;
+	handover_on_heir(w->base, m);
+}
+
+void
+worker_on_elder(struct worker *w, struct ipc *from, const struct msg_elder *m)
+{
+	(void)from;
+	inherit_on_elder(w->base, m);
+}
+
+void
+worker_on_depart(struct worker *w, struct ipc *from, const struct msg_depart *m)
+{
+	(void)from;
+	w->leaving = true;
+	handover_on_depart(w->base, m);
 }
 
 void
@@ -286,6 +315,7 @@ FROM_ROUTER(done, uplink_on_done(m))
 FROM_ROUTER(watch, client_on_watch(m))
 FROM_ROUTER(terminate, client_on_terminate(m))
 FROM_ROUTER(replay, channel_on_replay(m))
+FROM_ROUTER(marked, handover_on_marked(m))
 FROM_ROUTER(xoff, (void)m; uplink_hold(true))
 FROM_ROUTER(xon, (void)m; uplink_hold(false))
 
@@ -310,6 +340,7 @@ on_router_gone(void *ctx, struct ipc *link, const char *why)
 		return;
 	log_warn("router lost why=\"%s\"", why != NULL ? why : "closed");
 	uplink_lost();
+	handover_router_lost();
 }
 
 /* ---- the loop -------------------------------------------------------------------- */
@@ -411,6 +442,8 @@ turn_end(void)
 {
 	requests_turn();
 	clients_turn();
+	handover_turn();
+	inherit_turn();
 	uplink_turn();
 	if (worker.master != NULL)
 		ipc_flush(worker.master);
@@ -428,7 +461,6 @@ worker_main(void)
 	fd_limit_raise();
 	crypto_init();
 	tls_init();
-	started_ms = clock_ms();
 	worker_clock();
 	if (ec == NULL || event_config_set_flag(ec, EVENT_BASE_FLAG_NOLOCK |
 	    EVENT_BASE_FLAG_IGNORE_ENV) < 0 ||
@@ -439,7 +471,7 @@ worker_main(void)
 	    &worker);
 	second = event_new(worker.base, -1, 0, on_second, &second);
 	event_add(second, &now);
-	while (!done && !drain_done()) {
+	while (!done && !drain_done() && !handover_done()) {
 		event_base_loop(worker.base, EVLOOP_ONCE |
 		    (more ? EVLOOP_NONBLOCK : 0));
 		if (worker.config != NULL)

@@ -29,9 +29,11 @@ struct worker {
 	struct tls_context	**tls;		/* per [listen] section, or NULL */
 	uint64_t		 slot, generation;
 	uint64_t		 origin;	/* slot and incarnation in one number */
-	uint32_t		 now;		/* seconds since start + 1, coarse */
+	uint32_t		 now;		/* now_ms in seconds: the same in
+						   all processes of the host */
 	uint64_t		 now_ms;	/* clock_ms() of this turn */
 	bool			 stopping;
+	bool			 leaving;	/* it is being replaced */
 };
 
 extern struct worker worker;

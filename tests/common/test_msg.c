@@ -197,7 +197,7 @@ test_names(void **state)
 {
 	(void)state;
 	assert_null(msg_name(0));
-	assert_null(msg_name(19));
+	assert_null(msg_name(49));
 	assert_null(msg_name(MSG_TYPES));
 	assert_null(msg_name(UINT32_MAX));
 	assert_string_equal(msg_name(MSG_publish), "publish");
@@ -276,7 +276,7 @@ test_large(void **state)
 static const struct bytes hostile[] = {
 	BYTES(""),
 	BYTES("\x90"),				/* no type */
-	BYTES("\x91\x00"), BYTES("\x91\x13"),	/* types that are none */
+	BYTES("\x91\x00"), BYTES("\x91\x31"),	/* types that are none */
 	BYTES("\x91\xcf\x00\x00\x00\x01\x00\x00\x00\x14"),
 	BYTES("\x91\xa1x"),			/* a type that is a string */
 	BYTES("\x14"), BYTES("\xa1x"),		/* no array */
