@@ -230,7 +230,9 @@ elif ! script -qec : /dev/null >"$dir/log" 2>&1 </dev/null; then
 	skip "HUP of a terminal ends it" "no terminals can be made (devpts)"
 else
 	: >"$dir/log"
-	script -qefc "exec '$peald' -c '$ini'" /dev/null >"$dir/log" 2>&1 </dev/null &
+	# Under nohup it would be ignored, and mean a reload.
+	env --default-signal=HUP script -qefc "exec '$peald' -c '$ini'" \
+	    /dev/null >"$dir/log" 2>&1 </dev/null &
 	outer=$!
 	started="$started $outer"
 	wait_for grep -q 'master: ready' "$dir/log" || show "$dir/log"
