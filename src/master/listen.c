@@ -8,15 +8,23 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include <linux/filter.h>
+
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "common/log.h"
 #include "common/util.h"
 #include "master/listen.h"
+
+/* Where a segment's flags are, and the one that opens a connection. */
+#define TCP_FLAGS	13
+#define TCP_SYN_FLAG	0x02
 
 /* ---- names --------------------------------------------------------------- */
 
@@ -90,49 +98,104 @@ listen_parse(const char *text, struct listen_name *name, const char **why)
 
 /* ---- the list ------------------------------------------------------------ */
 
+/* A change in the making; a start is one from nothing. */
+struct change {
+	struct listen		*then;
+	const struct listen	*now;
+	bool			*kept;		/* of each address in now */
+	unsigned		*claimed;	/* by which line, plus 1 */
+	const struct config	*config;
+	unsigned		 workers;
+	uid_t			 owner;
+	gid_t			 gid;
+	char			**why;
+};
+
+/* A line of the settings. */
+struct entry {
+	unsigned	 section, number;
+	const char	*asked;
+};
+
 static struct listen_address *
-address_add(struct listen *all, unsigned section, unsigned n_fd)
+address_add(struct change *ch, const struct entry *e, unsigned n_fd)
 {
+	struct listen *then = ch->then;
 	struct listen_address *a;
 
-	all->at = xreallocarray(all->at, all->n + 1, sizeof(*all->at));
-	a = &all->at[all->n++];
+	then->at = xreallocarray(then->at, then->n + 1, sizeof(*then->at));
+	a = &then->at[then->n++];
 	memset(a, 0, sizeof(*a));
-	a->section = section;
+	a->section = e->section;
+	a->label = ch->config->listen[e->section].label;
+	a->label = a->label != NULL ? xstrdup(a->label) : NULL;
+	a->asked = xstrdup(e->asked);
+	a->entry = e->number;
+	a->workers = ch->workers;
 	a->fd = xcalloc(n_fd, sizeof(*a->fd));
 	for (a->n_fd = 0; a->n_fd < n_fd; a->n_fd++)
 		a->fd[a->n_fd] = -1;
 	return a;
 }
 
-static void
-address_done(struct listen_address *a)
+static int
+backlog_of(const struct change *ch, const struct entry *e)
 {
-	for (unsigned i = 0; i < a->n_fd; i++)
+	return (int)ch->config->listen[e->section].backlog;
+}
+
+/* Closes its sockets from that one on. */
+static void
+address_done(struct listen_address *a, unsigned from)
+{
+	for (unsigned i = from; i < a->n_fd; i++)
 		if (a->fd[i] >= 0)
 			close(a->fd[i]);
-	if (a->path != NULL)
+	if (a->path != NULL && from == 0)
 		unlink(a->path);
 	free(a->path);
 	free(a->text);
+	free(a->asked);
+	free(a->label);
 	free(a->fd);
+}
+
+static void
+address_drop_last(const struct change *ch)
+{
+	struct listen_address *a = &ch->then->at[--ch->then->n];
+
+	address_done(a, a->n_old);
+}
+
+static void
+list_done(struct listen *all)
+{
+	free(all->at);
+	all->at = NULL;
+	all->n = 0;
 }
 
 void
 listen_close(struct listen *all)
 {
 	for (size_t i = 0; i < all->n; i++)
-		address_done(&all->at[i]);
-	free(all->at);
-	all->at = NULL;
-	all->n = 0;
+		address_done(&all->at[i], 0);
+	list_done(all);
 }
 
 int
-listen_fd(const struct listen_address *a, unsigned i)
+listen_fd(const struct listen_address *a, unsigned i, unsigned k)
 {
-	return a->fd[i % a->n_fd];
+	size_t at = i + (size_t)k * a->workers;
+
+	if (a->local)
+		return k == 0 ? a->fd[0] : -1;
+	return at < a->n_fd ? a->fd[at] : -1;
 }
+
+static int	address_keep(struct change *, const struct entry *,
+		    const struct listen_address *);
 
 /* ---- TCP ----------------------------------------------------------------- */
 
@@ -224,19 +287,24 @@ tcp_probe(union tcp_address *to)
 	return 0;
 }
 
-/* The first socket settles the port; all are bound before one listens, so that
- * the kernel never hands a client to half a group. */
+/* The first socket settles the port. */
 static int
-tcp_bind_all(struct listen_address *a, union tcp_address *to, int backlog)
+tcp_bind_rest(struct listen_address *a, union tcp_address *to)
 {
 	socklen_t n = tcp_size(to);
 
-	for (unsigned i = 0; i < a->n_fd; i++) {
+	for (unsigned i = a->n_old; i < a->n_fd; i++) {
 		if ((a->fd[i] = tcp_bind(to, true)) < 0)
 			return -1;
 		if (i == 0 && getsockname(a->fd[0], &to->any, &n) < 0)
 			return -1;
 	}
+	return 0;
+}
+
+static int
+address_listen(const struct listen_address *a, int backlog)
+{
 	for (unsigned i = 0; i < a->n_fd; i++)
 		if (listen(a->fd[i], backlog) < 0)
 			return -1;
@@ -244,22 +312,112 @@ tcp_bind_all(struct listen_address *a, union tcp_address *to, int backlog)
 }
 
 static int
-tcp_open_one(struct listen *all, unsigned section, union tcp_address *to,
-    unsigned workers, int backlog, char **why)
+tcp_of_fd(int fd, union tcp_address *to)
 {
-	struct listen_address *a = address_add(all, section, workers);
+	socklen_t n = sizeof(*to);
 
-	if (tcp_probe(to) < 0 || tcp_bind_all(a, to, backlog) < 0) {
-		int error = errno;
-		char *text = tcp_text(to);
+	memset(to, 0, sizeof(*to));
+	return getsockname(fd, &to->any, &n);
+}
 
-		*why = xasprintf("%s: %s", text, tcp_advice(error));
-		free(text);
-		errno = error;
+static bool
+tcp_is_any(const union tcp_address *to)
+{
+	return to->any.sa_family == AF_INET6 ?
+	    IN6_IS_ADDR_UNSPECIFIED(&to->v6.sin6_addr) :
+	    to->v4.sin_addr.s_addr == htonl(INADDR_ANY);
+}
+
+/* Could one connection be meant for both? */
+static bool
+tcp_overlaps(const struct listen_address *a, union tcp_address *to)
+{
+	union tcp_address other;
+
+	if (a->local || a->fd[0] < 0 || tcp_of_fd(a->fd[0], &other) < 0 ||
+	    other.any.sa_family != to->any.sa_family ||
+	    *tcp_port(&other) != *tcp_port(to))
+		return false;
+	if (tcp_is_any(&other) || tcp_is_any(to))
+		return true;
+	return to->any.sa_family == AF_INET6 ?
+	    IN6_ARE_ADDR_EQUAL(&other.v6.sin6_addr, &to->v6.sin6_addr) :
+	    other.v4.sin_addr.s_addr == to->v4.sin_addr.s_addr;
+}
+
+/* Another line of the settings has it. */
+static bool
+tcp_is_taken(const struct change *ch, union tcp_address *to)
+{
+	bool taken = false;
+
+	for (size_t i = 0; i < ch->then->n; i++)
+		taken |= tcp_overlaps(&ch->then->at[i], to);
+	for (size_t i = 0; i < ch->now->n; i++)
+		taken |= ch->kept[i] && tcp_overlaps(&ch->now->at[i], to);
+	return taken;
+}
+
+/* Ours, and going: it must not stand in our own way. */
+static bool
+tcp_is_leaving(const struct change *ch, union tcp_address *to)
+{
+	for (size_t i = 0; i < ch->now->n; i++)
+		if (!ch->kept[i] && tcp_overlaps(&ch->now->at[i], to))
+			return true;
+	return false;
+}
+
+/* All are bound before one listens, so that the kernel never hands a client to
+ * half a group. */
+static int
+tcp_open_group(struct change *ch, const struct entry *e,
+    union tcp_address *to)
+{
+	struct listen_address *a;
+
+	if (*tcp_port(to) != 0 && tcp_is_taken(ch, to)) {
+		errno = EADDRINUSE;
 		return -1;
 	}
+	if (!tcp_is_leaving(ch, to) && tcp_probe(to) < 0)
+		return -1;
+	a = address_add(ch, e, ch->workers);
+	if (tcp_bind_rest(a, to) < 0 || address_listen(a, backlog_of(ch, e)) < 0)
+		return -1;
 	a->text = tcp_text(to);
 	return 0;
+}
+
+/* Is this address in force already, as it was written in another way or place? */
+static struct listen_address *
+find_by_text(const struct change *ch, const char *text)
+{
+	for (size_t i = 0; i < ch->now->n; i++)
+		if (!ch->kept[i] && strcmp(ch->now->at[i].text, text) == 0)
+			return &ch->now->at[i];
+	return NULL;
+}
+
+static int
+tcp_open_one(struct change *ch, const struct entry *e, union tcp_address *to)
+{
+	size_t before = ch->then->n;
+	char *text = tcp_text(to);
+	struct listen_address *same = find_by_text(ch, text);
+	int r, error;
+
+	r = same != NULL ? address_keep(ch, e, same) :
+	    tcp_open_group(ch, e, to);
+	if (r < 0) {
+		error = errno;
+		if (ch->then->n > before)
+			address_drop_last(ch);
+		*ch->why = xasprintf("%s: %s", text, tcp_advice(error));
+		errno = error;
+	}
+	free(text);
+	return r;
 }
 
 /* A name (localhost, or all addresses) may stand for IPv4 and IPv6: a machine
@@ -268,12 +426,6 @@ static bool
 tcp_may_skip(int error)
 {
 	return error == EADDRNOTAVAIL || error == EAFNOSUPPORT;
-}
-
-static void
-address_drop_last(struct listen *all)
-{
-	address_done(&all->at[--all->n]);
 }
 
 /* /etc/hosts may name an address twice. */
@@ -290,13 +442,12 @@ tcp_is_open(const struct listen *all, size_t from, const union tcp_address *to)
 }
 
 static int
-tcp_open_list(struct listen *all, unsigned section, struct addrinfo *list,
-    unsigned workers, int backlog, char **why)
+tcp_open_list(struct change *ch, const struct entry *e, struct addrinfo *list)
 {
 	union tcp_address to;
 	uint16_t port = 0;
 	char *last = NULL;
-	size_t before = all->n;
+	size_t before = ch->then->n;
 
 	for (struct addrinfo *ai = list; ai != NULL; ai = ai->ai_next) {
 		if (ai->ai_addrlen > sizeof(to))
@@ -304,33 +455,29 @@ tcp_open_list(struct listen *all, unsigned section, struct addrinfo *list,
 		memcpy(&to, ai->ai_addr, ai->ai_addrlen);
 		if (port != 0)
 			*tcp_port(&to) = port;
-		if (tcp_is_open(all, before, &to))
+		if (tcp_is_open(ch->then, before, &to))
 			continue;
-		if (tcp_open_one(all, section, &to, workers, backlog,
-		    why) == 0) {
+		if (tcp_open_one(ch, e, &to) == 0) {
 			port = *tcp_port(&to);
 			continue;
 		}
-		if (!tcp_may_skip(errno)) {
-			free(last);
-			return -1;
-		}
-		address_drop_last(all);
 		free(last);
-		last = *why;
+		if (!tcp_may_skip(errno))
+			return -1;
+		last = *ch->why;
 	}
-	if (all->n == before) {
-		*why = last;
+	if (ch->then->n == before) {
+		*ch->why = last;
 		return -1;
 	}
 	free(last);
-	*why = NULL;
+	*ch->why = NULL;
 	return 0;
 }
 
 static int
-tcp_open(struct listen *all, unsigned section, const struct listen_name *name,
-    unsigned workers, int backlog, char **why)
+tcp_open(struct change *ch, const struct entry *e,
+    const struct listen_name *name)
 {
 	struct addrinfo hints = { .ai_flags = AI_PASSIVE | AI_NUMERICSERV,
 		.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM };
@@ -340,11 +487,11 @@ tcp_open(struct listen *all, unsigned section, const struct listen_name *name,
 	r = getaddrinfo(name->host[0] != '\0' ? name->host : NULL, name->port,
 	    &hints, &list);
 	if (r != 0) {
-		*why = xasprintf("%s: no such host: %s", name->host,
+		*ch->why = xasprintf("%s: no such host: %s", name->host,
 		    gai_strerror(r));
 		return -1;
 	}
-	r = tcp_open_list(all, section, list, workers, backlog, why);
+	r = tcp_open_list(ch, e, list);
 	freeaddrinfo(list);
 	return r;
 }
@@ -458,71 +605,306 @@ path_bind(struct listen_address *a, mode_t mode, uid_t owner, gid_t gid,
 	return listen(a->fd[0], backlog);
 }
 
+/* Found by its text, a path in another section is kept, too. */
 static int
-path_open(struct listen *all, unsigned section, const char *path,
-    const struct config_listen *settings, uid_t owner, gid_t gid, char **why)
+path_open(struct change *ch, const struct entry *e, const char *path)
 {
+	const struct config_listen *settings = &ch->config->listen[e->section];
 	struct listen_address *a;
 	const char *words;
 	mode_t mode;
 
 	if (mode_parse(settings->unix_mode, &mode) < 0) {
-		*why = xasprintf("unix_mode %s: must be octal, such as 0660",
-		    settings->unix_mode);
+		*ch->why = xasprintf("unix_mode %s: must be octal, such as "
+		    "0660", settings->unix_mode);
 		return -1;
 	}
+	if ((a = find_by_text(ch, e->asked)) != NULL)
+		return address_keep(ch, e, a);
 	if (listen_clear_path(path, &words) < 0) {
-		*why = xasprintf("unix:%s: %s", path, words);
+		*ch->why = xasprintf("unix:%s: %s", path, words);
 		return -1;
 	}
-	a = address_add(all, section, 1);
+	a = address_add(ch, e, 1);
 	a->local = true;
 	a->text = xasprintf("unix:%s", path);
-	if (path_bind(a, mode, owner, gid, (int)settings->backlog) < 0) {
-		*why = xasprintf("unix:%s: %s", path, strerror(errno));
+	if (path_bind(a, mode, ch->owner, ch->gid, backlog_of(ch, e)) < 0) {
+		*ch->why = xasprintf("unix:%s: %s", path, strerror(errno));
 		return -1;
 	}
 	return 0;
 }
 
+/* The file, and not what a link in its place points to. */
+static int
+path_chmod(const char *path, mode_t mode)
+{
+	char self[40];
+	struct stat st;
+	int fd, r = -1;
+
+	if ((fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC)) < 0)
+		return -1;
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	errno = EPERM;
+	if (fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode))
+		r = chmod(self, mode);
+	close(fd);
+	return r;
+}
+
 /* ---- all of them --------------------------------------------------------- */
 
+/* The address stays, with all its sockets; more if there are more workers. */
 static int
-open_one(struct listen *all, unsigned section, const char *text,
-    const struct config_listen *settings, unsigned workers, uid_t owner,
-    gid_t gid, char **why)
+address_keep(struct change *ch, const struct entry *e,
+    const struct listen_address *old)
+{
+	unsigned n = old->local || old->n_fd > ch->workers ? old->n_fd :
+	    ch->workers;
+	struct listen_address *a = address_add(ch, e, n);
+	union tcp_address to;
+
+	ch->kept[old - ch->now->at] = true;
+	a->local = old->local;
+	a->text = xstrdup(old->text);
+	a->path = old->path != NULL ? xstrdup(old->path) : NULL;
+	memcpy(a->fd, old->fd, old->n_fd * sizeof(*a->fd));
+	a->n_old = old->n_fd;
+	if (a->n_old == a->n_fd)
+		return 0;
+	return tcp_of_fd(a->fd[0], &to) < 0 ? -1 : tcp_bind_rest(a, &to);
+}
+
+static bool
+text_is(const char *a, const char *b)
+{
+	return strcmp(a != NULL ? a : "", b != NULL ? b : "") == 0;
+}
+
+/* The line as it was: all its addresses are claimed. */
+static int
+entry_claim(struct change *ch, const struct entry *e)
+{
+	const struct listen *now = ch->now;
+	const char *label = ch->config->listen[e->section].label;
+	bool found = false;
+	unsigned number = 0;
+
+	for (size_t i = 0; i < now->n; i++) {
+		const struct listen_address *a = &now->at[i];
+
+		if (ch->kept[i] || (found && a->entry != number) ||
+		    !text_is(a->asked, e->asked) || !text_is(a->label, label))
+			continue;
+		found = ch->kept[i] = true;
+		ch->claimed[i] = e->number + 1;
+		number = a->entry;
+	}
+	return 0;
+}
+
+static int
+entry_keep(struct change *ch, const struct entry *e, bool *found)
+{
+	const struct listen_address *a;
+
+	*found = false;
+	for (size_t i = 0; i < ch->now->n; i++) {
+		a = &ch->now->at[i];
+		if (ch->claimed[i] != e->number + 1)
+			continue;
+		*found = true;
+		if (address_keep(ch, e, a) < 0) {
+			*ch->why = xasprintf("%s: %s", a->text,
+			    tcp_advice(errno));
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static int
+entry_open(struct change *ch, const struct entry *e)
 {
 	struct listen_name name;
 	const char *words;
+	bool kept;
 
-	if (listen_parse(text, &name, &words) < 0) {
-		*why = xasprintf("%s: %s", text, words);
+	if (listen_parse(e->asked, &name, &words) < 0) {
+		*ch->why = xasprintf("%s: %s", e->asked, words);
 		return -1;
 	}
 	if (name.local)
-		return path_open(all, section, name.path, settings, owner, gid,
-		    why);
-	return tcp_open(all, section, &name, workers, (int)settings->backlog,
-	    why);
+		return path_open(ch, e, name.path);
+	if (entry_keep(ch, e, &kept) < 0)
+		return -1;
+	return kept ? 0 : tcp_open(ch, e, &name);
+}
+
+static int
+each_entry(struct change *ch, int (*fn)(struct change *, const struct entry *))
+{
+	const struct config *c = ch->config;
+	struct entry e = { 0 };
+
+	for (; e.section < c->n_listen; e.section++) {
+		const struct config_strings *list =
+		    &c->listen[e.section].address;
+
+		for (size_t k = 0; k < list->n; k++, e.number++) {
+			e.asked = list->at[k];
+			if (fn(ch, &e) < 0)
+				return -1;
+		}
+	}
+	return 0;
+}
+
+int
+listen_change(struct listen *then, const struct listen *now,
+    const struct config *config, unsigned workers, uid_t owner, gid_t gid,
+    char **why)
+{
+	struct change ch = { .then = then, .now = now, .config = config,
+		.workers = workers, .owner = owner, .gid = gid, .why = why };
+	int r;
+
+	memset(then, 0, sizeof(*then));
+	*why = NULL;
+	ch.kept = xcalloc(now->n + 1, sizeof(*ch.kept));
+	ch.claimed = xcalloc(now->n + 1, sizeof(*ch.claimed));
+	/* Whose line is unchanged comes first: another line that stands for
+	 * the same address is one too many. */
+	(void)each_entry(&ch, entry_claim);
+	r = each_entry(&ch, entry_open);
+	free(ch.kept);
+	free(ch.claimed);
+	if (r < 0)
+		listen_undo(then);
+	return r;
 }
 
 int
 listen_open(struct listen *all, const struct config *config, unsigned workers,
     uid_t owner, gid_t gid, char **why)
 {
-	const struct config_listen *settings;
+	static const struct listen nothing;
 
-	memset(all, 0, sizeof(*all));
-	*why = NULL;
-	for (size_t i = 0; i < config->n_listen; i++) {
-		settings = &config->listen[i];
-		for (size_t k = 0; k < settings->address.n; k++) {
-			if (open_one(all, (unsigned)i, settings->address.at[k],
-			    settings, workers, owner, gid, why) == 0)
-				continue;
-			listen_close(all);
-			return -1;
-		}
+	return listen_change(all, &nothing, config, workers, owner, gid, why);
+}
+
+void
+listen_undo(struct listen *then)
+{
+	for (size_t i = 0; i < then->n; i++)
+		address_done(&then->at[i], then->at[i].n_old);
+	list_done(then);
+}
+
+/* ---- in force ------------------------------------------------------------ */
+
+/* New connections go to the sockets of the first n workers alone.  Without that
+ * some workers get more than others. */
+static void
+steer(const struct listen_address *a)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+		    (unsigned)(SKF_AD_OFF + SKF_AD_RANDOM)),
+		BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, a->workers),
+		BPF_STMT(BPF_RET | BPF_A, 0),
+	};
+	struct sock_fprog program = { NELEM(code), code };
+	int none = 0;
+
+	if (a->workers == a->n_fd && (setsockopt(a->fd[0], SOL_SOCKET,
+	    SO_DETACH_REUSEPORT_BPF, &none, sizeof(none)) == 0 ||
+	    errno == ENOENT))
+		return;
+	if (setsockopt(a->fd[0], SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF,
+	    &program, sizeof(program)) < 0)
+		log_debug("connections are spread unevenly address=%s why=\"%s\"",
+		    a->text, strerror(errno));
+}
+
+/* The handshakes that were begun end well; nobody begins another: to him it is
+ * as if a packet was lost, until the last copy is closed and he is refused. */
+static void
+turn_away(const struct listen_address *a)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, TCP_FLAGS),
+		BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, TCP_SYN_FLAG, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, 0),
+		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+	};
+	struct sock_fprog program = { NELEM(code), code };
+
+	for (unsigned i = 0; i < a->n_fd; i++)
+		if (setsockopt(a->fd[i], SOL_SOCKET, SO_ATTACH_FILTER,
+		    &program, sizeof(program)) < 0)
+			log_debug("a listener that leaves is open to the end "
+			    "address=%s why=\"%s\"", a->text,
+			    strerror(errno));
+}
+
+static void
+address_enforce(struct listen_address *a, const struct config_listen *settings)
+{
+	mode_t mode;
+
+	if (address_listen(a, (int)settings->backlog) < 0)
+		log_error("cannot listen address=%s why=\"%s\"", a->text,
+		    strerror(errno));
+	if (!a->local)
+		steer(a);
+	else if (a->n_old != 0 && mode_parse(settings->unix_mode, &mode) == 0 &&
+	    path_chmod(a->path, mode) < 0)
+		log_warn("the permissions stay as they are address=%s "
+		    "why=\"%s\"", a->text, strerror(errno));
+	a->n_old = 0;
+}
+
+static bool
+is_in(const struct listen *all, const struct listen_address *a)
+{
+	for (size_t i = 0; i < all->n; i++)
+		if (all->at[i].fd[0] == a->fd[0])
+			return true;
+	return false;
+}
+
+static void
+address_leave(struct listen *gone, struct listen_address *a)
+{
+	if (!a->local)
+		turn_away(a);
+	else if (a->path != NULL)
+		unlink(a->path);
+	free(a->path);
+	a->path = NULL;
+	gone->at = xreallocarray(gone->at, gone->n + 1, sizeof(*gone->at));
+	gone->at[gone->n++] = *a;
+}
+
+void
+listen_commit(struct listen *now, struct listen *then, struct listen *gone,
+    const struct config *config)
+{
+	memset(gone, 0, sizeof(*gone));
+	for (size_t i = 0; i < now->n; i++) {
+		struct listen_address *a = &now->at[i];
+
+		if (is_in(then, a))
+			address_done(a, a->n_fd);
+		else
+			address_leave(gone, a);
 	}
-	return 0;
+	list_done(now);
+	for (size_t i = 0; i < then->n; i++)
+		address_enforce(&then->at[i],
+		    &config->listen[then->at[i].section]);
+	*now = *then;
+	memset(then, 0, sizeof(*then));
 }

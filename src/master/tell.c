@@ -39,15 +39,16 @@ tell_log(struct child *c)
 static void
 send_listener(struct child *c, const struct listen_address *a)
 {
-	struct msg_listener m = {
-		.fd = listen_fd(a, c->slot - SLOT_WORKER_FIRST),
-		.section = a->section, .local = a->local,
-		.address = bytes_str(a->text),
-	};
+	struct msg_listener m = { .section = a->section, .local = a->local,
+		.address = bytes_str(a->text), .workers = a->workers };
+	unsigned k;
 
-	buf_clear(&frame);
-	msg_pack_listener(&frame, &m);
-	ipc_put_fd(c->ipc, buf_view(&frame), m.fd);
+	for (k = 0; (m.fd = listen_fd(a, c->slot - SLOT_WORKER_FIRST,
+	    k)) >= 0; k++) {
+		buf_clear(&frame);
+		msg_pack_listener(&frame, &m);
+		ipc_put_fd(c->ipc, buf_view(&frame), m.fd);
+	}
 }
 
 void

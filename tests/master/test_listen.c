@@ -119,18 +119,18 @@ test_group(void **state)
 	assert_int_equal(all.n, 1);
 	assert_int_equal(all.at[0].n_fd, 3);
 	assert_false(all.at[0].local);
-	port = port_of(listen_fd(&all.at[0], 0));
+	port = port_of(listen_fd(&all.at[0], 0, 0));
 	assert_int_not_equal(port, 0);
 	for (unsigned i = 1; i < 3; i++) {
-		assert_int_equal(port_of(listen_fd(&all.at[0], i)), port);
-		assert_int_not_equal(listen_fd(&all.at[0], i),
-		    listen_fd(&all.at[0], i - 1));
+		assert_int_equal(port_of(listen_fd(&all.at[0], i, 0)), port);
+		assert_int_not_equal(listen_fd(&all.at[0], i, 0),
+		    listen_fd(&all.at[0], i - 1, 0));
 	}
 	snprintf(expected, sizeof(expected), "127.0.0.1:%u", port);
 	assert_string_equal(all.at[0].text, expected);
 	assert_true(connects(port));
 	for (unsigned i = 0; i < 3; i++)
-		assert_true(fcntl(listen_fd(&all.at[0], i), F_GETFD) &
+		assert_true(fcntl(listen_fd(&all.at[0], i, 0), F_GETFD) &
 		    FD_CLOEXEC);
 	listen_close(&all);
 	assert_false(connects(port));
@@ -220,7 +220,7 @@ test_unix(void **state)
 	assert_int_equal(open_one(&all, 3, address, &why), 0);
 	assert_int_equal(all.at[0].n_fd, 1);
 	assert_true(all.at[0].local);
-	assert_int_equal(listen_fd(&all.at[0], 0), listen_fd(&all.at[0], 2));
+	assert_int_equal(listen_fd(&all.at[0], 0, 0), listen_fd(&all.at[0], 2, 0));
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0600);
 	listen_close(&all);
