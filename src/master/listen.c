@@ -605,6 +605,18 @@ path_bind(struct listen_address *a, mode_t mode, uid_t owner, gid_t gid,
 	return listen(a->fd[0], backlog);
 }
 
+static int
+mode_check(const struct change *ch, const struct entry *e)
+{
+	const char *text = ch->config->listen[e->section].unix_mode;
+	mode_t mode;
+
+	if (mode_parse(text, &mode) == 0)
+		return 0;
+	*ch->why = xasprintf("unix_mode %s: must be octal, such as 0660", text);
+	return -1;
+}
+
 /* Found by its text, a path in another section is kept, too. */
 static int
 path_open(struct change *ch, const struct entry *e, const char *path)
@@ -612,13 +624,8 @@ path_open(struct change *ch, const struct entry *e, const char *path)
 	const struct config_listen *settings = &ch->config->listen[e->section];
 	struct listen_address *a;
 	const char *words;
-	mode_t mode;
+	mode_t mode = 0;
 
-	if (mode_parse(settings->unix_mode, &mode) < 0) {
-		*ch->why = xasprintf("unix_mode %s: must be octal, such as "
-		    "0660", settings->unix_mode);
-		return -1;
-	}
 	if ((a = find_by_text(ch, e->asked)) != NULL)
 		return address_keep(ch, e, a);
 	if (listen_clear_path(path, &words) < 0) {
@@ -628,6 +635,7 @@ path_open(struct change *ch, const struct entry *e, const char *path)
 	a = address_add(ch, e, 1);
 	a->local = true;
 	a->text = xasprintf("unix:%s", path);
+	(void)mode_parse(settings->unix_mode, &mode);	/* was checked */
 	if (path_bind(a, mode, ch->owner, ch->gid, backlog_of(ch, e)) < 0) {
 		*ch->why = xasprintf("unix:%s: %s", path, strerror(errno));
 		return -1;
@@ -735,11 +743,14 @@ entry_open(struct change *ch, const struct entry *e)
 		*ch->why = xasprintf("%s: %s", e->asked, words);
 		return -1;
 	}
-	if (name.local)
-		return path_open(ch, e, name.path);
+	if (name.local && mode_check(ch, e) < 0)
+		return -1;
 	if (entry_keep(ch, e, &kept) < 0)
 		return -1;
-	return kept ? 0 : tcp_open(ch, e, &name);
+	if (kept)
+		return 0;
+	return name.local ? path_open(ch, e, name.path) :
+	    tcp_open(ch, e, &name);
 }
 
 static int
