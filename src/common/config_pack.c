@@ -1,22 +1,30 @@
 /* SPDX-License-Identifier: MIT
  *
- * Settings on their way from the master to its children: a msgpack array of
- * all sections, each with its keys in the order of the table.  Both ends are
- * the same binary, so nothing is named; types and counts are checked all the
- * same.  (The octets come from the master only, which its children trust.)
+ * Settings on their way from the master to its children, and over an exec of the
+ * master: everything by its name, as both ends may be neighbouring releases.  A
+ * reader skips the sections and keys that it does not know; those that are not
+ * there keep their default.  Types and ranges are checked all the same.
  *
- *	[debug, section ...]	section: [instance ...]
- *	instance: [label, value ...]
+ *	{ section: [instance ...], ..., "--debug": 0 | 1 }
+ *	instance: { key: value, ..., "": label }
+ *
+ * A choice travels as its word, and what a role may not see as nil.
  *
  * Runs in: master (packs), workers and router (unpack).  Owns: nothing.
  */
-#include <msgpack.h>
 #include <stdlib.h>
 
 #include "common/config_parts.h"
+#include "common/packed.h"
 #include "common/util.h"
 
 #define INSTANCES_MAX	100000
+#define NAMES_MAX	10000	/* sections, keys, strings of a list */
+#define TEXT_MAX	(4u << 20)
+
+/* What is no section or key. */
+#define NAME_DEBUG	"--debug"
+#define NAME_LABEL	""
 
 /* ---- what a role may see ------------------------------------------------- */
 
@@ -49,241 +57,259 @@ is_hidden(enum config_view view, const struct config_section *s,
 
 /* ---- packing ------------------------------------------------------------- */
 
-static int
-write_buf(void *buf, const char *p, size_t n)
+static void
+pack_text(struct buf *out, const char *text)
 {
-	buf_add(buf, p, n);
-	return 0;
+	if (text == NULL)
+		pack_nil(out);
+	else
+		pack_bytes(out, bytes_str(text));
 }
 
 static void
-pack_text(msgpack_packer *pk, const char *text)
+pack_strings(struct buf *out, const struct config_strings *list)
 {
-	if (text == NULL) {
-		msgpack_pack_nil(pk);
-		return;
-	}
-	msgpack_pack_str(pk, strlen(text));
-	msgpack_pack_str_body(pk, text, strlen(text));
+	pack_array(out, (uint32_t)list->n);
+	for (size_t i = 0; i < list->n; i++)
+		pack_text(out, list->at[i]);
 }
 
 static void
-pack_value(msgpack_packer *pk, const struct config_key *k, const char *at)
+pack_choice(struct buf *out, const struct config_key *k, const void *instance)
 {
-	const struct config_strings *list = (const void *)at;
-	size_t i;
+	struct buf word = { 0 };
+
+	config_value_show(k, instance, &word);
+	pack_bytes(out, buf_view(&word));
+	buf_done(&word);
+}
+
+static void
+pack_value(struct buf *out, const struct config_key *k, const void *instance)
+{
+	const void *at = (const char *)instance + k->at;
 
 	switch (k->type) {
 	case CONFIG_TEXT:
 	case CONFIG_SECRET:
-		pack_text(pk, *(char *const *)(const void *)at);
+		pack_text(out, *(char *const *)at);
 		break;
 	case CONFIG_STRINGS:
-		msgpack_pack_array(pk, list->n);
-		for (i = 0; i < list->n; i++)
-			pack_text(pk, list->at[i]);
-		break;
-	case CONFIG_FLAG:
-		msgpack_pack_uint64(pk, *(const bool *)at);
+		pack_strings(out, at);
 		break;
 	case CONFIG_CHOICE:
-		msgpack_pack_uint64(pk,
-		    (uint64_t)*(const int *)(const void *)at);
+		pack_choice(out, k, instance);
+		break;
+	case CONFIG_FLAG:
+		pack_u64(out, *(const bool *)at);
 		break;
 	default:
-		msgpack_pack_uint64(pk, *(const uint64_t *)(const void *)at);
+		pack_u64(out, *(const uint64_t *)at);
 	}
 }
 
 static void
-pack_section(msgpack_packer *pk, enum config_view view,
+pack_instance(struct buf *out, enum config_view view,
     const struct config_section *s, void *at)
 {
 	const struct config_key *k;
 
-	msgpack_pack_array(pk, s->n_keys + 1);
-	pack_text(pk, *config_label(at));
-	for (k = s->keys; k->name != NULL; k++)
+	pack_map(out, (uint32_t)s->n_keys + 1);
+	for (k = s->keys; k->name != NULL; k++) {
+		pack_bytes(out, bytes_str(k->name));
 		if (is_hidden(view, s, k))
-			msgpack_pack_nil(pk);
+			pack_nil(out);
 		else
-			pack_value(pk, k, (const char *)at + k->at);
+			pack_value(out, k, at);
+	}
+	pack_bytes(out, B(NAME_LABEL));
+	pack_text(out, *config_label(at));
 }
 
 void
 config_pack(const struct config *c, enum config_view view, struct buf *out)
 {
 	const struct config_section *s = config_sections();
-	msgpack_packer pk;
 	size_t i, n;
 
 	for (n = 0; s[n].name != NULL; n++)
 		;
-	msgpack_packer_init(&pk, out, write_buf);
-	msgpack_pack_array(&pk, n + 1);
-	msgpack_pack_uint64(&pk, c->debug);
+	pack_map(out, (uint32_t)n + 1);
 	for (; s->name != NULL; s++) {
-		msgpack_pack_array(&pk, config_count(c, s));
+		pack_bytes(out, bytes_str(s->name));
+		pack_array(out, (uint32_t)config_count(c, s));
 		for (i = 0; i < config_count(c, s); i++)
-			pack_section(&pk, view, s, config_at(c, s, i));
+			pack_instance(out, view, s, config_at(c, s, i));
 	}
+	pack_bytes(out, B(NAME_DEBUG));
+	pack_u64(out, c->debug);
 }
 
 /* ---- unpacking ----------------------------------------------------------- */
 
-static int
-take_text(const msgpack_object *o, char **to)
+/* What is being read; the first fault ends it. */
+struct taking {
+	struct packed	 in;
+	struct config	*config;
+	struct buf	 why;
+};
+
+/* A value that does not fit, although its octets are in order. */
+static void
+refuse(struct taking *t, const struct config_section *s,
+    const struct config_key *k, void *instance, const char *what)
 {
+	const char *label = *config_label(instance);
+
+	t->in.bad = true;
+	if (t->why.n != 0)
+		return;
+	buf_fmt(&t->why, "[%s%s%s] %s: %s", s->name, label != NULL ? " " : "",
+	    label != NULL ? label : "", k->name, what);
+	config_value_range(k, &t->why);
+}
+
+/* Texts end at a NUL here, so there is none in them. */
+static void
+take_text(struct taking *t, char **to)
+{
+	struct bytes b;
+
 	free(*to);
 	*to = NULL;
-	if (o->type == MSGPACK_OBJECT_NIL)
-		return 0;
-	if (o->type != MSGPACK_OBJECT_STR)
-		return -1;
-	*to = bytes_dup(bytes_of(o->via.str.ptr, o->via.str.size));
-	return 0;
+	if (packed_nil(&t->in))
+		return;
+	b = packed_bytes(&t->in, TEXT_MAX);
+	if (b.n != 0 && memchr(b.p, '\0', b.n) != NULL)
+		t->in.bad = true;
+	else if (!t->in.bad)
+		*to = bytes_dup(b);
 }
 
-static int
-take_strings(const msgpack_object *o, const struct config_key *k,
-    void *section_struct)
+static void
+take_strings(struct taking *t, const struct config_key *k, void *instance)
 {
-	struct config_strings *list;
-	uint32_t i;
+	struct config_strings *list = (void *)((char *)instance + k->at);
+	uint32_t n;
 
-	if (o->type != MSGPACK_OBJECT_ARRAY)
-		return -1;
-	config_value_free(k, section_struct);
-	list = (void *)((char *)section_struct + k->at);
-	if (o->via.array.size > 0)
-		list->at = xcalloc(o->via.array.size, sizeof *list->at);
-	for (i = 0; i < o->via.array.size; i++) {
-		if (o->via.array.ptr[i].type != MSGPACK_OBJECT_STR ||
-		    take_text(&o->via.array.ptr[i], &list->at[i]) < 0)
-			return -1;
-		list->n++;
+	config_value_free(k, instance);
+	n = packed_nil(&t->in) ? 0 : packed_count(&t->in, NAMES_MAX);
+	if (n > 0)
+		list->at = xcalloc(n, sizeof(*list->at));
+	while (n-- > 0 && !t->in.bad) {
+		take_text(t, &list->at[list->n]);
+		if (list->at[list->n] == NULL)
+			t->in.bad = true;
+		else
+			list->n++;
 	}
-	return 0;
 }
 
-static uint64_t
-count_words(const char *words)
+static void
+take_choice(struct taking *t, const struct config_section *s,
+    const struct config_key *k, void *instance)
 {
-	uint64_t n = 1;
+	struct bytes word = packed_bytes(&t->in, TEXT_MAX);
+	struct buf why = { 0 };
 
-	for (; *words != '\0'; words++)
-		n += *words == '|';
-	return n;
+	if (!t->in.bad && config_value_set(k, instance, word, false, &why) < 0)
+		refuse(t, s, k, instance, buf_cstr(&why));
+	buf_done(&why);
 }
 
-static int
-take_number(const msgpack_object *o, const struct config_key *k, char *at)
+static void
+take_number(struct taking *t, const struct config_section *s,
+    const struct config_key *k, void *instance)
 {
-	uint64_t v = o->via.u64;
+	void *at = (char *)instance + k->at;
+	uint64_t v = packed_u64(&t->in);
 
-	if (o->type != MSGPACK_OBJECT_POSITIVE_INTEGER)
-		return -1;
-	if (k->words != NULL && v >= count_words(k->words))
-		return -1;
-	if (k->words == NULL && (v < k->min || v > k->max))
-		return -1;
-	if (k->type == CONFIG_FLAG)
+	if (t->in.bad)
+		return;
+	if (k->type == CONFIG_FLAG && v <= 1)
 		*(bool *)at = v != 0;
-	else if (k->type == CONFIG_CHOICE)
-		*(int *)(void *)at = (int)v;
+	else if (k->type == CONFIG_FLAG)
+		refuse(t, s, k, instance, "neither yes nor no");
+	else if (v < k->min || v > k->max)
+		refuse(t, s, k, instance, "out of range: ");
 	else
-		*(uint64_t *)(void *)at = v;
-	return 0;
+		*(uint64_t *)at = v;
 }
 
-static int
-take_value(const msgpack_object *o, const struct config_key *k,
-    void *section_struct)
+static void
+take_value(struct taking *t, const struct config_section *s,
+    const struct config_key *k, void *instance)
 {
-	char *at = (char *)section_struct + k->at;
-
 	if (k->type == CONFIG_TEXT || k->type == CONFIG_SECRET)
-		return take_text(o, (char **)(void *)at);
-	if (k->type == CONFIG_STRINGS)
-		return take_strings(o, k, section_struct);
-	return take_number(o, k, at);
+		take_text(t, (char **)(void *)((char *)instance + k->at));
+	else if (k->type == CONFIG_STRINGS)
+		take_strings(t, k, instance);
+	else if (k->type == CONFIG_CHOICE)
+		take_choice(t, s, k, instance);
+	else
+		take_number(t, s, k, instance);
 }
 
-static int
-take_instance(const msgpack_object *o, const struct config_section *s,
-    void *at)
+static void
+take_instance(struct taking *t, const struct config_section *s, void *at)
 {
-	size_t i;
+	uint32_t n = packed_map(&t->in, NAMES_MAX);
+	const struct config_key *k;
+	struct bytes name;
 
-	if (take_text(&o->via.array.ptr[0], config_label(at)) < 0)
-		return -1;
-	for (i = 0; i < s->n_keys; i++)
-		if (take_value(&o->via.array.ptr[i + 1], &s->keys[i], at) < 0)
-			return -1;
-	return 0;
-}
-
-static int
-take_section(const msgpack_object *o, const struct config_section *s,
-    struct config *c)
-{
-	const msgpack_object *in;
-	uint32_t i;
-
-	if (o->type != MSGPACK_OBJECT_ARRAY ||
-	    o->via.array.size < (s->many ? 0 : 1) ||
-	    o->via.array.size > (s->many ? INSTANCES_MAX : 1))
-		return -1;
-	for (i = 0; i < o->via.array.size; i++) {
-		in = &o->via.array.ptr[i];
-		if (in->type != MSGPACK_OBJECT_ARRAY ||
-		    in->via.array.size != s->n_keys + 1)
-			return -1;
-		if (take_instance(in, s, s->many ?
-		    config_append(c, s, (struct bytes){ NULL, 0 }) :
-		    config_at(c, s, 0)) < 0)
-			return -1;
+	while (n-- > 0 && !t->in.bad) {
+		name = packed_bytes(&t->in, TEXT_MAX);
+		if (bytes_eq(name, B(NAME_LABEL)))
+			take_text(t, config_label(at));
+		else if ((k = config_key_find(s, name)) != NULL)
+			take_value(t, s, k, at);
+		else
+			packed_skip(&t->in);
 	}
-	return 0;
 }
 
-static int
-take_all(const msgpack_object *o, struct config *c)
+static void
+take_section(struct taking *t, const struct config_section *s)
 {
-	const struct config_section *s = config_sections();
-	size_t i, n;
+	uint32_t n = packed_count(&t->in, s->many ? INSTANCES_MAX : 1);
 
-	for (n = 0; s[n].name != NULL; n++)
-		;
-	if (o->type != MSGPACK_OBJECT_ARRAY || o->via.array.size != n + 1 ||
-	    o->via.array.ptr[0].type != MSGPACK_OBJECT_POSITIVE_INTEGER)
-		return -1;
-	c->debug = o->via.array.ptr[0].via.u64 != 0;
-	for (i = 0; i < n; i++)
-		if (take_section(&o->via.array.ptr[i + 1], &s[i], c) < 0)
-			return -1;
-	return c->n_listen > 0 && c->n_app > 0 ? 0 : -1;
+	while (n-- > 0 && !t->in.bad)
+		take_instance(t, s, s->many ?
+		    config_append(t->config, s, B("")) :
+		    config_at(t->config, s, 0));
+}
+
+static void
+take_all(struct taking *t)
+{
+	uint32_t n = packed_map(&t->in, NAMES_MAX);
+	const struct config_section *s;
+	struct bytes name;
+
+	while (n-- > 0 && !t->in.bad) {
+		name = packed_bytes(&t->in, TEXT_MAX);
+		if (bytes_eq(name, B(NAME_DEBUG)))
+			t->config->debug = packed_u64(&t->in) != 0;
+		else if ((s = config_section_find(name)) != NULL)
+			take_section(t, s);
+		else
+			packed_skip(&t->in);
+	}
 }
 
 struct config *
 config_unpack(struct bytes packed, char **why)
 {
-	struct config *c = NULL;
-	msgpack_unpacked u;
-	size_t used = 0;
+	struct taking t = { .in = packed_open(packed),
+		.config = config_new() };
 
-	msgpack_unpacked_init(&u);
-	if (msgpack_unpack_next(&u, packed.p, packed.n, &used) ==
-	    MSGPACK_UNPACK_SUCCESS && used == packed.n) {
-		c = config_new();
-		if (take_all(&u.data, c) < 0) {
-			config_free(c);
-			c = NULL;
-		}
-	}
-	msgpack_unpacked_destroy(&u);
-	if (c == NULL)
-		*why = xstrdup("settings from the master do not fit this "
-		    "binary");
-	return c;
+	take_all(&t);
+	if (packed_end(&t.in) && t.config->n_listen > 0 &&
+	    t.config->n_app > 0)
+		return t.config;
+	*why = xasprintf("settings from the master do not fit this binary%s%s",
+	    t.why.n != 0 ? ": " : "", t.why.n != 0 ? buf_cstr(&t.why) : "");
+	buf_done(&t.why);
+	config_free(t.config);
+	return NULL;
 }

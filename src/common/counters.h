@@ -26,8 +26,8 @@ struct counter_info {
 extern const struct counter_info counter_info[];
 extern const size_t counter_count;
 
-/* msgpack array of all values in table order, and back; a shorter or longer
- * array is -1. */
+/* msgpack array of all values in table order, and back; -1 if it is none.  What
+ * another release has more of is dropped, what it has not is 0. */
 void	counters_pack(const struct counters *, struct buf *);
 int	counters_unpack(struct counters *, struct bytes);
 /* sum += c */

@@ -17,6 +17,7 @@
 
 #define FIELDS_MAX	64	/* of a message, the code included */
 #define LIST_MAX	10000	/* strings of a list */
+#define NUMBERS_MAX	10000	/* of msg_unpack_numbers() */
 
 static const char *const names[MSG_TYPES] = {
 #define MESSAGE(code, name, to)	[code] = #name,
@@ -329,15 +330,14 @@ msg_unpack_numbers(struct bytes packed, uint64_t *numbers, size_t n)
 
 	if (!msgpack_zone_init(&zone, ZONE_CHUNK))
 		fatal("out of memory for messages");
-	if (read_array(&zone, packed, (int64_t)n, &all) == 0 && all.size == n) {
+	if (read_array(&zone, packed, NUMBERS_MAX, &all) == 0) {
 		result = 0;
-		for (size_t i = 0; i < n; i++) {
+		for (uint32_t i = 0; i < all.size; i++)
 			if (all.ptr[i].type != MSGPACK_OBJECT_POSITIVE_INTEGER)
 				result = -1;
-			else
-				numbers[i] = all.ptr[i].via.u64;
-		}
 	}
+	for (size_t i = 0; result == 0 && i < n; i++)
+		numbers[i] = i < all.size ? all.ptr[i].via.u64 : 0;
 	msgpack_zone_destroy(&zone);
 	return result;
 }
@@ -361,21 +361,24 @@ refuse(struct unpacking *u, const char *field, const char *what)
 	return -1;
 }
 
-static int
+static void
 unpack_start(struct unpacking *u, const struct unpacker *from,
     const char *message, uint32_t fields, const char **why)
 {
 	u->u = *from;
 	u->message = message;
 	u->why = why;
-	if (from->left != fields)
-		return refuse(u, "", "wrong number of fields");
-	return 0;
+	/* A newer release may have put more behind: they are not for us. */
+	if (from->left > fields)
+		u->u.left = fields;
 }
 
+/* NULL: an older release does not send it, and it is 0 or empty. */
 static const msgpack_object *
 next_field(struct unpacking *u)
 {
+	if (u->u.left == 0)
+		return NULL;
 	u->u.left--;
 	return u->u.field++;
 }
@@ -398,6 +401,8 @@ unpack_num(struct unpacking *u, uint64_t *out, const char *field)
 {
 	const msgpack_object *o = next_field(u);
 
+	if (o == NULL)
+		return 0;
 	if (o->type != MSGPACK_OBJECT_POSITIVE_INTEGER)
 		return refuse(u, field, "is no number");
 	*out = o->via.u64;
@@ -408,7 +413,11 @@ static int
 unpack_bytes(struct unpacking *u, struct bytes *out, size_t max,
     const char *field)
 {
-	if (!object_bytes(next_field(u), out))
+	const msgpack_object *o = next_field(u);
+
+	if (o == NULL)
+		return 0;
+	if (!object_bytes(o, out))
 		return refuse(u, field, "is no byte string");
 	if (out->n > max)
 		return refuse(u, field, "is too long");
@@ -422,6 +431,8 @@ unpack_list(struct unpacking *u, struct msg_list *out, uint32_t max,
 	const msgpack_object *o = next_field(u);
 	struct bytes b;
 
+	if (o == NULL)
+		return 0;
 	if (o->type != MSGPACK_OBJECT_ARRAY)
 		return refuse(u, field, "is no list");
 	if (o->via.array.size > max)
@@ -456,7 +467,7 @@ msg_list_at(const struct msg_list *list, uint32_t i)
 }
 
 /* Nothing is taken from the unpacker, descriptors least of all, unless the
- * whole message is right. */
+ * whole message is right.  Then all is, also what was not for us. */
 #define MESSAGE(code, name, to)						\
 int									\
 msg_unpack_##name(struct unpacker *from, struct msg_##name *m,		\
@@ -465,8 +476,7 @@ msg_unpack_##name(struct unpacker *from, struct msg_##name *m,		\
 	struct unpacking u;						\
 									\
 	*m = (struct msg_##name){ .end_ = { 0 } };			\
-	if (unpack_start(&u, from, #name, FIELDS_OF_##name, why) < 0)	\
-		return -1;
+	unpack_start(&u, from, #name, FIELDS_OF_##name, why);
 #define NUM(f)								\
 	if (unpack_num(&u, &m->f, #f) < 0)				\
 		return -1;
@@ -482,6 +492,7 @@ msg_unpack_##name(struct unpacker *from, struct msg_##name *m,		\
 		return -1;
 #define END								\
 	*from = u.u;							\
+	from->left = 0;							\
 	return 0;							\
 }
 #include "tables/messages.def"

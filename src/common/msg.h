@@ -101,7 +101,9 @@ enum msg_type {
  * receiver would end the link for it.
  *
  * msg_unpack_x() takes all fields or, with -1, nothing.  *why names message and
- * field and is good until the next call.
+ * field and is good until the next call.  Fields behind the last that is known
+ * are passed over, and those that are not there are 0 or empty (not
+ * descriptors): the sender may be another release.
  */
 #define MESSAGE(code, name, to) \
 	void msg_pack_##name(struct buf *, const struct msg_##name *); \
@@ -117,8 +119,9 @@ enum msg_type {
 /* "publish", or NULL for a number that is none. */
 const char *msg_name(unsigned type);
 
-/* A plain msgpack array of n numbers, without a frame, and back; -1 unless it
- * is exactly that. */
+/* A plain msgpack array of n numbers, without a frame, and back; -1 if there is
+ * anything else in it.  Of a longer array the first n are read, and what a
+ * shorter one lacks is 0: releases may differ. */
 void	msg_pack_numbers(struct buf *, const uint64_t *, size_t n);
 int	msg_unpack_numbers(struct bytes, uint64_t *, size_t n);
 

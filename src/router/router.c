@@ -245,7 +245,7 @@ router_on_start(struct peer *from, struct ipc *ipc, const struct msg_start *m)
 	struct router *r = from->router;
 
 	(void)ipc;
-	if (m->version != MSG_VERSION)
+	if (m->version < MSG_OLDEST)
 		fatal("the master speaks another version");
 	r->node = m->node;
 	r->incarnation = m->incarnation;
@@ -379,7 +379,7 @@ router_on_control(struct peer *from, struct ipc *ipc,
 void
 router_on_hello(struct peer *from, struct ipc *ipc, const struct msg_hello *m)
 {
-	if (m->version != MSG_VERSION || m->slot != from->slot ||
+	if (m->version < MSG_OLDEST || m->slot != from->slot ||
 	    m->generation != from->generation) {
 		peer_refuse(from, "it is not who it should be");
 		return;

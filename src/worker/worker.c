@@ -87,7 +87,7 @@ void
 worker_on_start(struct worker *w, struct ipc *from, const struct msg_start *m)
 {
 	(void)from;
-	if (m->version != MSG_VERSION)
+	if (m->version < MSG_OLDEST)
 		fatal("the master speaks version %llu, this is %d",
 		    (unsigned long long)m->version, MSG_VERSION);
 	char who[32];
@@ -164,7 +164,7 @@ worker_on_listener(struct worker *w, struct ipc *from,
 	(void)from;
 	if (m->section >= w->config->n_listen)
 		fatal("listener of an unknown section");
-	listener_add(m->fd, m->section, m->local != 0, m->address);
+	listener_add(m);
 }
 
 static void

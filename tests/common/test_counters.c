@@ -81,7 +81,6 @@ test_refused(void **state)
 
 	(void)state;
 	assert_int_equal(counters_unpack(&out, B("")), -1);
-	assert_int_equal(counters_unpack(&out, B("\x90")), -1);
 	assert_int_equal(counters_unpack(&out, B("\xc0")), -1);
 	assert_int_equal(counters_unpack(&out, B("\xdd\xff\xff\xff\xff")), -1);
 	/* An array of the right length with another thing in it. */
@@ -94,6 +93,30 @@ test_refused(void **state)
 	assert_memory_equal(&out, &zero, sizeof(out));
 	b.p[b.n - 1] = 1;
 	assert_int_equal(counters_unpack(&out, buf_view(&b)), 0);
+	buf_done(&b);
+}
+
+/* A release that has fewer counters, and one that has more. */
+static void
+test_releases(void **state)
+{
+	struct counters out, in = { 0 };
+	struct buf b = { 0 };
+
+	(void)state;
+	fill(&out, 9);
+	in.connections = 7;
+	assert_int_equal(counters_unpack(&out, B("\x91\x07")), 0);
+	assert_memory_equal(&out, &in, sizeof(in));
+	assert_int_equal(counters_unpack(&out, B("\x90")), 0);
+	assert_int_equal(out.connections, 0);
+
+	buf_add(&b, "\xdc\0", 2);
+	buf_char(&b, (char)(counter_count + 2));
+	for (size_t i = 0; i < counter_count + 2; i++)
+		buf_char(&b, 5);
+	assert_int_equal(counters_unpack(&out, buf_view(&b)), 0);
+	assert_int_equal(value_of(&out, counter_count - 1), 5);
 	buf_done(&b);
 }
 
@@ -117,6 +140,7 @@ main(void)
 		cmocka_unit_test(test_table),
 		cmocka_unit_test(test_pack),
 		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_releases),
 		cmocka_unit_test(test_add),
 	};
 
