@@ -79,8 +79,10 @@ struct client {
 	bool			 paused;	/* not read: the front wants nothing */
 	bool			 begun;		/* stream: the head is out */
 	bool			 frozen;	/* is being handed over */
-	uint64_t		 applied;	/* up to this serial it has all,
-						   from where it was before */
+	bool			 arriving;	/* is here, but its elder counts
+						   for it yet */
+	uint64_t		 applied;	/* it has all up to here, from
+						   where it was: fanout.h */
 	struct client_user	*user;
 	struct websocket	 websocket;
 	struct client_state	 state;
