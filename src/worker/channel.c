@@ -11,6 +11,7 @@
 #include "worker/app.h"
 #include "worker/channel.h"
 #include "worker/fanout.h"
+#include "worker/inherit.h"
 #include "worker/uplink.h"
 #include "worker/worker.h"
 
@@ -107,7 +108,7 @@ channel_new(struct app *app, struct bytes name, unsigned kind)
 static void
 channel_drop_if_empty(struct channel *ch)
 {
-	if (ch->n_subs > 0 || ch->n_waiting > 0)
+	if (ch->n_subs > 0 || ch->n_waiting > 0 || ch->expected)
 		return;
 	hash_remove(&ch->app->channels, &ch->link);
 	if (ch->presence != NULL)
@@ -191,8 +192,9 @@ sub_free(struct sub *s)
 	channel_drop_if_empty(ch);
 }
 
+/* The client knows it; it counts nowhere yet. */
 static struct sub *
-sub_new(struct client *cl, struct channel *ch, struct bytes user)
+sub_make(struct client *cl, struct channel *ch, struct bytes user)
 {
 	struct sub *s = xcalloc(1, sizeof(*s));
 
@@ -204,7 +206,16 @@ sub_new(struct client *cl, struct channel *ch, struct bytes user)
 	}
 	SLIST_INSERT_HEAD(&cl->subs, s, of_client);
 	counter.subscriptions++;
-	if (cl->n_subs++ == 0 && cl->established) {
+	cl->n_subs++;
+	return s;
+}
+
+static struct sub *
+sub_new(struct client *cl, struct channel *ch, struct bytes user)
+{
+	struct sub *s = sub_make(cl, ch, user);
+
+	if (cl->n_subs == 1 && cl->established) {
 		cl->app->subscribed++;
 		uplink_load(cl->app);
 	}
@@ -246,11 +257,11 @@ send_waiting(const struct join *j)
 }
 
 static void
-send_leave(const struct channel *ch, struct bytes user)
+send_leave(const struct channel *ch, uint64_t n, struct bytes user)
 {
 	struct msg_leave m = {
 		.app = ch->app->id, .channel = channel_name(ch),
-		.n = 1, .user = user,
+		.n = n, .user = user,
 	};
 
 	if (uplink() != NULL)
@@ -292,7 +303,10 @@ channel_subscribe(struct client *cl, struct bytes name, unsigned kind,
 	if (ch == NULL)
 		ch = channel_new(cl->app, name, kind);
 	s = sub_new(cl, ch, user);
-	if (!ch->live || kind & (CHANNEL_CACHE | CHANNEL_PRESENCE)) {
+	/* Those who leave may have been the last here, and the router knows it
+	 * before us. */
+	if (!ch->live || worker.leaving ||
+	    kind & (CHANNEL_CACHE | CHANNEL_PRESENCE)) {
 		send_waiting(sub_wait(s, member));
 		return;
 	}
@@ -311,6 +325,8 @@ channel_subscribe_since(struct client *cl, struct bytes name, unsigned kind,
 
 	if (ch == NULL)
 		ch = channel_new(cl->app, name, kind);
+	if (!ch->replays)
+		ch->offered = false;	/* not as it is now */
 	ch->replays = true;
 	j = sub_wait(sub_new(cl, ch, bytes_of(NULL, 0)), bytes_of(NULL, 0));
 	j->since_epoch = epoch;
@@ -328,7 +344,9 @@ channel_unsubscribe(struct sub *s)
 		sub_detach(s);
 		return;
 	}
-	send_leave(s->channel, sub_user(s));
+	/* While it arrives, its elder counts for it. */
+	if (!s->client->arriving)
+		send_leave(s->channel, 1, sub_user(s));
 	if (s->join == NULL && s->channel->count > 0)
 		s->channel->count--;
 	sub_free(s);
@@ -368,6 +386,21 @@ join_find(uint64_t cookie)
 	return NULL;
 }
 
+/* The answer to channel_expect(). */
+static void
+expected_is_live(const struct msg_subscribed *m)
+{
+	struct app *app = app_by_id(m->app);
+	struct channel *ch = app != NULL ? channel_find(app, m->channel) : NULL;
+
+	if (ch == NULL || ch->expect == 0 || ch->expect != m->cookie)
+		return;
+	ch->expect = 0;
+	ch->live = true;
+	ch->count = m->count;
+	inherit_channel_live(ch);
+}
+
 void
 channel_on_subscribed(const struct msg_subscribed *m)
 {
@@ -381,13 +414,15 @@ channel_on_subscribed(const struct msg_subscribed *m)
 	struct sub *s;
 	struct client *cl;
 
-	if (j == NULL)		/* taken back in the meantime */
+	if (j == NULL) {	/* taken back in the meantime, or an heir's */
+		expected_is_live(m);
 		return;
+	}
 	s = j->sub;
 	cl = s->client;
 	if (cl == NULL) {	/* it left while it waited */
 		if (m->refused == REFUSED_NOT)
-			send_leave(s->channel, sub_user(s));
+			send_leave(s->channel, 1, sub_user(s));
 		sub_free(s);
 		return;
 	}
@@ -455,6 +490,7 @@ channel_on_deliver(const struct msg_deliver *d)
 		.position_offset = d->position_offset,
 		.except_a = (uint32_t)d->except_a,
 		.except_b = (uint32_t)d->except_b,
+		.serial = fanout_serial(d->epoch, d->serial),
 	};
 
 	if (seen_before(d->origin, d->origin_serial)) {
@@ -474,7 +510,10 @@ channel_on_deliver(const struct msg_deliver *d)
 void
 channel_on_count(const struct msg_count *c)
 {
-	struct message m = { .kind = MESSAGE_COUNT, .count = c->count };
+	struct message m = {
+		.kind = MESSAGE_COUNT, .count = c->count,
+		.serial = fanout_serial(c->epoch, c->serial),
+	};
 	struct app *app = app_by_id(c->app);
 	struct channel *ch;
 
@@ -518,6 +557,14 @@ channel_on_replay(const struct msg_replay *r)
 
 /* ---- a new router ------------------------------------------------------------------ */
 
+/* Clients that are being handed over are told one by one, so that none counts
+ * on both sides: uplink_frozen(), uplink_moved(). */
+static bool
+counts_plainly(const struct sub *s)
+{
+	return !s->client->frozen && !s->client->arriving;
+}
+
 static void
 resync_presence(const struct channel *ch)
 {
@@ -526,11 +573,35 @@ resync_presence(const struct channel *ch)
 	for (i = 0; i < ch->n_subs; i++) {
 		struct bytes user = sub_user(ch->subs[i]);
 
-		send_join(ch, (struct msg_join){
-		    .n = 1, .flags = JOIN_SYNC, .user = user,
-		    .member = presence_object(ch->presence, user),
-		});
+		if (counts_plainly(ch->subs[i]))
+			send_join(ch, (struct msg_join){
+			    .n = 1, .flags = JOIN_SYNC, .user = user,
+			    .member = presence_object(ch->presence, user),
+			});
 	}
+}
+
+static void
+resync_subs(const struct channel *ch)
+{
+	uint32_t i, n = 0;
+
+	for (i = 0; i < ch->n_subs; i++)
+		n += counts_plainly(ch->subs[i]);
+	if (n > 0)
+		send_join(ch, (struct msg_join){ .n = n, .flags = JOIN_SYNC });
+}
+
+static void
+send_expect(const struct channel *ch)
+{
+	struct msg_join m = { .cookie = ch->expect, .flags = JOIN_HEIR };
+
+	if (ch->expect == 0)
+		m.flags |= JOIN_SYNC;
+	else if (ch->presence != NULL)
+		m.flags |= JOIN_ROSTER;
+	send_join(ch, m);
 }
 
 /* Those that left while they waited need not be told to a new router. */
@@ -559,10 +630,10 @@ channel_resync(struct app *app)
 
 		if (ch->presence != NULL)
 			resync_presence(ch);
-		else if (ch->n_subs > 0)
-			send_join(ch, (struct msg_join){
-			    .n = ch->n_subs, .flags = JOIN_SYNC,
-			});
+		else
+			resync_subs(ch);
+		if (ch->expected)
+			send_expect(ch);
 	}
 	TAILQ_FOREACH(j, &joins, link)
 		if (j->sub->channel->app == app)
@@ -571,26 +642,76 @@ channel_resync(struct app *app)
 
 /* ---- a hand-over ------------------------------------------------------------------- */
 
+unsigned
+channel_kind_told(const struct channel *ch)
+{
+	return ch->kind | (ch->replays ? CHANNEL_REPLAYS : 0);
+}
+
 void
 channel_expect(struct app *app, struct bytes name, unsigned kind)
 {
-	(void)app, (void)name, (void)kind;
+	struct channel *ch = channel_find(app, name);
+	bool replays = (kind & CHANNEL_REPLAYS) != 0, asked;
+
+	if (ch == NULL)
+		ch = channel_new(app, name, kind & 0xff & ~CHANNEL_REPLAYS);
+	asked = ch->expected && (ch->replays || !replays);
+	ch->expected = true;
+	ch->replays |= replays;
+	if (!asked && !ch->live && ch->expect == 0)
+		ch->expect = ++last_cookie;
+	if (!asked)
+		send_expect(ch);
+	if (ch->live)
+		inherit_channel_live(ch);
+}
+
+static void
+expect_no_more(struct channel *ch)
+{
+	if (!ch->expected)
+		return;
+	ch->expected = false;
+	ch->expect = 0;
+	send_leave(ch, 0, bytes_of(NULL, 0));
+	channel_drop_if_empty(ch);
 }
 
 void
 channels_expect_no_more(void)
 {
+	struct app *app;
+	size_t pos = 0;
+
+	while ((app = app_next(&pos)) != NULL) {
+		struct hash_cursor at = { 0 };
+		struct hash_link *l;
+
+		while ((l = hash_walk(&app->channels, &at)) != NULL)
+			expect_no_more(container_of(l, struct channel, link));
+	}
 }
 
 struct sub *
 channel_adopt(struct client *cl, struct bytes name, struct bytes user)
 {
-	(void)cl, (void)name, (void)user;
-	return NULL;
+	struct channel *ch = channel_find(cl->app, name);
+	struct sub *s;
+
+	if (ch == NULL || !ch->live ||
+	    (ch->presence != NULL) != (user.n > 0))
+		return NULL;
+	s = sub_make(cl, ch, user);
+	sub_go_live(s);
+	return s;
 }
 
 void
 channel_let_go_all(struct client *cl)
 {
-	(void)cl;
+	struct sub *s;
+
+	while ((s = SLIST_FIRST(&cl->subs)) != NULL)
+		sub_free(s);
 }

@@ -20,6 +20,7 @@
 #define CHANNEL_ENCRYPTED	4	/* payload is not ours to read; private too */
 #define CHANNEL_CACHE		8	/* the last event is replayed */
 #define CHANNEL_USER		16	/* #server-to-user-ID */
+#define CHANNEL_REPLAYS		64	/* not by name: history is kept of it */
 #define CHANNEL_BAD		128	/* no valid name */
 
 struct channel {
@@ -30,6 +31,8 @@ struct channel {
 	uint32_t		 n_subs, cap_subs;
 	uint32_t		 n_waiting;	/* subs that wait for the router */
 	uint32_t		 count;		/* over all workers, as last told */
+	uint64_t		 expect;	/* cookie, while expected and not
+						   answered yet */
 	uint16_t		 name_n;
 	uint8_t			 kind;
 	bool			 live;		/* the router routes to us */
@@ -73,16 +76,19 @@ void	channel_leave_all(struct client *);
 
 /* ---- for a hand-over (handover.h) ------------------------------------------ */
 
+/* What an heir is to be told: kind and CHANNEL_REPLAYS. */
+unsigned channel_kind_told(const struct channel *);
 /*
  * Subscribers of this channel will be handed over: it is made and the route
  * asked for, with the members of a presence channel; inherit_channel_live()
- * follows, from inside this call if it is live already.
+ * follows, from inside this call if it is live already.  kind: as the elder has
+ * told it.
  */
 void	channel_expect(struct app *, struct bytes name, unsigned kind);
 /* Nothing more comes: channels without a subscriber go. */
 void	channels_expect_no_more(void);
-/* A client that was a subscriber elsewhere is one here; the router is told by
- * who calls (moved).  NULL: the channel is not live here. */
+/* A client that was a subscriber elsewhere is one here; uplink_came() and
+ * uplink_moved() follow for it.  NULL: the channel is not live here. */
 struct sub *channel_adopt(struct client *, struct bytes name,
 	    struct bytes user);
 /* A client that is elsewhere now: its subs go, and nobody is told. */

@@ -13,4 +13,12 @@
 
 void	fanout(struct channel *, struct message *);
 
+/*
+ * A client that another worker had: what was numbered up to serial in this epoch
+ * it has already, and fanout() leaves it out.  Sets client.applied.
+ */
+void	fanout_applied(struct client *, uint64_t epoch, uint64_t serial);
+/* What message.serial is to be: 0 if no client can have it already. */
+uint64_t fanout_serial(uint64_t epoch, uint64_t serial);
+
 #endif

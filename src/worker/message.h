@@ -44,7 +44,7 @@ struct message {
 	uint64_t		 count;
 	uint64_t		 position_epoch, position_offset;
 	uint32_t		 except_a, except_b;	/* socket id left out, or 0 0 */
-	uint64_t		 serial;	/* of the router, for client.applied */
+	uint64_t		 serial;	/* who has it already: fanout.h */
 	struct encoding		 encoded[MESSAGE_ENCODINGS];
 	unsigned		 n_encoded, last;
 };

@@ -94,10 +94,11 @@ presence_channel(struct bytes app_id, struct bytes name)
 
 /* Tells the subscribers on this worker. */
 static void
-announce(struct channel *ch, enum message_kind kind, const struct member *who)
+announce(struct channel *ch, enum message_kind kind, const struct member *who,
+    uint64_t serial)
 {
 	struct message m = {
-		.kind = kind, .channel = ch,
+		.kind = kind, .channel = ch, .serial = serial,
 		.id = member_user(who), .object = member_object(who),
 	};
 
@@ -114,7 +115,8 @@ presence_on_added(const struct msg_member_added *a)
 	    member_find(ch->presence, a->user) != NULL)
 		return;
 	announce(ch, MESSAGE_ADDED,
-	    member_add(ch->presence, a->user, a->member));
+	    member_add(ch->presence, a->user, a->member),
+	    fanout_serial(a->epoch, a->serial));
 }
 
 void
@@ -125,12 +127,12 @@ presence_on_removed(const struct msg_member_removed *r)
 
 	if (ch == NULL || (m = member_find(ch->presence, r->user)) == NULL)
 		return;
-	announce(ch, MESSAGE_REMOVED, m);
+	announce(ch, MESSAGE_REMOVED, m, fanout_serial(r->epoch, r->serial));
 	member_remove(ch->presence, m);
 }
 
 /* A row of a roster: known already, or to be announced when the roster is
- * complete (which matters only if this worker knew an older one). */
+ * complete (if this worker knew an older one). */
 void
 presence_on_member(const struct msg_member *row)
 {
@@ -145,17 +147,15 @@ presence_on_member(const struct msg_member *row)
 		p->roster++;
 	if ((m = member_find(p, row->user)) != NULL)
 		m->seen = p->roster;
-	else {
-		m = member_add(p, row->user, row->member);
-		if (p->known)
-			announce(ch, MESSAGE_ADDED, m);
-	}
+	else
+		member_add(p, row->user, row->member)->fresh = p->known;
 }
 
 void
 presence_on_roster(const struct msg_roster *r)
 {
 	struct channel *ch = presence_channel(r->app, r->channel);
+	uint64_t serial = fanout_serial(r->epoch, r->serial);
 	struct presence *p;
 	struct member *m, *next;
 
@@ -165,12 +165,17 @@ presence_on_roster(const struct msg_roster *r)
 	if (p->in_roster == 0)
 		p->roster++;
 	p->in_roster = 0;
+	TAILQ_FOREACH(m, &p->order, order) {
+		if (m->fresh)
+			announce(ch, MESSAGE_ADDED, m, serial);
+		m->fresh = false;
+	}
 	for (m = TAILQ_FIRST(&p->order); m != NULL; m = next) {
 		next = TAILQ_NEXT(m, order);
 		if (m->seen == p->roster)
 			continue;
 		if (p->known)
-			announce(ch, MESSAGE_REMOVED, m);
+			announce(ch, MESSAGE_REMOVED, m, serial);
 		member_remove(p, m);
 	}
 	p->known = true;

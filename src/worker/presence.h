@@ -21,6 +21,7 @@ struct member {
 	TAILQ_ENTRY(member)	 order;
 	uint32_t		 seen;		/* roster that named it last */
 	uint32_t		 user_n, member_n;
+	bool			 fresh;		/* to be announced with it */
 	char			 room[];	/* user, then member */
 };
 

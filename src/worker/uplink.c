@@ -11,6 +11,7 @@
 #include "common/util.h"
 #include "worker/channel.h"
 #include "worker/client.h"
+#include "worker/conn.h"
 #include "worker/uplink.h"
 #include "worker/worker.h"
 
@@ -31,6 +32,23 @@ static TAILQ_HEAD(, waiter) waiters = TAILQ_HEAD_INITIALIZER(waiters);
 static TAILQ_HEAD(, query) queries = TAILQ_HEAD_INITIALIZER(queries);
 static uint64_t last_cookie;
 static struct app *changed;		/* apps whose load is to be told */
+
+/*
+ * Clients that a new router must be told of by the numbers that they had at
+ * their elders: those of which the router was not told yet, and those whose
+ * elder may not have read that they were taken, so that it tells of them, too.
+ */
+static struct {
+	struct arrival {
+		struct uplink_elder	 elder;
+		uint64_t		 conn;
+		bool			 moved;	/* the router was told */
+	}	*at;
+	size_t	 n, cap;
+} arrivals;
+
+static void	counts_begin(void);
+static void	arrivals_tell(void);
 
 struct ipc *
 uplink(void)
@@ -235,6 +253,9 @@ load_send(const struct app *app)
 	struct msg_load m = {
 		.app = app->id, .open = app->open,
 		.subscribed = app->subscribed, .granted = app->granted,
+		.came = app->came, .went = app->went,
+		.came_subscribed = app->came_subscribed,
+		.went_subscribed = app->went_subscribed,
 	};
 
 	msg_pack_load(ipc_out(link_), &m);
@@ -289,12 +310,13 @@ uplink_connect(struct event_base *base, int fd, const struct ipc_ops *ops,
 	uplink_lost();
 	link_ = ipc_new(base, fd, false, ops, ctx);
 	msg_pack_hello(ipc_out(link_), &hello);
+	counts_begin();
 	while ((app = app_next(&pos)) != NULL) {
-		app->granted = 0;
 		load_send(app);
 		channel_resync(app);
 	}
 	clients_resync();
+	arrivals_tell();
 	if (ring.at < ring.frames.n)
 		ipc_put(link_, bytes_of(ring.frames.p + ring.at,
 		    ring.frames.n - ring.at));
@@ -307,20 +329,265 @@ uplink_connect(struct event_base *base, int fd, const struct ipc_ops *ops,
 
 /* ---- a hand-over -------------------------------------------------------------------- */
 
+#define LIST_MOST	10000		/* in one message */
+#define OCTETS_MOST	(1u << 20)
+
+/* The lists of a moved, as long as they are being filled. */
+struct luggage {
+	struct bytes	*channels, *users, *members;
+	uint32_t	 n;
+	size_t		 octets;
+};
+
 void
 uplink_mark(uint64_t cookie)
 {
-	(void)cookie;
-}
+	struct msg_mark m = { .cookie = cookie };
 
-void
-uplink_moved(const struct msg_moved *m)
-{
-	(void)m;
+	if (link_ != NULL)
+		msg_pack_mark(ipc_out(link_), &m);
 }
 
 bool
 uplink_settled(void)
 {
-	return true;
+	return ring.at == ring.frames.n && TAILQ_EMPTY(&waiters) &&
+	    TAILQ_EMPTY(&queries) && changed == NULL && (link_ == NULL ||
+	    ipc_queued(link_) == ipc_written(link_));
+}
+
+static void
+luggage_add(struct luggage *l, const struct sub *s)
+{
+	const struct channel *ch = s->channel;
+	struct bytes user = bytes_of(s->user, s->user_n), none = { NULL, 0 };
+
+	l->channels[l->n] = channel_name(ch);
+	l->users[l->n] = user;
+	l->members[l->n] = ch->presence != NULL ?
+	    presence_object(ch->presence, user) : none;
+	l->octets += ch->name_n + user.n + l->members[l->n].n;
+	l->n++;
+}
+
+/* One message, and the next one may take more channels. */
+static void
+pack_moved(struct buf *out, struct msg_moved *m, struct luggage *l)
+{
+	m->channels_out = (struct msg_strings){ l->channels, l->n };
+	m->users_out = (struct msg_strings){ l->users, l->n };
+	m->members_out = (struct msg_strings){ l->members, l->n };
+	msg_pack_moved(out, m);
+	l->n = 0;
+	l->octets = 0;
+	m->first = m->open = 0;
+	m->user = bytes_of(NULL, 0);
+	m->watch_out = (struct msg_strings){ NULL, 0 };
+}
+
+/* All that a client counts for, in as many messages as it needs; m has its
+ * numbers. */
+static void
+pack_client(struct buf *out, const struct client *cl, struct msg_moved m)
+{
+	struct luggage l = { .n = 0 };
+	uint32_t most = cl->n_subs < LIST_MOST ? cl->n_subs : LIST_MOST;
+	const struct sub *s;
+
+	if (cl->app == NULL)
+		return;
+	l.channels = xreallocarray(NULL, 3 * ((size_t)most + 1),
+	    sizeof(*l.channels));
+	l.users = l.channels + most + 1;
+	l.members = l.users + most + 1;
+	m.first = 1;
+	m.app = cl->app->id;
+	m.open = cl->established;
+	if (cl->user != NULL) {
+		m.user = cl->user->id;
+		m.watch_out = (struct msg_strings){ cl->user->watch,
+		    cl->user->n_watch };
+	}
+	SLIST_FOREACH(s, &cl->subs, of_client) {
+		if (l.n == most || l.octets > OCTETS_MOST)
+			pack_moved(out, &m, &l);
+		luggage_add(&l, s);
+	}
+	if (l.n > 0 || m.first)
+		pack_moved(out, &m, &l);
+	free(l.channels);
+}
+
+void
+uplink_died(struct buf *out, const struct client *cl)
+{
+	pack_client(out, cl, (struct msg_moved){
+	    .slot = worker.slot, .generation = worker.generation,
+	    .was = cl->conn->id,
+	});
+}
+
+void
+uplink_say(struct bytes frames)
+{
+	if (link_ != NULL && frames.n > 0)
+		ipc_put(link_, frames);
+}
+
+void
+uplink_frozen(const struct client *cl)
+{
+	if (link_ != NULL)
+		pack_client(ipc_out(link_), cl, (struct msg_moved){
+		    .slot = worker.slot, .generation = worker.generation,
+		    .was = cl->conn->id, .conn = cl->conn->id,
+		});
+}
+
+/* ---- who comes and goes ---- */
+
+static void
+arrival_drop(size_t i)
+{
+	arrivals.at[i] = arrivals.at[--arrivals.n];
+}
+
+static struct arrival *
+arrival_find(uint64_t conn)
+{
+	size_t i;
+
+	for (i = 0; i < arrivals.n; i++)
+		if (arrivals.at[i].conn == conn)
+			return &arrivals.at[i];
+	return NULL;
+}
+
+/* An elder that gives more has read what was taken before. */
+static void
+arrivals_known(const struct uplink_elder *e)
+{
+	size_t i = 0;
+
+	while (i < arrivals.n) {
+		const struct arrival *a = &arrivals.at[i];
+
+		if (a->moved && a->elder.slot == e->slot &&
+		    a->elder.generation == e->generation)
+			arrival_drop(i);
+		else
+			i++;
+	}
+}
+
+/* It comes to be among the router's numbers with its moved. */
+static void
+count_arriving(const struct client *cl)
+{
+	if (!cl->established)
+		return;
+	cl->app->came++;
+	cl->app->came_subscribed += cl->n_subs > 0;
+}
+
+void
+uplink_came(struct client *cl, const struct uplink_elder *elder)
+{
+	arrivals_known(elder);
+	if (arrivals.n == arrivals.cap) {
+		arrivals.cap = arrivals.cap * 2 + 64;
+		arrivals.at = xreallocarray(arrivals.at, arrivals.cap,
+		    sizeof(*arrivals.at));
+	}
+	arrivals.at[arrivals.n++] = (struct arrival){
+		.elder = *elder, .conn = cl->conn->id,
+	};
+	cl->arriving = true;
+	if (!cl->established)
+		return;
+	count_arriving(cl);
+	cl->app->open++;
+	cl->app->subscribed += cl->n_subs > 0;
+	uplink_load(cl->app);
+}
+
+static void
+arrival_tell(struct arrival *a, struct client *cl)
+{
+	a->moved = true;
+	cl->arriving = false;
+	if (link_ != NULL)
+		pack_client(ipc_out(link_), cl, (struct msg_moved){
+		    .slot = a->elder.slot, .generation = a->elder.generation,
+		    .was = a->elder.was, .conn = a->conn,
+		    .epoch = a->elder.epoch,
+		});
+}
+
+void
+uplink_moved(struct client *cl)
+{
+	struct arrival *a = arrival_find(cl->conn->id);
+
+	if (a != NULL)
+		arrival_tell(a, cl);
+}
+
+void
+uplink_went(struct client *cl)
+{
+	struct arrival *a = arrival_find(cl->conn->id);
+
+	if (a != NULL)
+		arrival_drop((size_t)(a - arrivals.at));
+	cl->arriving = false;
+	if (!cl->established)
+		return;
+	cl->established = false;
+	cl->app->open--;
+	cl->app->went++;
+	if (cl->n_subs > 0) {
+		cl->app->subscribed--;
+		cl->app->went_subscribed++;
+	}
+	uplink_load(cl->app);
+}
+
+/* ---- and a new router ---- */
+
+/* A new link: what it counts begins anew.  Clients that it will be told of by
+ * name are among the open ones, but have not come yet. */
+static void
+counts_begin(void)
+{
+	struct app *app;
+	size_t pos = 0, i;
+
+	while ((app = app_next(&pos)) != NULL) {
+		app->granted = 0;
+		app->came = app->went = 0;
+		app->came_subscribed = app->went_subscribed = 0;
+	}
+	for (i = 0; i < arrivals.n; i++) {
+		struct conn *c = conns_find(arrivals.at[i].conn);
+
+		if (c == NULL) {
+			arrival_drop(i--);
+			continue;
+		}
+		conn_client(c)->arriving = true;
+		count_arriving(conn_client(c));
+	}
+}
+
+/* Those that are not taken yet are told when they are. */
+static void
+arrivals_tell(void)
+{
+	size_t i;
+
+	for (i = 0; i < arrivals.n; i++)
+		if (arrivals.at[i].moved)
+			arrival_tell(&arrivals.at[i],
+			    conn_client(conns_find(arrivals.at[i].conn)));
 }

@@ -62,12 +62,43 @@ void	uplink_load(struct app *);
  * then is state, and resync tells it. */
 struct ipc *uplink(void);
 
+/* ---- for a hand-over (handover.h) ------------------------------------------ */
+
 /* Asks the router for a mark: handover_on_marked() follows. */
 void	uplink_mark(uint64_t cookie);
-/* Tells it that a connection is here now; see messages.def. */
-void	uplink_moved(const struct msg_moved *);
-/* Nothing of ours waits for an acknowledgement or an answer. */
+/* Nothing of ours waits for an acknowledgement, an answer or the kernel. */
 bool	uplink_settled(void);
+
+struct client;
+/* Where a client was before: its elder, the conn's number there, and the epoch
+ * that its record was packed under. */
+struct uplink_elder {
+	uint64_t	 slot, generation, was, epoch;
+};
+
+/*
+ * The heir's side, two steps.  came: thaw has made it and adopted its channels
+ * (established is set as it was); it is among the app's counts from here on.
+ * moved: it is taken; the router is told, and until then nothing of the client
+ * is told to a new router either.  A client that goes in between (refused after
+ * all) must be given back with uplink_went() and channel_let_go_all(), not
+ * client_release(): the elder has it.
+ */
+void	uplink_came(struct client *, const struct uplink_elder *);
+void	uplink_moved(struct client *);
+/*
+ * The elder's side.  went: a client that is elsewhere now is not among the
+ * app's counts any more; comes before channel_let_go_all(), and marks it as not
+ * established.  died: appends frames that tell the router that a client which
+ * an heir took went with that heir; pack them before uplink_went(), keep them
+ * until the heir says take for the next slice, and uplink_say() them if it dies
+ * before.
+ */
+void	uplink_went(struct client *);
+void	uplink_died(struct buf *, const struct client *);
+void	uplink_say(struct bytes frames);
+/* A client that is frozen, told to a new router: clients_resync() calls it. */
+void	uplink_frozen(const struct client *);
 
 /* ---- for worker.c ---------------------------------------------------------- */
 struct event_base;
