@@ -282,7 +282,7 @@ client_signout(struct client *cl)
 		.user = cl->user->id,
 	};
 
-	if (uplink() != NULL)
+	if (uplink() != NULL && !cl->arriving)
 		msg_pack_signout(ipc_out(uplink()), &m);
 	free(cl->user->watch);
 	free(cl->user);
@@ -339,8 +339,12 @@ resync_one(struct conn *c, void *arg)
 	struct client *cl = client_of(c);
 
 	(void)arg;
-	if (cl == NULL)
+	if (cl == NULL || cl->arriving)
 		return;
+	if (cl->frozen) {
+		uplink_frozen(cl);
+		return;
+	}
 	/* Who is dying will sign out yet. */
 	if (cl->user != NULL)
 		send_signin(cl, JOIN_SYNC);
