@@ -1,11 +1,20 @@
-# Programs that measure.  `make bench` builds them; nothing else does.
+# Programs that measure.  `make bench` builds them; crowd is also what the live
+# tests of reloads stand on.
 EXTRA_PROGRAMS = contrib/bench/routerload
 contrib_bench_routerload_SOURCES = \
 	contrib/bench/broker.c contrib/bench/broker.h \
 	contrib/bench/routerload.c \
 	contrib/bench/station.c contrib/bench/station.h
 contrib_bench_routerload_LDADD = libpeal.a
+noinst_PROGRAMS += contrib/bench/crowd
+contrib_bench_crowd_SOURCES = \
+	contrib/bench/crowd.c contrib/bench/crowd.h \
+	contrib/bench/crowd_api.c \
+	contrib/bench/crowd_client.c \
+	contrib/bench/crowd_heard.c \
+	contrib/bench/crowd_plan.c \
+	contrib/bench/crowd_tally.c
 CLEANFILES += contrib/bench/routerload
 EXTRA_DIST += contrib/bench/README
 .PHONY: bench
-bench: peald$(EXEEXT) contrib/bench/routerload$(EXEEXT)
+bench: peald$(EXEEXT) contrib/bench/routerload$(EXEEXT) contrib/bench/crowd$(EXEEXT)
