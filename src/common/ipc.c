@@ -629,6 +629,34 @@ ipc_stuck_since(const struct ipc *l)
 	return l->stuck_since;
 }
 
+/* ---- over an exec ------------------------------------------------------- */
+
+bool
+ipc_waiting(const struct ipc *l)
+{
+	return waiting(l) > 0;
+}
+
+int
+ipc_save(const struct ipc *l, struct bytes *unread)
+{
+	*unread = l->in == NULL ? B("") :
+	    bytes_of(l->in + l->in_at, l->in_end - l->in_at);
+	return l->ended || waiting(l) > 0 ? -1 : l->fd;
+}
+
+void
+ipc_restore(struct ipc *l, struct bytes unread)
+{
+	if (unread.n == 0 || l->in != NULL)
+		return;
+	l->in_cap = unread.n > IN_SIZE ? unread.n : IN_SIZE;
+	l->in = xmalloc(l->in_cap);
+	memcpy(l->in, unread.p, unread.n);
+	l->in_end = unread.n;
+	event_active(l->on_read, EV_READ, 0);
+}
+
 int
 ipc_pair(int fds[2])
 {

@@ -60,6 +60,15 @@ int	ipc_flush_wait(struct ipc *, int timeout_ms);
 /* Reads and hands out what is there now, without waiting. */
 void	ipc_read_now(struct ipc *);
 
+/* Before an exec of this process: the link's descriptor, which stays the link's,
+ * and what was read and not handed out yet.  -1: the link is at its end, or not
+ * everything is written. */
+int	ipc_save(const struct ipc *, struct bytes *unread);
+/* Behind it, on a new link of that descriptor: this was read. */
+void	ipc_restore(struct ipc *, struct bytes unread);
+/* Is there something left to write? */
+bool	ipc_waiting(const struct ipc *);
+
 /* Hands nothing out until hold is taken back, also of what was read already. */
 void	ipc_hold(struct ipc *, bool hold);
 
