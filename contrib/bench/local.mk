@@ -18,3 +18,11 @@ CLEANFILES += contrib/bench/routerload
 EXTRA_DIST += contrib/bench/README
 .PHONY: bench
 bench: peald$(EXEEXT) contrib/bench/routerload$(EXEEXT) contrib/bench/crowd$(EXEEXT)
+
+# Would it notice?
+bench_tests = tests/bench/test_tally
+check_PROGRAMS += $(bench_tests)
+TESTS += $(bench_tests)
+tests_bench_test_tally_SOURCES = tests/bench/test_tally.c \
+	contrib/bench/crowd_tally.c
+tests_bench_test_tally_LDADD = $(TEST_LDADD)
