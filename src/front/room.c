@@ -8,6 +8,7 @@
 
 #include "common/crypto.h"
 #include "common/json.h"
+#include "common/packed.h"
 #include "common/util.h"
 #include "worker/app.h"
 #include "worker/auth.h"
@@ -105,6 +106,88 @@ guest_kind(const struct client *c)
 	return bytes_starts(guest_channel(c), B("private-")) ?
 	    CHANNEL_PRIVATE : 0;
 }
+
+/* ---- a hand-over --------------------------------------------------------- */
+
+/* Numbers of what is carried; never used again. */
+enum { CARRIES_SECTION = 1, CARRIES_TRUSTED = 2, CARRIES_CHANNEL = 3 };
+
+#define CARRIES_MOST	1000	/* of any release */
+#define CHANNEL_MOST	1024	/* octets of its name */
+
+int
+guest_freeze(const struct client *c, struct buf *out, const char **why)
+{
+	const struct guest *g = guest_of(c);
+
+	if (g->section->set == NULL) {
+		*why = "its [rooms] section is gone";
+		return -1;
+	}
+	pack_map(out, 3);
+	pack_u64(out, CARRIES_SECTION);
+	pack_bytes(out, bytes_str(g->section->label));
+	pack_u64(out, CARRIES_TRUSTED);
+	pack_u64(out, g->trusted);
+	pack_u64(out, CARRIES_CHANNEL);
+	pack_bytes(out, guest_channel(c));
+	return 0;
+}
+
+static const struct room_section *
+section_labelled(struct bytes label)
+{
+	size_t i;
+
+	for (i = 0; i < n_sections; i++)
+		if (sections[i]->set != NULL &&
+		    bytes_eq(bytes_str(sections[i]->label), label))
+			return sections[i];
+	return NULL;
+}
+
+int
+guest_thaw(struct client *c, struct bytes carried, const char **why)
+{
+	struct packed in = packed_open(carried);
+	uint32_t n = packed_map(&in, CARRIES_MOST);
+	struct bytes label = bytes_of(NULL, 0), channel = label;
+	const struct room_section *section;
+	bool trusted = false;
+	struct guest *g;
+
+	while (n-- > 0) {
+		switch (packed_u64(&in)) {
+		case CARRIES_SECTION:
+			label = packed_bytes(&in, SIZE_MAX);
+			break;
+		case CARRIES_TRUSTED:
+			trusted = packed_u64(&in) == 1;
+			break;
+		case CARRIES_CHANNEL:
+			channel = packed_bytes(&in, CHANNEL_MOST);
+			break;
+		default:
+			packed_skip(&in);
+		}
+	}
+	section = section_labelled(label);
+	if (!packed_end(&in) || section == NULL) {
+		*why = section == NULL ? "its [rooms] section is gone" :
+		    "record: no such guest";
+		return -1;
+	}
+	g = xcalloc(1, sizeof(*g) + channel.n);
+	g->section = section;
+	g->trusted = trusted;
+	g->name_n = (uint16_t)channel.n;
+	if (channel.n > 0)
+		memcpy(g->name, channel.p, channel.n);
+	c->of_front = g;
+	return 0;
+}
+
+/* ---- requests ------------------------------------------------------------ */
 
 bool
 room_parameter(struct bytes query, const char *name, struct bytes *value)

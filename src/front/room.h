@@ -63,6 +63,11 @@ void	rooms_settings(const struct config *);
 bool	guest_stays(const struct client *);
 void	guest_done(struct client *);
 
+/* The hooks freeze and thaw of both doors.  What a client has told before it is
+ * granted, or waits for its room, is not carried: it does not go then. */
+int	guest_freeze(const struct client *, struct buf *, const char **why);
+int	guest_thaw(struct client *, struct bytes, const char **why);
+
 /* Does a request want to become a WebSocket? */
 static inline bool
 room_upgrade(const struct http_request *req)

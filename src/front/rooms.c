@@ -224,4 +224,6 @@ const struct front front_rooms = {
 	.done = guest_done,
 	.settings = rooms_settings,
 	.stays = guest_stays,
+	.freeze = guest_freeze,
+	.thaw = guest_thaw,
 };

@@ -280,4 +280,6 @@ const struct front front_sse = {
 	.tick = sse_tick,
 	.done = guest_done,
 	.stays = guest_stays,
+	.freeze = guest_freeze,
+	.thaw = guest_thaw,
 };

@@ -142,6 +142,22 @@ address_claim(struct conn *c)
 	return address_count(c);
 }
 
+const struct ip *
+address_ip(const struct conn *c)
+{
+	return c->address != NULL ? &c->address->ip : NULL;
+}
+
+void
+address_restore(struct conn *c, const struct ip *ip, bool counted)
+{
+	address_name(c, ip);
+	if (!counted || worker.config->http.max_connections_per_address == 0)
+		return;
+	c->address->count++;
+	c->counted = 1;
+}
+
 const char *
 address_text(const struct address *a, int fd)
 {

@@ -34,6 +34,10 @@ int	address_count(struct conn *);
 /* The conn becomes a client's own (WebSocket, stream): counts it, unless that
  * is done.  -1 over the limit. */
 int	address_claim(struct conn *);
+/* For a hand-over: whose it is, if that is kept; and on the other side, over the
+ * limit too: it was let in once. */
+const struct ip *address_ip(const struct conn *);
+void	address_restore(struct conn *, const struct ip *, bool counted);
 /* The conn dies. */
 void	address_give(struct conn *);
 

@@ -16,11 +16,6 @@
 #include "worker/uplink.h"
 #include "worker/worker.h"
 
-/* A hand-over must carry all of it: whoever adds a field here adds it to
- * freeze, thaw and the record's version too. */
-_Static_assert(sizeof(struct client_state) == 40,
-    "client_state changed: see freeze and thaw");
-
 #define GRANT_TIMEOUT	10		/* seconds */
 
 /* Clients that are not read, by the ids of their conns: those that have died
@@ -30,8 +25,7 @@ static struct {
 	size_t		 n, cap;
 } held;
 
-/* The client of a conn, or NULL. */
-static struct client *
+struct client *
 client_of(const struct conn *c)
 {
 	return c->stage == &transport_websocket.stage ||
@@ -250,7 +244,7 @@ put(char **room, struct bytes b)
 }
 
 void
-client_signin(struct client *cl, struct bytes id, struct bytes user_data,
+client_set_user(struct client *cl, struct bytes id, struct bytes user_data,
     const struct bytes *watch, uint32_t n_watch)
 {
 	size_t n = id.n + user_data.n;
@@ -270,6 +264,23 @@ client_signin(struct client *cl, struct bytes id, struct bytes user_data,
 	for (i = 0; i < n_watch; i++)
 		u->watch[i] = put(&room, watch[i]);
 	cl->user = u;
+}
+
+void
+client_unset_user(struct client *cl)
+{
+	if (cl->user == NULL)
+		return;
+	free(cl->user->watch);
+	free(cl->user);
+	cl->user = NULL;
+}
+
+void
+client_signin(struct client *cl, struct bytes id, struct bytes user_data,
+    const struct bytes *watch, uint32_t n_watch)
+{
+	client_set_user(cl, id, user_data, watch, n_watch);
 	cl->state.authorized = true;
 	send_signin(cl, 0);
 }
@@ -284,9 +295,7 @@ client_signout(struct client *cl)
 
 	if (uplink() != NULL && !cl->arriving)
 		msg_pack_signout(ipc_out(uplink()), &m);
-	free(cl->user->watch);
-	free(cl->user);
-	cl->user = NULL;
+	client_unset_user(cl);
 }
 
 void
@@ -382,6 +391,10 @@ client_close(struct client *cl, enum close_reason why)
 {
 	if (client_over(cl))
 		return;
+	if (cl->conn->sealed) {
+		conn_kill(cl->conn, why);	/* if it stays */
+		return;
+	}
 	if (cl->front->closing != NULL)
 		cl->front->closing(cl, why);
 	client_release(cl);

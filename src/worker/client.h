@@ -48,8 +48,8 @@ struct client_user {
 	char		 room[];	/* where all of it stands */
 };
 
-/* What survives a hand-over, apart from channels and user (tests hold its size,
- * so that nobody adds a field without thinking of it). */
+/* What survives a hand-over, apart from channels and user (freeze.c holds its
+ * size, so that nobody adds a field without thinking of it). */
 struct client_state {
 	uint32_t	 socket_a, socket_b;	/* socket id: two random numbers */
 	uint32_t	 opened;		/* worker's seconds */
@@ -106,6 +106,9 @@ bool	client_take(struct conn *, const struct front *,
  */
 void	client_enter(struct client *);
 
+/* The client of a conn, or NULL: it has none (yet). */
+struct client *client_of(const struct conn *);
+
 /* A whole frame, as the front door's encode made it. */
 void	client_send(struct client *, struct frame *);
 /*
@@ -150,6 +153,12 @@ void	client_gone(struct conn *, enum close_reason);
 /* Signs in; tells the router.  Replaces nothing: NULL user before. */
 void	client_signin(struct client *, struct bytes id, struct bytes user_data,
 	    const struct bytes *watch, uint32_t n_watch);
+
+/* The same without a word to the router, and back: for a hand-over. */
+void	client_set_user(struct client *, struct bytes id,
+	    struct bytes user_data, const struct bytes *watch,
+	    uint32_t n_watch);
+void	client_unset_user(struct client *);
 
 /* "123.456" into room of 24; returns it. */
 const char *client_socket_id(const struct client *, char room[24]);

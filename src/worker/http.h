@@ -83,6 +83,10 @@ struct http_chunks {
 };
 int	http_chunks(struct http_chunks *, char *p, size_t n, size_t max);
 
+/* Could this be where a body of which n octets are there stands, before its
+ * end?  For one that was not made by http_chunks() here. */
+bool	http_chunks_ok(const struct http_chunks *, size_t n);
+
 /* Percent-decodes (and '+' to space if plus) into out; -1 on bad escapes. */
 int	http_decode(struct bytes, bool plus, struct buf *out);
 

@@ -50,7 +50,7 @@ size_digit(struct http_chunks *ch, char c, size_t max)
 
 	if (v >= 0) {
 		ch->left = ch->left << 4 | (unsigned)v;
-		ch->too_long = ch->left > max - ch->out;
+		ch->too_long = ch->out > max || ch->left > max - ch->out;
 		return ch->too_long ? FAILED : DIGITS;
 	}
 	if (ch->state == FIRST_DIGIT)
@@ -126,6 +126,8 @@ too_much(const struct http_chunks *ch)
 int
 http_chunks(struct http_chunks *ch, char *p, size_t n, size_t max)
 {
+	if (ch->in > n)		/* the octets of another one */
+		return -1;
 	while (!ch->done && ch->in < n) {
 		if (ch->state == DATA) {
 			data(ch, p, n);
@@ -138,4 +140,11 @@ http_chunks(struct http_chunks *ch, char *p, size_t n, size_t max)
 			return -1;
 	}
 	return (int)ch->in;
+}
+
+bool
+http_chunks_ok(const struct http_chunks *ch, size_t n)
+{
+	return ch->state >= FIRST_DIGIT && ch->state <= LAST_LF && !ch->done &&
+	    !ch->too_long && ch->in <= n && ch->out <= ch->in;
 }

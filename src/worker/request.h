@@ -42,6 +42,11 @@ void	request_answer(struct request *, unsigned status, const char *type,
 	    const char *headers, struct bytes body);
 /* Plain text, "Words\n"-less as Reverb's. */
 void	request_refuse(struct request *, unsigned status, const char *words);
+/* For a hand-over, and for freeze.c to look at: the body is waited for, on a
+ * conn that was restored.  -1: the octets do not belong to it. */
+int	request_restore(struct conn *, const struct http_chunks *);
+/* The conn goes on elsewhere. */
+void	request_forget(struct conn *);
 /* The Date line of an answer, good until the next call. */
 const char *request_date(void);
 /* End of a turn: frees what was answered. */

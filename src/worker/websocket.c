@@ -393,6 +393,58 @@ websocket_done(struct websocket *ws)
 	ws->partial = NULL;
 }
 
+/* ---- a hand-over --------------------------------------------------------- */
+
+/* Whoever adds a field adds it to struct websocket_half, freeze.c, thaw.c and
+ * tables/record.def, and thinks of records that do not have it. */
+_Static_assert(sizeof(void *) != 8 || sizeof(struct websocket_partial) == 48,
+    "struct websocket_partial has changed: see above");
+
+bool
+websocket_freeze(const struct websocket *ws, struct websocket_half *half)
+{
+	const struct websocket_partial *part = ws->partial;
+
+	if (part == NULL)
+		return false;
+	*half = (struct websocket_half){
+		.left = part->left, .fragments = part->fragments,
+		.kind = part->kind, .compressed = part->compressed,
+		.fin = part->fin, .octets = bytes_of(part->p, part->n),
+	};
+	memcpy(half->mask, part->mask, sizeof(half->mask));
+	return true;
+}
+
+int
+websocket_thaw(struct websocket *ws, const struct websocket_half *half)
+{
+	struct websocket_partial *part;
+	uint32_t utf8 = 0;
+
+	if ((half->kind != WEBSOCKET_TEXT && half->kind != WEBSOCKET_BINARY) ||
+	    (half->compressed && !ws->deflate) ||
+	    (half->fin && half->left == 0))
+		return -1;
+	/* Where a character is cut, the octets tell. */
+	if (half->kind == WEBSOCKET_TEXT && !half->compressed &&
+	    !utf8_step(&utf8, half->octets))
+		return -1;
+	part = xcalloc(1, sizeof(*part) + half->octets.n);
+	part->n = part->cap = half->octets.n;
+	if (part->n > 0)
+		memcpy(part->p, half->octets.p, part->n);
+	part->left = half->left;
+	part->utf8 = utf8;
+	part->fragments = half->fragments;
+	part->kind = half->kind;
+	part->compressed = half->compressed;
+	part->fin = half->fin;
+	memcpy(part->mask, half->mask, sizeof(part->mask));
+	ws->partial = part;
+	return 0;
+}
+
 /* ---- out ---------------------------------------------------------------- */
 
 void

@@ -51,6 +51,20 @@ ssize_t	websocket_read(struct websocket *, const struct websocket_limits *,
 	    enum close_reason *);
 void	websocket_done(struct websocket *);
 
+/* For a hand-over: a partial as it stands, its octets borrowed; false: there is
+ * none. */
+struct websocket_half {
+	uint64_t		 left;		/* of the frame at hand */
+	unsigned		 fragments;
+	enum websocket_kind	 kind;
+	bool			 compressed, fin;
+	unsigned char		 mask[4];
+	struct bytes		 octets;	/* of the message so far */
+};
+bool	websocket_freeze(const struct websocket *, struct websocket_half *);
+/* And back; -1: there cannot be such a one. */
+int	websocket_thaw(struct websocket *, const struct websocket_half *);
+
 /*
  * Is this a good handshake (RFC 6455 4.2.1)?  0, or an HTTP status with words:
  * 400, 405, or 426 (Upgrade or version missing or wrong; answer with
