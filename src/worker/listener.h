@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
  * Listening sockets that the master has bound for this worker, and accepting
- * from them.
+ * from them.  A worker may have several of one address (master/listen.h).
+ *
+ * Who comes faster than the settings allow (governor.h) waits in the kernel's
+ * queue: the sockets of that [listen] section are not watched for so long.
  *
  * Runs in: workers.  Owns: this process's copies of the sockets.
  */
@@ -10,12 +13,21 @@
 
 #include "worker/worker.h"
 
+struct conn;
 struct event_base;
+struct msg_listener;
 
 /* Takes the descriptor; nothing is accepted before listeners_start(). */
-void	listener_add(int fd, unsigned section, bool local, struct bytes address);
+void	listener_add(const struct msg_listener *);
 void	listeners_start(struct event_base *);
-/* Accepts no more and closes this process's copies. */
+/* The first request's head is there, or the conn dies: it is not among those
+ * being let in any more.  May be called again. */
+void	listener_settled(struct conn *);
+/*
+ * Accepts no more and closes this process's copies.  Whoever waits at this
+ * moment is still let in, as the socket may be about to be closed everywhere;
+ * but not where TLS is spoken: such a connection could only be sent away again.
+ */
 void	listeners_stop(void);
 
 #endif

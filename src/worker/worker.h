@@ -20,6 +20,7 @@ struct listener {
 	bool			 local;
 	bool			 proxy;	/* conns begin with a PROXY header */
 	char			*address;
+	uint64_t		 owed;	/* see governor.h */
 };
 
 struct worker {
