@@ -3,7 +3,6 @@
  * One socket: see conn.h.
  */
 #include <sys/epoll.h>
-#include <sys/uio.h>
 #include <assert.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -21,6 +20,7 @@
 #include "worker/address.h"
 #include "worker/client.h"
 #include "worker/conn.h"
+#include "worker/conn_queue.h"
 #include "worker/listener.h"
 #include "worker/proxy.h"
 #include "worker/request.h"
@@ -33,18 +33,11 @@
 #define READS_A_TURN	4		/* one peer must not hold the loop */
 #define WRITES_A_TURN	1024		/* sockets written before others may
 					   speak: about 10 ms */
-#define FRAME_COST	32ull	/* octets of memory beside a frame's own */
 #define MOVING		2	/* seconds more for each write while closing */
 #define IOV		64
 #define EVENTS		512
 
 TAILQ_HEAD(conn_list, conn);
-
-/* Frames behind the first: a ring that grows. */
-struct conn_queue {
-	struct frame	**ring;
-	uint32_t	  at, n, cap;
-};
 
 static struct {
 	int			 epoll;
@@ -124,7 +117,7 @@ conn_watch(struct conn *c, bool in, bool out)
 {
 	struct epoll_event ev = { .data.ptr = c };
 
-	if (c->armed == in && c->blocked == out)
+	if (c->frozen || (c->armed == in && c->blocked == out))
 		return;
 	c->armed = in;
 	c->blocked = out;
@@ -145,7 +138,7 @@ on_ready(evutil_socket_t fd, short what, void *arg)
 	for (i = 0; i < n; i++) {
 		struct conn *c = ev[i].data.ptr;
 
-		if (c->dead)
+		if (c->dead || c->frozen)
 			continue;
 		if (ev[i].events & EPOLLOUT)
 			conn_flush(c);
@@ -310,7 +303,7 @@ conn_room(struct conn *c, size_t *room)
 static void
 conn_again(struct conn *c)
 {
-	if (c->again)
+	if (c->again || c->frozen)
 		return;
 	c->again = 1;
 	if (!c->dirty)
@@ -406,58 +399,9 @@ conn_go_on(struct conn *c)
 /* ---- writing ----------------------------------------------------------------- */
 
 static void
-queue_push(struct conn *c, struct frame *f)
-{
-	struct conn_queue *q = c->more;
-
-	if (q == NULL)
-		q = c->more = xcalloc(1, sizeof(*q));
-	if (q->n == q->cap) {
-		uint32_t i, cap = q->cap == 0 ? 8 : q->cap * 2;
-		struct frame **ring = xreallocarray(NULL, cap, sizeof(*ring));
-
-		for (i = 0; i < q->n; i++)
-			ring[i] = q->ring[(q->at + i) % q->cap];
-		free(q->ring);
-		q->ring = ring;
-		q->at = 0;
-		q->cap = cap;
-	}
-	q->ring[(q->at + q->n++) % q->cap] = f;
-}
-
-/* Lets go of the first frame. */
-static void
-queue_shift(struct conn *c)
-{
-	struct conn_queue *q = c->more;
-
-	frame_unref(c->first);
-	c->first = NULL;
-	c->sent = 0;
-	if (q == NULL)
-		return;
-	c->first = q->ring[q->at];
-	q->at = (q->at + 1) % q->cap;
-	if (--q->n == 0) {
-		free(q->ring);
-		free(q);
-		c->more = NULL;
-	}
-}
-
-static void
-queue_clear(struct conn *c)
-{
-	while (c->first != NULL)
-		queue_shift(c);
-	c->queued = 0;
-}
-
-static void
 conn_dirty(struct conn *c)
 {
-	if (c->dirty || c->blocked || c->dead)
+	if (c->dirty || c->blocked || c->dead || c->sealed)
 		return;
 	if (c->again)
 		again_remove(c);
@@ -465,14 +409,11 @@ conn_dirty(struct conn *c)
 	TAILQ_INSERT_TAIL(&conns.dirty, c, link);
 }
 
-/* What waits behind the first frame.  A frame costs more than its octets: a
- * pong of two must not be cheap to leave unread. */
-static uint64_t
-conn_backlog(const struct conn *c)
+/* It was to end while somebody else may have it already. */
+static bool
+ends_later(const struct conn *c)
 {
-	uint64_t octets = c->queued - (c->first->n - c->sent);
-
-	return octets + (c->more != NULL ? c->more->n * FRAME_COST : 0);
+	return c->sealed && c->reason != CLOSE_NONE;
 }
 
 static void
@@ -488,20 +429,16 @@ conn_too_slow(struct conn *c)
 void
 conn_send(struct conn *c, struct frame *f)
 {
-	if (c->dead || c->closing)
+	if (c->dead || c->closing || ends_later(c))
 		return;
-	if (c->first == NULL)
-		c->first = frame_ref(f);
-	else {
-		/* One frame alone may be larger than the limit (an answer of
-		 * the API); what piles up behind it may not. */
-		if (conn_backlog(c) > worker.config->websocket.max_backlog) {
-			conn_too_slow(c);
-			return;
-		}
-		queue_push(c, frame_ref(f));
+	/* One frame alone may be larger than the limit (an answer of the API);
+	 * what piles up behind it may not. */
+	if (c->first != NULL &&
+	    queue_backlog(c) > worker.config->websocket.max_backlog) {
+		conn_too_slow(c);
+		return;
 	}
-	c->queued += f->n;
+	queue_push(c, frame_ref(f));
 	conn_dirty(c);
 }
 
@@ -509,7 +446,7 @@ bool
 conn_half_full(const struct conn *c)
 {
 	return c->first != NULL &&
-	    conn_backlog(c) > worker.config->websocket.max_backlog / 2;
+	    queue_backlog(c) > worker.config->websocket.max_backlog / 2;
 }
 
 void
@@ -529,39 +466,11 @@ static void
 conn_wrote(struct conn *c, size_t n)
 {
 	counter.bytes_out += n;
-	c->queued -= n;
+	queue_wrote(c, n);
 	c->stuck = 0;
 	/* Closing: a peer that reads gets the time it needs. */
 	if (c->closing && c->deadline < worker.now + MOVING)
 		c->deadline = worker.now + MOVING;
-	while (n > 0) {
-		size_t left = c->first->n - c->sent;
-
-		if (n < left) {
-			c->sent += n;
-			return;
-		}
-		n -= left;
-		queue_shift(c);
-	}
-}
-
-static unsigned
-conn_gather(const struct conn *c, struct iovec *iov)
-{
-	unsigned n = 0;
-	uint32_t i;
-
-	iov[n].iov_base = c->first->p + c->sent;
-	iov[n++].iov_len = c->first->n - c->sent;
-	for (i = 0; c->more != NULL && i < c->more->n && n < IOV; i++) {
-		struct frame *f =
-		    c->more->ring[(c->more->at + i) % c->more->cap];
-
-		iov[n].iov_base = f->p;
-		iov[n++].iov_len = f->n;
-	}
-	return n;
 }
 
 static ssize_t
@@ -575,7 +484,7 @@ conn_write_plain(struct conn *c)
 		n = send(c->fd, c->first->p + c->sent, c->first->n - c->sent,
 		    MSG_NOSIGNAL | MSG_DONTWAIT);
 	else {
-		m.msg_iovlen = conn_gather(c, iov);
+		m.msg_iovlen = queue_gather(c, iov, IOV);
 		n = sendmsg(c->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
 	}
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -595,7 +504,7 @@ conn_write_tls(struct conn *c)
 	if (c->more == NULL)
 		return tls_write(c->tls, c->first->p + c->sent,
 		    c->first->n - c->sent);
-	n = conn_gather(c, iov);
+	n = queue_gather(c, iov, IOV);
 	for (i = 0; i < n && have < sizeof(room); i++) {
 		size_t take = iov[i].iov_len;
 
@@ -660,12 +569,25 @@ conn_flush(struct conn *c)
 
 /* ---- ending ------------------------------------------------------------------ */
 
+/* Neither dirty nor with input to show any more. */
+static void
+conn_unlist(struct conn *c)
+{
+	if (c->dirty)
+		TAILQ_REMOVE(&conns.dirty, c, link);
+	else if (c->again)
+		again_remove(c);
+	c->dirty = c->again = 0;
+}
+
 void
 conn_finish(struct conn *c, enum close_reason why, unsigned seconds)
 {
-	if (c->dead || c->closing)
+	if (c->dead || c->closing || ends_later(c))
 		return;
 	c->reason = why;
+	if (c->sealed)
+		return;
 	c->deadline = worker.now + seconds;
 	c->closing = 1;
 	if (c->first != NULL)
@@ -677,16 +599,30 @@ conn_finish(struct conn *c, enum close_reason why, unsigned seconds)
 void
 conn_kill(struct conn *c, enum close_reason why)
 {
-	if (c->dead)
+	if (c->dead || ends_later(c))
 		return;
-	if (c->dirty)
-		TAILQ_REMOVE(&conns.dirty, c, link);
-	else if (c->again)
-		again_remove(c);
-	c->dirty = c->again = 0;
-	c->dead = 1;
 	c->reason = why;
+	if (c->sealed)
+		return;
+	conn_unlist(c);
+	c->dead = 1;
 	TAILQ_INSERT_TAIL(&conns.dead, c, link);
+}
+
+/* The conn without what hangs on it. */
+static void
+conn_free(struct conn *c)
+{
+	counter.connections--;
+	listener_settled(c);
+	queue_clear(c);
+	if (c->tls != NULL)
+		tls_free(c->tls);
+	if (c->fd >= 0)
+		close(c->fd);
+	free(c->in);
+	address_give(c);
+	table_free(c);
 }
 
 static void
@@ -694,8 +630,6 @@ conn_bury(struct conn *c)
 {
 	TAILQ_REMOVE(&conns.dead, c, link);
 	c->stage->gone(c, c->reason);
-	counter.connections--;
-	listener_settled(c);
 	counter.closed++;
 	if (close_info[c->reason].is_error)
 		counter.closed_errors++;
@@ -703,13 +637,7 @@ conn_bury(struct conn *c)
 	    close_info[c->reason].name);
 	if (c->first != NULL && !c->blocked && c->tls == NULL)
 		conn_write_plain(c);
-	queue_clear(c);
-	if (c->tls != NULL)
-		tls_free(c->tls);
-	close(c->fd);
-	free(c->in);
-	address_give(c);
-	table_free(c);
+	conn_free(c);
 }
 
 void
@@ -746,11 +674,78 @@ conns_turn(void)
 	return !TAILQ_EMPTY(&conns.dirty) || !TAILQ_EMPTY(&conns.again);
 }
 
+/* ---- a hand-over ---------------------------------------------------------------- */
+
+/* epoll watches the open file, not its number: before another process has the
+ * socket it must be out of the set, or its events would come here for ever. */
+void
+conn_freeze(struct conn *c)
+{
+	if (c->dead || c->frozen)
+		return;
+	if (epoll_ctl(conns.epoll, EPOLL_CTL_DEL, c->fd, NULL) < 0)
+		fatal("epoll_ctl del: %s", strerror(errno));
+	if (c->again && !c->dirty)
+		again_remove(c);
+	c->again = c->armed = c->blocked = 0;
+	c->frozen = 1;
+}
+
+void
+conn_seal(struct conn *c)
+{
+	conn_unlist(c);
+	c->sealed = 1;
+}
+
+void
+conn_unfreeze(struct conn *c)
+{
+	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = c };
+
+	c->frozen = c->sealed = 0;
+	if (c->dead)
+		return;
+	if (epoll_ctl(conns.epoll, EPOLL_CTL_ADD, c->fd, &ev) < 0) {
+		log_error("cannot watch a connection conn=%s: %s",
+		    conn_name(c), strerror(errno));
+		conn_kill(c, CLOSE_INTERNAL);
+		return;
+	}
+	c->armed = 1;
+	if (c->first != NULL)
+		conn_dirty(c);
+	if (c->in_n > 0 && !c->paused)
+		conn_again(c);
+}
+
+struct conn *
+conns_restore(int fd, struct bytes in, struct bytes out, uint32_t first)
+{
+	struct conn *c = table_new();
+
+	c->fd = fd;
+	c->frozen = c->sealed = 1;
+	conn_keep(c, in.p, in.n);
+	queue_restore(c, out, first);
+	counter.connections++;
+	return c;
+}
+
+void
+conn_forget(struct conn *c)
+{
+	assert(c->sealed && !c->dead);
+	conn_free(c);
+}
+
 /* ---- the clock --------------------------------------------------------------- */
 
 static void
 conn_tick(struct conn *c, uint32_t now)
 {
+	if (c->frozen)
+		return;
 	if (c->closing) {
 		if (now >= c->deadline)
 			conn_kill(c, c->reason);

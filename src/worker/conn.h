@@ -63,8 +63,10 @@ struct conn {
 	uint32_t		 stuck;		/* worker's seconds since the queue
 						   does not move; 0: it does */
 	uint32_t		 deadline;	/* worker's seconds; 0: none */
-	uint16_t		 section;	/* of its listener */
-	uint8_t			 reason;	/* enum close_reason, when dying */
+	uint16_t		 section;	/* of its listener; it tells conn_begin()
+						   whether TLS follows */
+	uint8_t			 reason;	/* enum close_reason, when dying; sealed:
+						   to die if it stays */
 	unsigned		 dirty:1,	/* has output for this turn */
 				 dead:1,
 				 paused:1,	/* input is not wanted */
@@ -79,7 +81,10 @@ struct conn {
 				 continued:1,	/* request.c: 100 was sent */
 				 local:1,	/* came over a unix socket */
 				 trusted:1,	/* its X-Forwarded-For is taken */
-				 counted:1;	/* among its address's */
+				 counted:1,	/* among its address's */
+				 frozen:1,	/* not in the epoll set: it is being
+						   handed over */
+				 sealed:1;	/* nor written any more */
 	TAILQ_ENTRY(conn)	 link;		/* dirty or dead list */
 };
 
@@ -113,6 +118,24 @@ const char *conn_from(const struct conn *);
 /* From the next input on it speaks TLS (if its listener does) and HTTP; for
  * what stands in front of them. */
 void	conn_begin(struct conn *);
+
+/* ---- for freeze.c and thaw.c ------------------------------------------------ */
+
+/* No input any more, and no clock; output goes on at the end of turns, but
+ * nobody waits for the peer to read. */
+void	conn_freeze(struct conn *);
+/* No output either: what is sent waits, and who ends it only leaves a note in
+ * c->reason.  It is not on any list. */
+void	conn_seal(struct conn *);
+/* All of it goes on, with what waits on both sides.  The conn may die. */
+void	conn_unfreeze(struct conn *);
+/* Frees a sealed one and closes the descriptor (if not -1); its stage has let go
+ * already. */
+void	conn_forget(struct conn *);
+/* A sealed conn with these octets, its stage not set; first: see
+ * queue_octets(). */
+struct conn *conns_restore(int fd, struct bytes in, struct bytes out,
+	    uint32_t first);
 
 /* ---- for worker.c ---------------------------------------------------------- */
 

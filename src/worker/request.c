@@ -359,14 +359,36 @@ request_tick(struct conn *c, uint32_t now)
 		conn_kill(c, CLOSE_HTTP_IDLE);
 }
 
-static void
-request_gone(struct conn *c, enum close_reason why)
+void
+request_forget(struct conn *c)
 {
 	struct request *r = c->of_stage;
 
-	(void)why;
 	if (r != NULL) {
 		c->of_stage = NULL;
 		request_free(r);
 	}
+}
+
+static void
+request_gone(struct conn *c, enum close_reason why)
+{
+	(void)why;
+	request_forget(c);
+}
+
+/* Its head is read again with the next octets; how far a chunked body got, which
+ * is decoded where it lies, is not to be seen in them. */
+int
+request_restore(struct conn *c, const struct http_chunks *chunks)
+{
+	struct request *r;
+
+	if (c->in_n == 0 || !http_chunks_ok(chunks, c->in_n))
+		return -1;
+	r = xcalloc(1, sizeof(*r));
+	r->conn = c;
+	r->chunks = *chunks;
+	c->of_stage = r;
+	return 0;
 }
