@@ -19,7 +19,9 @@
 
 #include "common/log.h"
 #include "common/util.h"
+#include "master/handed.h"
 #include "master/master.h"
+#include "master/replace.h"
 #include "master/spawn.h"
 #include "master/tell.h"
 
@@ -30,8 +32,6 @@
 #define END_GRACE_MS	2000	/* from the link's end to the process's */
 #define LOOP_FAILS	3	/* early deaths that are called a loop */
 #define START_FAILS	4	/* early deaths that end a start */
-
-static void	child_schedule(struct child *);
 
 #define MSG_ROLE	master
 #define MSG_CTX		struct child
@@ -71,13 +71,18 @@ state_set(struct child *c, enum child_state state)
 	c->since_ms = clock_ms();
 }
 
+/* Those that come serve later, all together. */
 void
 child_go(struct child *c)
 {
-	TELL(c, go, .expect = c->slot == SLOT_ROUTER ? children_workers() : 0);
-	if (c->slot != SLOT_ROUTER)
+	bool comes = child_crew(c) == CREW_COMING;
+
+	TELL(c, go, .expect = child_is_router(c) ? children_linked() : 0);
+	if (!child_is_router(c) && !comes)
 		TELL(c, serve, .end_ = "");
 	c->fresh = false;
+	if (!child_is_router(c) && !comes)
+		replace_brought_up(c);
 }
 
 /* ---- start --------------------------------------------------------------- */
@@ -131,11 +136,21 @@ child_spawn(struct child *c)
 	c->ipc = ipc_new(master.base, ends[0], false, &child_ops, c);
 	c->fresh = true;
 	c->told_to_stop = false;
+	c->yielded = false;
 	c->lost[0] = '\0';
-	c->generation++;
+	c->generation = ++master.generation[c->slot];
+	c->spawns++;
 	c->spawned_ms = c->heard_ms = clock_ms();
 	c->asked = c->answered = 0;
 	state_set(c, CHILD_STARTING);
+}
+
+void
+child_adopt(struct child *c, int link)
+{
+	c->ipc = link < 0 ? NULL :
+	    ipc_new(master.base, link, false, &child_ops, c);
+	c->fresh = false;
 }
 
 static void
@@ -146,12 +161,13 @@ on_respawn(int fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	if (!master.stopping && c->pid == 0)
-		children_bring_up(c->slot, 1);
+		crew_bring_up(c->crew, c->slot, 1);
 }
 
 void
-child_init(struct child *c, unsigned slot)
+child_init(struct child *c, struct crew *crew, unsigned slot)
 {
+	c->crew = crew;
 	c->slot = slot;
 	c->role = &roles[slot == SLOT_ROUTER ? 0 : 1];
 	c->respawn = evtimer_new(master.base, on_respawn, c);
@@ -173,7 +189,7 @@ backoff_ms(unsigned fails)
 	return ms < BACKOFF_MAX_MS ? ms : BACKOFF_MAX_MS;
 }
 
-static void
+void
 child_schedule(struct child *c)
 {
 	uint64_t ms = backoff_ms(c->fails);
@@ -208,10 +224,10 @@ death_log(const struct child *c, int status)
 		log_debug("%s has ended pid=%d %s", child_name(c), (int)c->pid,
 		    how);
 	else
-		log_error("%s has died and is replaced pid=%d generation=%"
-		    PRIu64 ": %s%s%s", child_name(c), (int)c->pid,
-		    c->generation, how, c->lost[0] != '\0' ? "; link: " : "",
-		    c->lost);
+		log_error("%s has died%s pid=%d generation=%" PRIu64
+		    ": %s%s%s", child_name(c), replace_refills(c) ?
+		    " and is replaced" : "", (int)c->pid, c->generation, how,
+		    c->lost[0] != '\0' ? "; link: " : "", c->lost);
 	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
 		log_error("%s made a system call that the jail refuses; the "
 		    "kernel's audit log names it, and [peal] jail = log only "
@@ -248,7 +264,7 @@ child_died(struct child *c, int status)
 	state_set(c, CHILD_DOWN);
 	if (now - c->spawned_ms >= SETTLED_MS)
 		c->fails = 0;
-	if (!master.stopping)
+	if (!master.stopping && replace_refills(c))
 		child_schedule(c);
 	master_child_changed();
 }
@@ -294,7 +310,7 @@ master_on_ready(struct child *c, struct ipc *ipc, const struct msg_ready *m)
 		return;
 	c->heard_ms = clock_ms();
 	state_set(c, CHILD_UP);
-	if (master.ready)
+	if (master.ready && c->spawns > 1)
 		log_info("%s is up again pid=%d generation=%" PRIu64,
 		    child_name(c), (int)c->pid, c->generation);
 	master_child_changed();
@@ -329,14 +345,32 @@ void
 master_on_progress(struct child *c, struct ipc *ipc,
     const struct msg_progress *m)
 {
-	(void)c, (void)ipc, (void)m;
+	(void)ipc;
+	if (child_is_router(c) || child_crew(c) != CREW_LEAVING)
+		return;
+	handed_progress(c, m);
+	master_child_changed();
 }
 
 void
 master_on_yielded(struct child *c, struct ipc *ipc,
     const struct msg_yielded *m)
 {
-	(void)c, (void)ipc, (void)m;
+	(void)ipc, (void)m;
+	c->yielded = true;
+	master_child_changed();
+}
+
+static struct child *
+worker_find(uint64_t slot, uint64_t generation)
+{
+	struct child *c;
+
+	for (c = children_next(NULL); c != NULL; c = children_next(c))
+		if (c->pid != 0 && !child_is_router(c) && c->slot == slot &&
+		    c->generation == generation)
+			return c;
+	return NULL;
 }
 
 void
@@ -346,11 +380,8 @@ master_on_stalled(struct child *router, struct ipc *ipc,
 	struct child *c;
 
 	(void)ipc;
-	if (router->slot != SLOT_ROUTER || m->slot < SLOT_WORKER_FIRST ||
-	    m->slot >= master.n_child)
-		return;
-	c = &master.child[m->slot];
-	if (c->pid == 0 || c->generation != m->generation)
+	if (!child_is_router(router) ||
+	    (c = worker_find(m->slot, m->generation)) == NULL)
 		return;
 	log_error("%s does not read what the router sends: killed pid=%d",
 	    child_name(c), (int)c->pid);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The table of all processes under the master.
+ * The crews, and all processes under the master.
  *
- * Runs in: master.  Owns: the table.
+ * Runs in: master.  Owns: see child.h.
  */
 #include <event2/event.h>
 
@@ -12,74 +12,161 @@
 #include "common/log.h"
 #include "common/util.h"
 #include "master/master.h"
+#include "master/replace.h"
 #include "master/tell.h"
 
 #define TICK_LATE_MS	3000	/* we were not run: silence proves nothing */
 
-static struct child *
-child_router(void)
+/* ---- crews --------------------------------------------------------------- */
+
+struct child *
+crew_router(const struct crew *crew)
 {
-	return &master.child[SLOT_ROUTER];
+	return &crew->at[SLOT_ROUTER];
 }
 
-/* ---- start and end ------------------------------------------------------- */
-
-/* Starts n slots together: all processes first, so that they set up their
- * libraries at the same time. */
-void
-children_bring_up(unsigned first, unsigned n)
+bool
+child_is_router(const struct child *c)
 {
-	struct child *router = child_router(), *c;
+	return c->slot == SLOT_ROUTER;
+}
 
-	for (unsigned i = first; i < first + n; i++)
-		child_spawn(&master.child[i]);
-	for (unsigned i = first; i < first + n; i++)
-		if (master.child[i].fresh)
-			tell_setup(&master.child[i]);
-	for (unsigned i = SLOT_WORKER_FIRST; i < master.n_child; i++) {
-		c = &master.child[i];
-		if (c->ipc != NULL && router->ipc != NULL &&
-		    (c->fresh || router->fresh))
-			tell_link(router, c);
+unsigned
+child_crew(const struct child *c)
+{
+	unsigned k = 0;
+
+	while (k < CREWS - 1 && master.crew[k] != c->crew)
+		k++;
+	return k;
+}
+
+struct crew *
+crew_new(unsigned workers)
+{
+	struct crew *crew = xcalloc(1, sizeof(*crew));
+
+	crew->n = SLOT_WORKER_FIRST + workers;
+	crew->number = master.crews + 1;
+	crew->at = xcalloc(crew->n, sizeof(*crew->at));
+	for (unsigned i = 0; i < crew->n; i++)
+		child_init(&crew->at[i], crew, i);
+	return crew;
+}
+
+void
+crew_free(struct crew *crew)
+{
+	for (unsigned i = 0; i < crew->n; i++) {
+		if (crew->at[i].ipc != NULL)
+			ipc_free(crew->at[i].ipc);
+		event_free(crew->at[i].respawn);
 	}
+	if (crew->config != NULL) {
+		certificates_free(crew->certificates, crew->config->n_listen);
+		config_free(crew->config);
+	}
+	listen_close(&crew->listen);
+	free(crew->at);
+	free(crew);
+}
+
+bool
+crew_up(const struct crew *crew)
+{
+	for (unsigned i = 0; i < crew->n; i++)
+		if (crew->at[i].state != CHILD_UP)
+			return false;
+	return true;
+}
+
+bool
+crew_gone(const struct crew *crew)
+{
+	for (unsigned i = 0; i < crew->n; i++)
+		if (crew->at[i].pid != 0)
+			return false;
+	return true;
+}
+
+/* Workers get a link to the router in force if they or the router are new. */
+static void
+link_fresh(void)
+{
+	struct child *router = crew_router(master.crew[CREW_IN_FORCE]), *c;
+
+	if (router->ipc == NULL)
+		return;
+	for (c = children_next(NULL); c != NULL; c = children_next(c))
+		if (c->ipc != NULL && !child_is_router(c) &&
+		    child_crew(c) != CREW_COMING && (c->fresh || router->fresh))
+			tell_link(router, c);
+}
+
+/* All processes first, so that they set up their libraries at the same time. */
+void
+crew_bring_up(struct crew *crew, unsigned first, unsigned n)
+{
 	for (unsigned i = first; i < first + n; i++)
-		if (master.child[i].fresh)
-			child_go(&master.child[i]);
+		child_spawn(&crew->at[i]);
+	for (unsigned i = first; i < first + n; i++)
+		if (crew->at[i].fresh)
+			tell_setup(&crew->at[i]);
+	if (crew == master.crew[CREW_IN_FORCE])
+		link_fresh();
+	else if (crew_router(crew)->fresh)
+		tell_succession(crew_router(master.crew[CREW_IN_FORCE]),
+		    crew_router(crew));
+	for (unsigned i = first; i < first + n; i++)
+		if (crew->at[i].fresh)
+			child_go(&crew->at[i]);
 }
 
 void
 children_start(unsigned workers)
 {
-	master.n_child = SLOT_WORKER_FIRST + workers;
-	master.child = xcalloc(master.n_child, sizeof(*master.child));
-	for (unsigned i = 0; i < master.n_child; i++)
-		child_init(&master.child[i], i);
-	children_bring_up(0, master.n_child);
+	master.crew[CREW_IN_FORCE] = crew_new(workers);
+	master.crews = master.crew[CREW_IN_FORCE]->number;
+	crew_bring_up(master.crew[CREW_IN_FORCE], 0, SLOT_WORKER_FIRST + workers);
 }
 
 void
 children_free(void)
 {
-	for (unsigned i = 0; i < master.n_child; i++) {
-		if (master.child[i].ipc != NULL)
-			ipc_free(master.child[i].ipc);
-		event_free(master.child[i].respawn);
+	for (unsigned k = 0; k < CREWS; k++) {
+		if (master.crew[k] != NULL)
+			crew_free(master.crew[k]);
+		master.crew[k] = NULL;
 	}
-	free(master.child);
-	master.child = NULL;
-	master.n_child = 0;
 	tell_done();
 }
 
 /* ---- watch --------------------------------------------------------------- */
 
+struct child *
+children_next(const struct child *c)
+{
+	unsigned k = 0, i = 0;
+
+	if (c != NULL) {
+		k = child_crew(c);
+		i = (unsigned)(c - c->crew->at) + 1;
+	}
+	for (; k < CREWS; k++, i = 0)
+		if (master.crew[k] != NULL && i < master.crew[k]->n)
+			return &master.crew[k]->at[i];
+	return NULL;
+}
+
 bool
 children_reaped(pid_t pid, int status)
 {
-	for (unsigned i = 0; i < master.n_child; i++) {
-		if (master.child[i].pid != pid)
+	struct child *c;
+
+	for (c = children_next(NULL); c != NULL; c = children_next(c)) {
+		if (c->pid != pid)
 			continue;
-		child_died(&master.child[i], status);
+		child_died(c, status);
 		return true;
 	}
 	return false;
@@ -90,11 +177,10 @@ children_tick(uint64_t now)
 {
 	static uint64_t last;
 	bool late = last == 0 || now - last > TICK_LATE_MS;
+	struct child *c;
 
 	last = now;
-	for (unsigned i = 0; i < master.n_child; i++) {
-		struct child *c = &master.child[i];
-
+	for (c = children_next(NULL); c != NULL; c = children_next(c)) {
 		if (c->pid == 0)
 			continue;
 		if (late)
@@ -106,9 +192,11 @@ children_tick(uint64_t now)
 void
 children_flush(void)
 {
-	for (unsigned i = 0; i < master.n_child; i++)
-		if (master.child[i].ipc != NULL)
-			ipc_flush(master.child[i].ipc);
+	struct child *c;
+
+	for (c = children_next(NULL); c != NULL; c = children_next(c))
+		if (c->ipc != NULL)
+			ipc_flush(c->ipc);
 }
 
 /* ---- state and orders ---------------------------------------------------- */
@@ -116,50 +204,79 @@ children_flush(void)
 bool
 children_up(void)
 {
-	for (unsigned i = 0; i < master.n_child; i++)
-		if (master.child[i].state != CHILD_UP)
-			return false;
-	return true;
+	return crew_up(master.crew[CREW_IN_FORCE]);
 }
 
 unsigned
 children_workers(void)
 {
+	struct child *c;
 	unsigned n = 0;
 
-	for (unsigned i = SLOT_WORKER_FIRST; i < master.n_child; i++)
-		n += master.child[i].ipc != NULL;
+	for (c = children_next(NULL); c != NULL; c = children_next(c))
+		n += c->ipc != NULL && !child_is_router(c);
+	return n;
+}
+
+unsigned
+children_linked(void)
+{
+	struct child *c;
+	unsigned n = 0;
+
+	for (c = children_next(NULL); c != NULL; c = children_next(c))
+		n += c->ipc != NULL && !child_is_router(c) &&
+		    child_crew(c) != CREW_COMING;
 	return n;
 }
 
 unsigned
 children_count(void)
 {
+	struct child *c;
 	unsigned n = 0;
 
-	for (unsigned i = 0; i < master.n_child; i++)
-		n += master.child[i].pid != 0;
+	for (c = children_next(NULL); c != NULL; c = children_next(c))
+		n += c->pid != 0;
 	return n;
 }
 
 void
+children_link(void)
+{
+	struct child *router = crew_router(master.crew[CREW_IN_FORCE]), *c;
+
+	if (router->ipc == NULL)
+		return;
+	for (c = children_next(NULL); c != NULL; c = children_next(c))
+		if (c->ipc != NULL && !child_is_router(c) &&
+		    child_crew(c) != CREW_COMING)
+			tell_link(router, c);
+}
+
+/* Who leaves accepts nobody, so certificates say nothing to it. */
+void
 children_settings(void)
 {
-	for (unsigned i = 0; i < master.n_child; i++) {
-		if (master.child[i].ipc == NULL)
+	struct child *c;
+
+	for (c = children_next(NULL); c != NULL; c = children_next(c)) {
+		if (c->ipc == NULL)
 			continue;
-		tell_settings(&master.child[i]);
-		if (i >= SLOT_WORKER_FIRST)
-			tell_certificates(&master.child[i]);
+		tell_settings(c);
+		if (!child_is_router(c) && child_crew(c) != CREW_LEAVING)
+			tell_certificates(c);
 	}
 }
 
 void
 children_log(void)
 {
-	for (unsigned i = 0; i < master.n_child; i++)
-		if (master.child[i].ipc != NULL)
-			tell_log(&master.child[i]);
+	struct child *c;
+
+	for (c = children_next(NULL); c != NULL; c = children_next(c))
+		if (c->ipc != NULL)
+			tell_log(c);
 }
 
 uint64_t
@@ -168,12 +285,11 @@ children_ask(void)
 	uint64_t highest = 0;
 	struct child *c;
 
-	for (unsigned i = 0; i < master.n_child; i++)
-		if (master.child[i].asked > highest)
-			highest = master.child[i].asked;
+	for (c = children_next(NULL); c != NULL; c = children_next(c))
+		if (c->asked > highest)
+			highest = c->asked;
 	highest++;
-	for (unsigned i = 0; i < master.n_child; i++) {
-		c = &master.child[i];
+	for (c = children_next(NULL); c != NULL; c = children_next(c)) {
 		if (c->ipc == NULL)
 			continue;
 		c->asked = highest;
@@ -189,11 +305,9 @@ children_answered(uint64_t asked)
 {
 	const struct child *c;
 
-	for (unsigned i = 0; i < master.n_child; i++) {
-		c = &master.child[i];
+	for (c = children_next(NULL); c != NULL; c = children_next(c))
 		if (c->ipc != NULL && c->asked >= asked && c->answered < asked)
 			return false;
-	}
 	return true;
 }
 
@@ -202,48 +316,54 @@ children_stop_workers(uint64_t grace_ms)
 {
 	struct child *c;
 
-	for (unsigned i = SLOT_WORKER_FIRST; i < master.n_child; i++) {
-		c = &master.child[i];
+	for (c = children_next(NULL); c != NULL; c = children_next(c)) {
 		evtimer_del(c->respawn);
+		if (child_is_router(c))
+			continue;
 		c->told_to_stop = true;
 		if (c->ipc != NULL)
 			TELL(c, stop, .grace_ms = grace_ms,
 			    .close_code = close_info[CLOSE_DRAIN].wire);
 	}
-	evtimer_del(child_router()->respawn);
 }
 
 void
-children_stop_router(void)
+children_stop_routers(void)
 {
-	struct child *c = child_router();
+	struct child *c;
 
-	if (c->told_to_stop)
-		return;
-	c->told_to_stop = true;
-	if (c->ipc != NULL)
-		TELL(c, stop, .grace_ms = 0, .close_code = 0);
+	for (c = children_next(NULL); c != NULL; c = children_next(c)) {
+		if (!child_is_router(c) || c->told_to_stop)
+			continue;
+		c->told_to_stop = true;
+		if (c->ipc != NULL)
+			TELL(c, stop, .grace_ms = 0, .close_code = 0);
+	}
 }
 
 void
 children_kill(void)
 {
-	for (unsigned i = 0; i < master.n_child; i++)
-		child_kill(&master.child[i]);
+	struct child *c;
+
+	for (c = children_next(NULL); c != NULL; c = children_next(c))
+		child_kill(c);
 }
 
 void
 children_sum(struct counters *sum)
 {
+	struct child *c;
+
 	*sum = master.retired;
-	for (unsigned i = 0; i < master.n_child; i++)
-		counters_add(sum, &master.child[i].counters);
+	for (c = children_next(NULL); c != NULL; c = children_next(c))
+		counters_add(sum, &c->counters);
 }
 
 int
 child_control(int fd, struct bytes request)
 {
-	struct child *router = child_router();
+	struct child *router = crew_router(master.crew[CREW_IN_FORCE]);
 
 	if (router->ipc == NULL || master.stopping)
 		return -1;

@@ -21,6 +21,7 @@
 #include "master/control.h"
 #include "master/master.h"
 #include "master/reload.h"
+#include "master/state.h"
 #include "master/status.h"
 
 #define LINE_MAX_	(1u << 20)	/* octets of a request */
@@ -34,8 +35,7 @@ struct caller {
 	struct event		*event;
 	struct buf		 in, out;
 	size_t			 sent;
-	uint64_t		 waits_for;	/* a question to the children */
-	struct buf		 changed;	/* by the reload it waits for */
+	uint64_t		 waits_for;	/* the end of this reload */
 	bool			 waits_for_end;	/* of the service */
 };
 
@@ -62,7 +62,6 @@ caller_free(struct caller *c)
 		close(c->fd);
 	buf_done(&c->in);
 	buf_done(&c->out);
-	buf_done(&c->changed);
 	free(c);
 }
 
@@ -110,15 +109,6 @@ caller_refuse(struct caller *c, const char *why)
 /* ---- verbs --------------------------------------------------------------- */
 
 static void
-changed_answer(struct caller *c, const struct buf *changed)
-{
-	buf_str(&c->out, "{\"ok\":true,\"changed\":");
-	json_quote(&c->out, buf_view(changed));
-	buf_str(&c->out, "}\n");
-	caller_write(c);
-}
-
-static void
 verb_status(struct caller *c, const struct json *request)
 {
 	(void)request;
@@ -137,32 +127,51 @@ verb_apps(struct caller *c, const struct json *request)
 static void
 verb_check(struct caller *c, const struct json *request)
 {
+	struct buf changed = { 0 };
 	char *why = NULL;
 
 	(void)request;
-	if (reload_try(&c->changed, &why) == 0)
-		changed_answer(c, &c->changed);
-	else
+	if (reload_try(&changed, &why) < 0) {
 		caller_refuse(c, why);
+	} else {
+		buf_str(&c->out, "{\"ok\":true,\"changed\":");
+		json_quote(&c->out, buf_view(&changed));
+		buf_str(&c->out, "}\n");
+		caller_write(c);
+	}
+	buf_done(&changed);
 	free(why);
 }
 
-/* Answered when all processes have the settings. */
+/* Without a time limit: the reload has its own, and a queue. */
+static void
+caller_wait(struct caller *c)
+{
+	const struct buf *answer = reload_answer(c->waits_for);
+
+	if (answer == NULL) {
+		event_del(c->event);
+		event_assign(c->event, master.base, c->fd, EV_READ, on_caller,
+		    c);
+		event_add(c->event, NULL);
+		return;
+	}
+	c->waits_for = 0;
+	buf_bytes(&c->out, buf_view(answer));
+	caller_write(c);
+}
+
+/* Answered when all processes have the settings, or have been replaced. */
 static void
 verb_reload(struct caller *c, const struct json *request)
 {
-	char *why = NULL;
-
 	(void)request;
 	if (master.stopping) {
 		caller_refuse(c, "the service is stopping");
-	} else if (reload_now(&c->changed, &why) < 0) {
-		caller_refuse(c, why);
-	} else {
-		c->waits_for = reload_asked();
-		caller_await(c, EV_READ);
+		return;
 	}
-	free(why);
+	c->waits_for = reload_ask();
+	caller_wait(c);
 }
 
 /* Answered when the service has ended, by control_close(). */
@@ -258,17 +267,15 @@ caller_read(struct caller *c)
 
 /* Who waits for a reload says nothing more; if it goes, it goes. */
 static void
-caller_waiting(struct caller *c, short what)
+caller_waiting(struct caller *c)
 {
 	char octet;
+	ssize_t n = recv(c->fd, &octet, 1, 0);
 
-	if (what & EV_TIMEOUT)
-		caller_refuse(c, "the settings are in force in the master, but "
-		    "not all processes have confirmed them");
-	else if (recv(c->fd, &octet, 1, 0) <= 0)
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
 		caller_free(c);
 	else
-		caller_await(c, EV_READ);
+		caller_wait(c);
 }
 
 static void
@@ -277,8 +284,8 @@ on_caller(evutil_socket_t fd, short what, void *arg)
 	struct caller *c = arg;
 
 	(void)fd;
-	if (c->waits_for != 0 && c->out.n == 0)
-		caller_waiting(c, what);
+	if (c->waits_for != 0)
+		caller_waiting(c);
 	else if (what & EV_TIMEOUT)
 		caller_free(c);
 	else if (what & EV_WRITE)
@@ -294,9 +301,8 @@ control_check(void)
 
 	for (c = TAILQ_FIRST(&control.callers); c != NULL; c = next) {
 		next = TAILQ_NEXT(c, link);
-		if (c->waits_for != 0 && c->out.n == 0 &&
-		    children_answered(c->waits_for))
-			changed_answer(c, &c->changed);
+		if (c->waits_for != 0)
+			caller_wait(c);
 	}
 }
 
@@ -317,6 +323,21 @@ caller_allowed(int fd)
 	return false;
 }
 
+static struct caller *
+caller_new(int fd)
+{
+	struct caller *c = xcalloc(1, sizeof(*c));
+
+	c->fd = fd;
+	c->event = event_new(master.base, fd, EV_READ, on_caller, c);
+	if (c->event == NULL)
+		fatal("no memory for an event");
+	TAILQ_INSERT_TAIL(&control.callers, c, link);
+	if (++control.n == CALLERS_MAX)
+		event_del(control.event);
+	return c;
+}
+
 static void
 on_accept(evutil_socket_t listening, short what, void *arg)
 {
@@ -328,14 +349,7 @@ on_accept(evutil_socket_t listening, short what, void *arg)
 	fd = accept4((int)listening, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (fd < 0)
 		return;
-	c = xcalloc(1, sizeof(*c));
-	c->fd = fd;
-	c->event = event_new(master.base, fd, EV_READ, on_caller, c);
-	if (c->event == NULL)
-		fatal("no memory for an event");
-	TAILQ_INSERT_TAIL(&control.callers, c, link);
-	if (++control.n == CALLERS_MAX)
-		event_del(control.event);
+	c = caller_new(fd);
 	if (caller_allowed(fd))
 		caller_await(c, EV_READ);
 	else
@@ -421,37 +435,89 @@ socket_make(const char *path)
 	return fd;
 }
 
-int
-control_open(char **why)
+static void
+socket_watch(int fd, char *path)
+{
+	control.fd = fd;
+	control.path = path;
+	control.event = event_new(master.base, fd, EV_READ | EV_PERSIST,
+	    on_accept, NULL);
+	if (control.event == NULL || (control.n < CALLERS_MAX &&
+	    event_add(control.event, NULL) < 0))
+		fatal("no memory for an event");
+}
+
+static void
+socket_end(void)
+{
+	if (control.event != NULL)
+		event_free(control.event);
+	control.event = NULL;
+	if (control.fd < 0)
+		return;
+	close(control.fd);
+	unlink(control.path);
+	free(control.path);
+	control.fd = -1;
+	control.path = NULL;
+}
+
+/* -1: another instance is there; with fd -1 there is no socket, which was said
+ * to the log. */
+static int
+socket_open(const char *path, int *fd, char **why)
 {
 	const char *words;
 
-	control.path = path_in_force();
-	if (directory_make(control.path) < 0) {
-		log_warn("no socket for pealctl: %s: %s", control.path,
+	*fd = -1;
+	if (directory_make(path) < 0) {
+		log_warn("no socket for pealctl: %s: %s", path,
 		    strerror(errno));
-		free(control.path);
-		control.path = NULL;
 		return 0;
 	}
-	if (listen_clear_path(control.path, &words) < 0) {
-		*why = xasprintf("control socket %s: %s", control.path, words);
-		free(control.path);
-		control.path = NULL;
+	if (listen_clear_path(path, &words) < 0) {
+		*why = xasprintf("control socket %s: %s", path, words);
 		return -1;
 	}
-	if ((control.fd = socket_make(control.path)) < 0) {
-		log_warn("no socket for pealctl: %s: %s", control.path,
+	if ((*fd = socket_make(path)) < 0)
+		log_warn("no socket for pealctl: %s: %s", path,
 		    strerror(errno));
-		free(control.path);
-		control.path = NULL;
-		return 0;
-	}
-	control.event = event_new(master.base, control.fd,
-	    EV_READ | EV_PERSIST, on_accept, NULL);
-	if (control.event == NULL || event_add(control.event, NULL) < 0)
-		fatal("no memory for an event");
 	return 0;
+}
+
+int
+control_open(char **why)
+{
+	char *path = path_in_force();
+	int fd, r = socket_open(path, &fd, why);
+
+	if (fd >= 0)
+		socket_watch(fd, path);
+	else
+		free(path);
+	return r;
+}
+
+void
+control_follow(void)
+{
+	char *path = path_in_force(), *why;
+	int fd;
+
+	if (control.path != NULL && strcmp(control.path, path) == 0) {
+		free(path);
+		return;
+	}
+	if (socket_open(path, &fd, &why) < 0) {
+		log_error("the old one stays: %s", why);
+		free(why);
+	}
+	if (fd < 0) {
+		free(path);
+		return;
+	}
+	socket_end();
+	socket_watch(fd, path);
 }
 
 const char *
@@ -466,8 +532,7 @@ control_close(void)
 	struct caller *c;
 
 	if (control.event != NULL)
-		event_free(control.event);
-	control.event = NULL;
+		event_del(control.event);
 	while ((c = TAILQ_FIRST(&control.callers)) != NULL) {
 		if (c->waits_for_end) {
 			c->waits_for_end = false;
@@ -476,11 +541,48 @@ control_close(void)
 		}
 		caller_free(c);
 	}
-	if (control.fd < 0)
-		return;
-	close(control.fd);
-	unlink(control.path);
-	free(control.path);
-	control.fd = -1;
-	control.path = NULL;
+	socket_end();
+}
+
+/* ---- over an exec -------------------------------------------------------- */
+
+void
+control_save(struct state *s)
+{
+	struct state_caller *to;
+	struct caller *c;
+
+	s->control = control.fd;
+	s->control_path = control.path != NULL ? xstrdup(control.path) : NULL;
+	TAILQ_FOREACH(c, &control.callers, link) {
+		to = state_add_caller(s);
+		to->fd = c->fd;
+		to->waits = c->waits_for;
+		buf_bytes(&to->in, buf_view(&c->in));
+		buf_bytes(&to->out, bytes_skip(buf_view(&c->out), c->sent));
+	}
+}
+
+static void
+caller_restore(const struct state_caller *from)
+{
+	struct caller *c = caller_new(from->fd);
+
+	c->waits_for = from->waits;
+	buf_bytes(&c->in, buf_view(&from->in));
+	buf_bytes(&c->out, buf_view(&from->out));
+	if (c->waits_for != 0)
+		caller_wait(c);
+	else
+		caller_await(c, c->out.n != 0 ? EV_WRITE : EV_READ);
+}
+
+void
+control_restore(const struct state *s)
+{
+	if (s->control >= 0)
+		socket_watch(s->control, xstrdup(s->control_path));
+	for (size_t i = 0; i < s->n_callers; i++)
+		if (s->callers[i].fd >= 0)
+			caller_restore(&s->callers[i]);
 }

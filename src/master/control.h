@@ -15,6 +15,8 @@
 
 #include "common/buf.h"
 
+struct state;
+
 /*
  * Opens the socket of the settings in force; call after listen_open().  -1 with
  * *why (caller frees) if another instance answers there.  Where no directory
@@ -23,8 +25,15 @@
 int	control_open(char **why);
 /* Path of the socket, or NULL. */
 const char *control_path(void);
-/* A child answered or died: some callers wait for that. */
+/* A reload has ended: some callers wait for that. */
 void	control_check(void);
+/* The settings in force name another socket now.  If it cannot be made, the old
+ * one stays. */
+void	control_follow(void);
+
+/* Over an exec: the socket, and callers as far as they are. */
+void	control_save(struct state *);
+void	control_restore(const struct state *);
 /* The service ends: those who waited for it are told; the file is removed. */
 void	control_close(void);
 

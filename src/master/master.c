@@ -21,21 +21,22 @@
 #include "common/log.h"
 #include "common/notify.h"
 #include "common/util.h"
+#include "master/again.h"
 #include "master/control.h"
 #include "master/master.h"
 #include "master/pidfile.h"
+#include "master/preflight.h"
 #include "master/reload.h"
+#include "master/replace.h"
+#include "master/signals.h"
 
 #define FILES_WANTED	1048576	/* open files, where root may ask for them */
-#define WORKERS_MAX	64
 #define CLOSE_GRACE_MS	2000	/* from the last client closed to the exit */
 
 struct master master;
 
 static struct event *deadline;	/* of a stop */
 static struct event *tick, *alive;
-static bool hup_is_reload;	/* started by nohup */
-static bool had_terminal;
 
 /* ---- stop ---------------------------------------------------------------- */
 
@@ -68,7 +69,7 @@ stop_proceed(void)
 		master.done = true;
 		return;
 	}
-	children_stop_router();
+	children_stop_routers();
 }
 
 void
@@ -83,6 +84,8 @@ master_stop(uint64_t grace_ms)
 	if (!master.stopping)
 		notify_send("STOPPING=1\nSTATUS=closing connections");
 	master.stopping = true;
+	reload_stop();
+	replace_stop();
 	log_info("stopping grace_ms=%llu", (unsigned long long)grace_ms);
 	children_stop_workers(grace_ms);
 	arm(deadline, grace_ms + CLOSE_GRACE_MS +
@@ -106,7 +109,7 @@ master_give_up(const char *why)
 static void
 ready_say(void)
 {
-	unsigned workers = master.n_child - SLOT_WORKER_FIRST;
+	unsigned workers = master.crew[CREW_IN_FORCE]->n - SLOT_WORKER_FIRST;
 
 	master.ready = true;
 	log_info("ready pid=%d workers=%u jail=\"%s\"%s%s", (int)getpid(),
@@ -124,6 +127,7 @@ master_child_changed(void)
 		ready_say();
 	if (master.stopping)
 		stop_proceed();
+	replace_check();
 	reload_check();
 	control_check();
 }
@@ -135,6 +139,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	(void)arg;
 	children_tick(clock_ms());
+	replace_tick(clock_ms());
 }
 
 static void
@@ -148,27 +153,24 @@ on_alive(evutil_socket_t fd, short what, void *arg)
 
 /* As process 1 of a container, orphans of others are ours too. */
 static void
-on_child(evutil_socket_t signum, short what, void *arg)
+on_child(int signum)
 {
 	pid_t pid;
 	int status;
 
 	(void)signum;
-	(void)what;
-	(void)arg;
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-		if (!children_reaped(pid, status))
+		if (!children_reaped(pid, status) &&
+		    !preflight_reaped(pid, status))
 			log_debug("reaped an orphan pid=%d", (int)pid);
 }
 
 static void
-on_stop(evutil_socket_t signum, short what, void *arg)
+on_stop(int signum)
 {
 	uint64_t grace = master.config->peal.drain_timeout;
 
-	(void)what;
-	(void)arg;
-	log_info("got signal %d (%s)", (int)signum, strsignal((int)signum));
+	log_info("got signal %d (%s)", signum, strsignal(signum));
 	if (signum == SIGINT)
 		grace /= 4;
 	if (signum == SIGQUIT || master.stopping)
@@ -197,7 +199,7 @@ terminal_hung_up(void)
 {
 	int fd;
 
-	if (hup_is_reload || !had_terminal)
+	if (master.hup_is_reload || !master.had_terminal)
 		return false;
 	fd = open("/dev/tty", O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	if (fd < 0)
@@ -207,42 +209,31 @@ terminal_hung_up(void)
 }
 
 static void
-on_hangup(evutil_socket_t signum, short what, void *arg)
+on_hangup(int signum)
 {
-	struct buf changed = { 0 };
-	char *why = NULL;
-
 	if (terminal_hung_up()) {
-		on_stop(SIGTERM, what, arg);
+		on_stop(SIGTERM);
 		return;
 	}
 	(void)signum;
 	if (!master.stopping)
-		(void)reload_now(&changed, &why);
-	free(why);
-	buf_done(&changed);
+		(void)reload_ask();
 }
 
 static void
-on_reopen(evutil_socket_t signum, short what, void *arg)
+on_reopen(int signum)
 {
 	(void)signum;
-	(void)what;
-	(void)arg;
 	reload_log_again();
 }
 
-static struct watched {
-	int		 signum;
-	event_callback_fn on;
-	struct event	*event;
-} watched[] = {
-	{ SIGCHLD, on_child, NULL },
-	{ SIGTERM, on_stop, NULL },
-	{ SIGINT, on_stop, NULL },
-	{ SIGQUIT, on_stop, NULL },
-	{ SIGHUP, on_hangup, NULL },
-	{ SIGUSR1, on_reopen, NULL },
+static const struct signal_watch watched[] = {
+	{ SIGCHLD, on_child },
+	{ SIGTERM, on_stop },
+	{ SIGINT, on_stop },
+	{ SIGQUIT, on_stop },
+	{ SIGHUP, on_hangup },
+	{ SIGUSR1, on_reopen },
 };
 
 static struct event *
@@ -253,19 +244,17 @@ event_need(struct event *e)
 	return e;
 }
 
-static void
-events_start(void)
+void
+master_events(void)
 {
 	const struct timeval second = { .tv_sec = 1 };
 	uint64_t ms = notify_watchdog_ms();
 	struct timeval beat = { .tv_sec = (time_t)(ms / 1000),
 		.tv_usec = (suseconds_t)(ms % 1000 * 1000) };
 
-	for (size_t i = 0; i < NELEM(watched); i++) {
-		watched[i].event = event_need(evsignal_new(master.base,
-		    watched[i].signum, watched[i].on, NULL));
-		event_add(watched[i].event, NULL);
-	}
+	signals_start(master.base, watched, NELEM(watched));
+	/* Those that died while nobody looked. */
+	on_child(SIGCHLD);
 	deadline = event_need(evtimer_new(master.base, on_deadline, NULL));
 	tick = event_need(event_new(master.base, -1, EV_PERSIST, on_tick,
 	    NULL));
@@ -279,9 +268,7 @@ events_start(void)
 static void
 events_end(void)
 {
-	for (size_t i = 0; i < NELEM(watched); i++)
-		if (watched[i].event != NULL)
-			event_free(watched[i].event);
+	signals_end();
 	if (deadline != NULL) {
 		event_free(deadline);
 		event_free(tick);
@@ -290,19 +277,6 @@ events_end(void)
 }
 
 /* ---- who we are ---------------------------------------------------------- */
-
-/* A later exec must find the same file, whatever the present directory. */
-static char *
-exe_path(void)
-{
-	char path[4096];
-	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
-
-	if (n <= 0)
-		die("/proc/self/exe: %s (is /proc mounted?)", strerror(errno));
-	path[n] = '\0';
-	return xstrdup(path);
-}
 
 /* Root may raise the hard limit too; anybody the soft one up to it. */
 static void
@@ -340,10 +314,10 @@ user_settle(void)
 		    "rights");
 }
 
-static unsigned
-workers_wanted(void)
+unsigned
+master_workers(const struct config *config)
 {
-	uint64_t n = master.config->peal.workers;
+	uint64_t n = config->peal.workers;
 	cpu_set_t cpus;
 
 	if (n == 0 && sched_getaffinity(0, sizeof(cpus), &cpus) == 0)
@@ -363,9 +337,9 @@ identity_make(void)
 	random_fill(master.tickets, sizeof(master.tickets));
 	master.started_ms = clock_ms();
 	master.started_wall_ms = clock_wall_ms();
-	hup_is_reload = sigaction(SIGHUP, NULL, &hup) == 0 &&
+	master.hup_is_reload = sigaction(SIGHUP, NULL, &hup) == 0 &&
 	    hup.sa_handler == SIG_IGN;
-	had_terminal = in_foreground();
+	master.had_terminal = in_foreground();
 	signal(SIGPIPE, SIG_IGN);
 }
 
@@ -420,7 +394,7 @@ close_all(void)
 static void
 prepare(const struct config_source *source)
 {
-	char *why = NULL;
+	char *why = NULL, *title;
 
 	log_init("master");
 	notify_init();
@@ -429,9 +403,10 @@ prepare(const struct config_source *source)
 		die("%s", why);
 	if (reload_log(master.config, &why) < 0)
 		die("%s", why);
-	title_set("peald: master%s%s", source->file != NULL ? " " : "",
-	    source->file != NULL ? source->file : "");
-	master.exe = exe_path();
+	title = master_title(source);
+	title_set("%s", title);
+	free(title);
+	master.exe = again_exe();
 	files_raise();
 	user_settle();
 	identity_make();
@@ -439,14 +414,24 @@ prepare(const struct config_source *source)
 		die("no event loop: %s", strerror(errno));
 }
 
-static void
-loop(void)
+char *
+master_title(const struct config_source *source)
+{
+	return xasprintf("peald: master%s%s", source->file != NULL ? " " : "",
+	    source->file != NULL ? source->file : "");
+}
+
+int
+master_run(void)
 {
 	while (!master.done) {
 		children_flush();
 		if (event_base_loop(master.base, EVLOOP_ONCE) < 0)
 			fatal("the event loop failed: %s", strerror(errno));
 	}
+	log_info("stopped");
+	close_all();
+	return master.status;
 }
 
 int
@@ -456,7 +441,7 @@ master_main(const struct config_source *source)
 	char *why = NULL;
 
 	prepare(source);
-	workers = workers_wanted();
+	workers = master_workers(master.config);
 	if (open_all(workers, &why) < 0) {
 		log_error("%s", why);
 		notify_send("STATUS=%.900s", why);
@@ -464,11 +449,8 @@ master_main(const struct config_source *source)
 		close_all();
 		return 1;
 	}
-	events_start();
+	master_events();
 	addresses_say(workers);
 	children_start(workers);
-	loop();
-	log_info("stopped");
-	close_all();
-	return master.status;
+	return master_run();
 }

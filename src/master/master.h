@@ -18,6 +18,8 @@
 #include "master/child.h"
 #include "master/listen.h"
 
+#define WORKERS_MAX	64
+
 struct event_base;
 
 struct master {
@@ -33,11 +35,14 @@ struct master {
 	uint64_t		 node, incarnation;
 	char			 tickets[TLS_TICKET_KEYS];
 
-	struct child		*child;		/* [0] router, then workers */
-	unsigned		 n_child;
+	struct crew		*crew[CREWS];	/* NULL: there is none */
+	uint64_t		 crews;		/* how many there were */
+	uint64_t		 generation[1 + WORKERS_MAX];	/* last of a slot */
 	struct counters		 retired;	/* counted by those that died */
 
 	uint64_t		 started_ms, started_wall_ms;
+	bool			 hup_is_reload;	/* started by nohup */
+	bool			 had_terminal;	/* at the start */
 	bool			 ready;		/* all children were, once */
 	bool			 stopping;
 	bool			 done;
@@ -48,10 +53,18 @@ extern struct master master;
 
 /* Runs the service until it is stopped; returns the exit status. */
 int	master_main(const struct config_source *);
+/* Its parts that are the same after an exec (again.c): event loop, signals and
+ * timers; then the loop, until the service ends. */
+void	master_events(void);
+int	master_run(void);
+/* The process's title; caller frees. */
+char	*master_title(const struct config_source *);
 
 /* Ends the service: clients are closed within grace_ms.  A second call can
  * only make it sooner. */
 void	master_stop(uint64_t grace_ms);
+/* Workers that these settings ask for. */
+unsigned master_workers(const struct config *);
 /* The service cannot go on: logs why, ends with status 1. */
 void	master_give_up(const char *why);
 /* A child became ready, passed a ping or died: see what waits for that. */

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "common/log.h"
 #include "common/util.h"
 #include "master/pidfile.h"
 
@@ -77,4 +78,42 @@ pidfile_drop(void)
 	free(pidfile_path);
 	pidfile_fd = -1;
 	pidfile_path = NULL;
+}
+
+int
+pidfile_save(const char **path)
+{
+	*path = pidfile_path;
+	return pidfile_fd;
+}
+
+void
+pidfile_restore(int fd, const char *path)
+{
+	pidfile_fd = fd;
+	pidfile_path = xstrdup(path);
+}
+
+void
+pidfile_follow(const char *path)
+{
+	char *old = pidfile_path, *why;
+	int fd = pidfile_fd;
+
+	if (path == NULL) {
+		pidfile_drop();
+		return;
+	}
+	if (old != NULL && strcmp(path, old) == 0)
+		return;
+	if (pidfile_take(path, &why) < 0) {
+		log_error("the pid file stays where it is: %s", why);
+		free(why);
+		return;
+	}
+	if (fd < 0)
+		return;
+	unlink(old);
+	close(fd);
+	free(old);
 }

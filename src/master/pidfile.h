@@ -12,5 +12,12 @@
 /* path NULL: none.  -1 with *why (caller frees). */
 int	pidfile_take(const char *path, char **why);
 void	pidfile_drop(void);
+/* Over an exec, in which the lock stays: descriptor (-1: none) and path; takes
+ * the descriptor. */
+int	pidfile_save(const char **path);
+void	pidfile_restore(int fd, const char *path);
+/* The settings name another file now, or none.  If it cannot be taken, the old one
+ * stays. */
+void	pidfile_follow(const char *path);
 
 #endif

@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * Settings and log file of a running service: reading them again, and pushing
- * what changed to all processes.
+ * Settings, certificates and binary of a running service: reading them again,
+ * and putting in force what changed.
  *
- * A mistake in the file, a certificate that does not fit or a setting that
- * cannot change in a running server changes nothing at all.
+ * If only LIVE settings differ, they are pushed to all processes.  Anything else,
+ * and another binary on disk, replaces the processes: preflight.h, again.h,
+ * replace.h.  Whatever goes wrong before the new processes are in force changes
+ * nothing at all.
+ *
+ * One reload is under way at a time.  Who asks for another meanwhile, or for one
+ * that replaces processes while those of the last one still leave, waits, and all
+ * who wait have the same one.
  *
  * Runs in: master.  Owns: the log's descriptor.
  */
@@ -13,19 +19,32 @@
 
 #include "common/config.h"
 
-/*
- * Reads the settings again.  0: they are in force and on their way to all
- * processes; names of what changed are added to changed (empty: nothing did).
- * -1 with *why (caller frees): nothing was changed.
- */
-int	reload_now(struct buf *changed, char **why);
-/* The same without changing anything: what would reload_now() say? */
+struct certificate;
+struct state;
+
+/* Asks for a reload, at once or when it can be: its number, see
+ * reload_answer(). */
+uint64_t reload_ask(void);
+/* The line of JSON for who waits for the reload of this number; NULL while it is
+ * under way. */
+const struct buf *reload_answer(uint64_t number);
+/* What would a reload change?  -1 with *why: it would be refused. */
 int	reload_try(struct buf *changed, char **why);
-/* Number of the question that all processes answer once they have the settings,
- * see children_answered(). */
-uint64_t reload_asked(void);
-/* A child answered: is the reload complete? */
+/* A child answered, or a reload came to its end: does one end or begin? */
 void	reload_check(void);
+/* The service stops: who waits is told. */
+void	reload_stop(void);
+
+/* For replace.c: names what differs from the settings in force; the reload is
+ * done, or why not. */
+void	reload_compare(const struct config *, const struct certificate *);
+void	reload_done(const char *why);
+
+/* Over an exec: what a reload that is under way must know. */
+void	reload_save(struct state *);
+void	reload_restore(const struct state *);
+/* Member "reload" of pealctl status. */
+void	reload_status(struct buf *json);
 
 /* Opens the log of these settings and sets its level.  -1 with *why. */
 int	reload_log(const struct config *, char **why);

@@ -24,16 +24,29 @@
 
 #include "common/buf.h"
 
+struct child;
+
 enum replace_phase {
 	REPLACE_IDLE, REPLACE_RAISING, REPLACE_YIELDING, REPLACE_MOVING,
 	REPLACE_DRAINING
 };
 
 enum replace_phase replace_phase(void);
-/* Begins, with the settings and certificates that preflight brought. */
+/* Begins, with the settings and certificates that preflight brought.  The end is
+ * told by reload_done(). */
 void	replace_begin(struct bytes next);
-/* A child became ready, yielded, made progress or died; a timer fired. */
+/* A child became ready, yielded, made progress or died. */
 void	replace_check(void);
+/* Every second. */
+void	replace_tick(uint64_t now_ms);
+/* Is the place of this one, which died, filled again (now)? */
+bool	replace_refills(const struct child *);
+/* A worker of the crew in force was brought up: those that leave may give it
+ * what they have. */
+void	replace_brought_up(struct child *);
+/* The service stops: nothing goes on. */
+void	replace_stop(void);
+
 /* Generations, moved, kept, refused with reasons: members of pealctl status. */
 void	replace_status(struct buf *json);
 

@@ -41,10 +41,13 @@ void	master_on_resolve(struct child *, struct ipc *,
 static struct child *
 router_of(const struct question *q)
 {
-	struct child *router = &master.child[SLOT_ROUTER];
+	struct child *c;
 
-	return master.n_child > 0 && router->ipc != NULL &&
-	    router->generation == q->generation ? router : NULL;
+	for (c = children_next(NULL); c != NULL; c = children_next(c))
+		if (child_is_router(c) && c->ipc != NULL &&
+		    c->generation == q->generation)
+			return c;
+	return NULL;
 }
 
 static void
@@ -142,6 +145,22 @@ on_answer(evutil_socket_t from, short what, void *arg)
 	if (fd >= 0)
 		close(fd);
 	question_end(q);
+}
+
+void
+resolve_end(void)
+{
+	struct question *q;
+	struct child *router;
+
+	for (q = questions; q < questions + AT_A_TIME; q++) {
+		if (q->event == NULL)
+			continue;
+		if ((router = router_of(q)) != NULL)
+			tell_why(router, q->cookie, B("ask again: the service "
+			    "is reloaded"));
+		question_end(q);
+	}
 }
 
 static const char *

@@ -14,6 +14,8 @@
 #include "common/util.h"
 #include "master/control.h"
 #include "master/master.h"
+#include "master/reload.h"
+#include "master/replace.h"
 #include "master/status.h"
 
 static void
@@ -61,7 +63,7 @@ add_child(struct buf *out, const struct child *c, uint64_t now)
 	buf_char(out, ',');
 	add_number(out, "generation", c->generation);
 	buf_char(out, ',');
-	add_number(out, "restarts", c->generation - (c->generation != 0));
+	add_number(out, "restarts", c->spawns - (c->spawns != 0));
 	buf_char(out, ',');
 	add_number(out, "uptime",
 	    c->pid != 0 ? (now - c->spawned_ms) / 1000 : 0);
@@ -101,14 +103,16 @@ add_children(struct buf *out)
 {
 	uint64_t now = clock_ms();
 
+	const struct crew *crew = master.crew[CREW_IN_FORCE];
+
 	buf_str(out, "\"workers\":[");
-	for (unsigned i = SLOT_WORKER_FIRST; i < master.n_child; i++) {
+	for (unsigned i = SLOT_WORKER_FIRST; i < crew->n; i++) {
 		if (i != SLOT_WORKER_FIRST)
 			buf_char(out, ',');
-		add_child(out, &master.child[i], now);
+		add_child(out, &crew->at[i], now);
 	}
 	buf_str(out, "],\"router\":");
-	add_child(out, &master.child[SLOT_ROUTER], now);
+	add_child(out, crew_router(crew), now);
 }
 
 static const char *
@@ -157,6 +161,10 @@ status_json(struct buf *out)
 	add_addresses(out);
 	buf_char(out, ',');
 	add_children(out);
+	buf_char(out, ',');
+	replace_status(out);
+	buf_char(out, ',');
+	reload_status(out);
 	buf_str(out, ",\"totals\":{");
 	add_counters(out, &sum);
 	buf_str(out, "}}\n");

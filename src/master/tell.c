@@ -4,6 +4,8 @@
  *
  * Runs in: master.  Owns: one buffer.
  */
+#include <sys/socket.h>
+
 #include <errno.h>
 #include <unistd.h>
 
@@ -14,12 +16,29 @@
 
 static struct buf frame;	/* of a message with a descriptor */
 
+/* Those that leave keep the [listen] sections they have, which they know by
+ * their number. */
+static struct config
+settings_of(const struct child *c)
+{
+	struct config told = *master.config;
+
+	if (c->crew->config == NULL)
+		return told;
+	if (child_crew(c) == CREW_COMING)
+		return *c->crew->config;
+	told.listen = c->crew->config->listen;
+	told.n_listen = c->crew->config->n_listen;
+	return told;
+}
+
 void
 tell_settings(struct child *c)
 {
+	struct config told = settings_of(c);
 	struct buf packed = { 0 };
 
-	config_pack(master.config, c->role->view, &packed);
+	config_pack(&told, c->role->view, &packed);
 	TELL(c, settings, .packed = buf_view(&packed));
 	if (packed.n != 0)
 		explicit_bzero(packed.p, packed.n);
@@ -54,10 +73,14 @@ send_listener(struct child *c, const struct listen_address *a)
 void
 tell_certificates(struct child *c)
 {
-	const struct certificate *cert;
+	bool comes = child_crew(c) == CREW_COMING;
+	const struct certificate *all = comes ? c->crew->certificates :
+	    master.certificates, *cert;
+	size_t n = comes ? c->crew->config->n_listen :
+	    master.config->n_listen;
 
-	for (size_t i = 0; i < master.config->n_listen; i++) {
-		cert = &master.certificates[i];
+	for (size_t i = 0; i < n; i++) {
+		cert = &all[i];
 		if (cert->chain.n != 0)
 			TELL(c, certificate, .section = i,
 			    .chain = buf_view(&cert->chain),
@@ -68,8 +91,11 @@ tell_certificates(struct child *c)
 void
 tell_worker(struct child *c)
 {
-	for (size_t i = 0; i < master.listen.n; i++)
-		send_listener(c, &master.listen.at[i]);
+	const struct listen *all = child_crew(c) == CREW_COMING ?
+	    &c->crew->listen : &master.listen;
+
+	for (size_t i = 0; i < all->n; i++)
+		send_listener(c, &all->at[i]);
 	tell_certificates(c);
 	TELL(c, tickets,
 	    .keys = bytes_of(master.tickets, sizeof(master.tickets)));
@@ -108,6 +134,52 @@ tell_link(struct child *router, struct child *worker)
 	buf_clear(&frame);
 	msg_pack_worker_link(&frame, &up);
 	ipc_put_fd(router->ipc, buf_view(&frame), up.fd);
+	close(ends[0]);
+	close(ends[1]);
+}
+
+/* Sends one end of a pair in a message that has nothing else, or slot and
+ * generation of the other side. */
+#define SEND_END(to, name, end, ...) do {				\
+	struct msg_##name m_ = { .fd = (end), __VA_ARGS__ };		\
+									\
+	buf_clear(&frame);						\
+	msg_pack_##name(&frame, &m_);					\
+	ipc_put_fd((to)->ipc, buf_view(&frame), m_.fd);			\
+} while (0)
+
+void
+tell_succession(struct child *old, struct child *heir)
+{
+	int ends[2];
+
+	if (ipc_pair(ends) < 0) {
+		log_error("no socket pair for the routers: %s",
+		    strerror(errno));
+		return;
+	}
+	if (old->ipc != NULL)
+		SEND_END(old, router_heir, ends[0], .end_ = "");
+	SEND_END(heir, router_elder, ends[1], .end_ = "");
+	close(ends[0]);
+	close(ends[1]);
+}
+
+void
+tell_handover(struct child *old, struct child *heir)
+{
+	int ends[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC,
+	    0, ends) < 0) {
+		log_error("no socket pair for %s: %s", child_name(old),
+		    strerror(errno));
+		return;
+	}
+	SEND_END(old, heir, ends[0], .slot = heir->slot,
+	    .generation = heir->generation);
+	SEND_END(heir, elder, ends[1], .slot = old->slot,
+	    .generation = old->generation);
 	close(ends[0]);
 	close(ends[1]);
 }

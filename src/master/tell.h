@@ -3,7 +3,7 @@
  * What the master tells its children: who they are, the settings they may see,
  * the descriptors they may not open themselves.
  *
- * Setup is tell_setup(), then tell_link() for each worker, then go.  All of it
+ * Setup is tell_setup(), then tell_link() for each worker, then go and serve.  All of it
  * is queued on the child's link, which must be there.
  *
  * Runs in: master.  Owns: nothing; descriptors stay the caller's.
@@ -24,6 +24,11 @@ void	tell_setup(struct child *);
 void	tell_worker(struct child *);
 /* Worker and router get the ends of a new socket pair. */
 void	tell_link(struct child *router, struct child *worker);
+/* Router and successor get the ends of a new pair; if there is no router, the
+ * successor learns it at once.  Before its go. */
+void	tell_succession(struct child *old, struct child *heir);
+/* A worker that leaves and one that takes over get the ends of a new pair. */
+void	tell_handover(struct child *old, struct child *heir);
 
 void	tell_settings(struct child *);
 void	tell_certificates(struct child *);

@@ -27,6 +27,7 @@ void	master_on_resolve(struct child *, struct ipc *,
 	    const struct msg_resolve *);
 
 static struct child children[2];
+static struct crew crew = { .at = children, .n = 2 };
 static struct ipc *router;
 static struct config config;
 static char path[] = "/tmp/peal-test-XXXXXX", host[200];
@@ -101,8 +102,8 @@ set_up(void **state)
 	master.exe = xstrdup("/proc/self/exe");
 	config.peal.user = xstrdup("root");
 	master.base = event_base_new();
-	master.child = children;
-	master.n_child = 2;
+	master.crew[CREW_IN_FORCE] = &crew;
+	children[0].crew = children[1].crew = &crew;
 	children[1].slot = 1;
 	children[0].generation = 1;
 	assert_int_equal(ipc_pair(ends), 0);
