@@ -402,7 +402,7 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 	read_some(l);
 	if (l->ended && !l->freed)
 		tell_gone(l);
-	else if (l->deaf && !l->freed)
+	else if (l->deaf && !l->freed && !l->held)
 		event_active(l->on_read, EV_READ, 0);	/* up to its end */
 	leave(l);
 }

@@ -38,7 +38,7 @@ struct channel {
 	bool			 live;		/* the router routes to us */
 	bool			 replays;	/* the router is to keep history */
 	bool			 expected;	/* subscribers will be handed over */
-	bool			 offered;	/* an heir was told of it */
+	uint32_t		 offered;	/* heirs that were told of it: bits */
 	char			 name[];
 };
 

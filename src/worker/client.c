@@ -13,6 +13,8 @@
 #include "worker/channel.h"
 #include "worker/client.h"
 #include "worker/conn.h"
+#include "worker/handover.h"
+#include "worker/inherit.h"
 #include "worker/uplink.h"
 #include "worker/worker.h"
 
@@ -304,6 +306,8 @@ client_on_watch(const struct msg_watch *m)
 	struct conn *c = conns_find(m->conn);
 	struct client *cl = c != NULL ? client_of(c) : NULL;
 
+	if (inherit_watch(m) || handover_watch(m))
+		return;
 	if (cl != NULL && !c->closing && cl->user != NULL)
 		cl->front->watch(cl, &m->online, &m->offline);
 }

@@ -228,6 +228,8 @@ worker_on_router_link(struct worker *w, struct ipc *from,
     const struct msg_router_link *m)
 {
 	(void)from;
+	inherit_router_lost();
+	handover_router_lost();
 	uplink_connect(w->base, m->fd, &router_ops, w);
 }
 
@@ -315,7 +317,7 @@ FROM_ROUTER(done, uplink_on_done(m))
 FROM_ROUTER(watch, client_on_watch(m))
 FROM_ROUTER(terminate, client_on_terminate(m))
 FROM_ROUTER(replay, channel_on_replay(m))
-FROM_ROUTER(marked, handover_on_marked(m))
+FROM_ROUTER(marked, handover_on_marked(m); inherit_on_marked(m))
 FROM_ROUTER(xoff, (void)m; uplink_hold(true))
 FROM_ROUTER(xon, (void)m; uplink_hold(false))
 
@@ -339,8 +341,9 @@ on_router_gone(void *ctx, struct ipc *link, const char *why)
 	if (link != uplink())
 		return;
 	log_warn("router lost why=\"%s\"", why != NULL ? why : "closed");
-	uplink_lost();
+	inherit_router_lost();
 	handover_router_lost();
+	uplink_lost();
 }
 
 /* ---- the loop -------------------------------------------------------------------- */
