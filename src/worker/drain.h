@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * The end of a worker: clients are told to reconnect (4200), spread over a
- * time, because they all do so at once.
+ * Clients are told to reconnect (4200), spread over a time, because they all do
+ * so at once: each at a moment of its own, any moment of that time being as
+ * likely as any other.  Either all of them, at the end of a worker, or those
+ * that a hand-over leaves behind.
  *
- * Runs in: workers.
+ * Who has sent a part of a request, or has not sent its first one yet, is waited
+ * for until the time is over; who waits for an answer, until it is there.
+ *
+ * Runs in: workers; there is one.
  */
 #ifndef PEAL_DRAIN_H
 #define PEAL_DRAIN_H
@@ -11,11 +16,24 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct conn;
 struct event_base;
 
-/* Closes all conns within grace_ms; may be called again with less. */
+/* The end: closes all conns within grace_ms; may be called again with less, and
+ * in the middle of a paced one. */
 void	drain_start(struct event_base *, uint64_t grace_ms);
 /* Everybody is gone, or had the time to. */
 bool	drain_done(void);
+
+/*
+ * A hand-over: closes those for whom pick() is true, within pace_ms; may be
+ * called again with less.  It looks for more of them every second (who is found
+ * when the time is over has another second), and asks again before it closes
+ * one.  Who is being handed over at that moment is left for later.
+ */
+void	drain_pace(struct event_base *, uint64_t pace_ms,
+	    bool (*pick)(const struct conn *));
+/* The time is over; those were told, and are gone or had the time to be. */
+bool	drain_over(void);
 
 #endif
