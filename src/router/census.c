@@ -115,14 +115,46 @@ census_settings(struct router *r)
 
 /* ---- coming and going --------------------------------------------------- */
 
+/* A worker to which subscribers will be handed over. */
+static void
+census_expect(struct router *r, struct peer *from, const struct msg_join *m)
+{
+	struct route *t = route_get(census_get(r, m->app), m->channel);
+
+	if (m->flags & JOIN_PRESENCE) {
+		members_expect(t, from, m);
+		return;
+	}
+	if (m->flags & JOIN_COUNT)
+		count_want(t);
+	if (m->flags & JOIN_REPLAY)
+		replay_want(t);
+	route_expect(t, from);
+	pending_answer(t, from, m);
+}
+
+/* Can a join be like that? */
+static bool
+join_is_sound(const struct msg_join *m)
+{
+	if (m->channel.n == 0 || m->n > JOIN_MOST)
+		return false;
+	if (m->flags & JOIN_HEIR)
+		return m->n == 0 && m->user.n == 0;
+	return m->n > 0 && (!(m->flags & JOIN_PRESENCE) || m->user.n > 0);
+}
+
 void
 census_join(struct router *r, struct peer *from, const struct msg_join *m)
 {
 	struct route *t;
 
-	if (m->n == 0 || m->n > JOIN_MOST || m->channel.n == 0 ||
-	    ((m->flags & JOIN_PRESENCE) && m->user.n == 0)) {
+	if (!join_is_sound(m)) {
 		peer_refuse(from, "a join that cannot be");
+		return;
+	}
+	if (m->flags & JOIN_HEIR) {
+		census_expect(r, from, m);
 		return;
 	}
 	t = route_get(census_get(r, m->app), m->channel);
@@ -150,6 +182,11 @@ census_leave(struct router *r, struct peer *from, const struct msg_leave *m)
 
 	if (t == NULL)
 		return;
+	if (n == 0) {
+		if (route_expect_no_more(t, from))
+			route_release(t);
+		return;
+	}
 	if (m->user.n > 0) {
 		/* A connection that was refused is not among its seats. */
 		who = members_find(t->members, m->user);
@@ -171,11 +208,15 @@ routes_forget(struct census *c, struct peer *dead)
 	struct route *t, *next;
 
 	for (t = TAILQ_FIRST(&c->order); t != NULL; t = next) {
+		bool heir = route_expect_no_more(t, dead);
+
 		next = TAILQ_NEXT(t, order);
-		if (route_take(t, dead, UINT64_MAX) == 0)
+		if (route_take(t, dead, UINT64_MAX) > 0) {
+			members_forget(t, dead);
+			count_changed(t);
+		} else if (!heir) {
 			continue;
-		members_forget(t, dead);
-		count_changed(t);
+		}
 		route_release(t);
 	}
 }

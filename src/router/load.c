@@ -30,16 +30,28 @@ load_of(struct census *c, struct peer *peer)
 	return &c->loads[c->n_loads++];
 }
 
+/* What workers say is theirs to answer for, and rows may lag: no sum is less
+ * than nothing. */
+static uint64_t
+at_least_none(uint64_t n)
+{
+	return (int64_t)n > 0 ? n : 0;
+}
+
 struct load_sum
 load_sum(const struct census *c)
 {
 	struct load_sum sum = { 0 };
 
 	for (uint32_t i = 0; i < c->n_loads; i++) {
-		sum.open += c->loads[i].open;
-		sum.subscribed += c->loads[i].subscribed;
-		sum.granted += c->loads[i].given - c->loads[i].read;
+		const struct load *l = &c->loads[i];
+
+		sum.open += l->open + l->moved;
+		sum.subscribed += l->subscribed + l->moved_subscribed;
+		sum.granted += l->given - l->read;
 	}
+	sum.open = at_least_none(sum.open);
+	sum.subscribed = at_least_none(sum.subscribed);
 	return sum;
 }
 
@@ -65,8 +77,9 @@ load_set(struct census *c, struct peer *peer, const struct msg_load *m)
 {
 	struct load *l = load_of(c, peer);
 
-	l->open = m->open;
-	l->subscribed = m->subscribed;
+	l->open = m->open - m->came + m->went;
+	l->subscribed = m->subscribed - m->came_subscribed +
+	    m->went_subscribed;
 	l->read = m->granted < l->given ? m->granted : l->given;
 	load_changed(c);
 }
@@ -84,6 +97,26 @@ load_connect(struct census *c, struct peer *peer, const struct msg_connect *m)
 		load_changed(c);
 	}
 	msg_pack_grant(ipc_out(peer->ipc), &g);
+}
+
+void
+load_came(struct census *c, struct peer *to, bool subscribed)
+{
+	struct load *l = load_of(c, to);
+
+	l->moved++;
+	l->moved_subscribed += subscribed;
+	load_changed(c);
+}
+
+void
+load_went(struct census *c, struct peer *from, bool subscribed)
+{
+	struct load *l = load_of(c, from);
+
+	l->moved--;
+	l->moved_subscribed -= subscribed;
+	load_changed(c);
 }
 
 void

@@ -100,7 +100,7 @@ announce_added(struct route *t, const struct member *who)
 		.user = member_user(who), .member = member_object(who),
 	};
 
-	if (r->sync.on || t->subs.n == 0)
+	if (r->sync.on || !route_heard(t))
 		return;
 	r->serial++;
 	buf_clear(&r->scratch);
@@ -118,7 +118,7 @@ announce_removed(struct route *t, const struct member *who)
 		.user = member_user(who),
 	};
 
-	if (r->sync.on || t->subs.n == 0)
+	if (r->sync.on || !route_heard(t))
 		return;
 	r->serial++;
 	buf_clear(&r->scratch);
@@ -204,6 +204,62 @@ members_join(struct route *t, struct peer *from, const struct msg_join *m)
 		pack_roster(t, ipc_out(from->ipc));
 	}
 	pending_answer(t, from, m);
+}
+
+static struct members *
+members_get(struct route *t)
+{
+	if (t->members == NULL)
+		t->members = members_new();
+	return t->members;
+}
+
+void
+members_expect(struct route *t, struct peer *from, const struct msg_join *m)
+{
+	struct router *r = t->census->router;
+
+	members_get(t);
+	route_expect(t, from);
+	if (m->flags & JOIN_SYNC) {
+		t->members->stale = true;
+		r->sync.late |= !r->sync.on;
+	} else if (m->flags & JOIN_ROSTER) {
+		pack_roster(t, ipc_out(from->ipc));
+	}
+	pending_answer(t, from, m);
+}
+
+bool
+members_move(struct route *t, struct peer *from, struct peer *to,
+    struct bytes user)
+{
+	struct member *who = members_find(t->members, user);
+
+	return who != NULL && tally_has(&t->subs, from) &&
+	    tally_move(&who->seats, from, to) && route_move(t, from, to);
+}
+
+/* While a new router waits, rosters follow. */
+void
+members_arrive(struct route *t, struct peer *to, struct bytes user,
+    struct bytes object)
+{
+	struct router *r = t->census->router;
+	struct member *who = members_find(members_get(t), user);
+	bool heard = route_heard_by(t, to);
+
+	if (who == NULL) {
+		who = member_new(t, user, object);
+		announce_added(t, who);
+	}
+	tally_add(&who->seats, to, 1);
+	tell_changed(r, &who->item);
+	route_add(t, to, 1);
+	if (r->sync.on)
+		t->members->stale = true;
+	else if (!heard)
+		pack_roster(t, ipc_out(to->ipc));
 }
 
 /* ---- going -------------------------------------------------------------- */

@@ -52,6 +52,14 @@ uint32_t members_count(const struct members *);
 
 /* A join of a presence channel, and its answer. */
 void	members_join(struct route *, struct peer *, const struct msg_join *);
+/* The same of a worker that expects subscribers. */
+void	members_expect(struct route *, struct peer *, const struct msg_join *);
+/* A seat changes workers; false if the first has none of this user. */
+bool	members_move(struct route *, struct peer *from, struct peer *to,
+	    struct bytes user);
+/* A seat of somebody who was let in elsewhere. */
+void	members_arrive(struct route *, struct peer *, struct bytes user,
+	    struct bytes object);
 struct member *members_find(const struct members *, struct bytes user);
 /* Seats were taken from a member, and from the route: removes him and tells the
  * others if they were his last. */

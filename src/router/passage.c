@@ -31,6 +31,7 @@ route_deliver(struct route *t, const struct passing *p)
 {
 	struct router *r = t->census->router;
 	const struct msg_publish *m = p->m;
+	const struct peer *only = route_only(t);
 	struct msg_deliver d = {
 		.epoch = r->epoch, .serial = ++r->serial,
 		.origin = p->origin, .origin_serial = m->serial,
@@ -41,10 +42,9 @@ route_deliver(struct route *t, const struct passing *p)
 		.flags = m->flags,
 	};
 
-	for (uint32_t i = 0; i < t->subs.n; i++)
-		peer_touch(p->from, t->subs.at[i].peer);
-	if (t->subs.n == 1) {
-		msg_pack_deliver(ipc_out(t->subs.at[0].peer->ipc), &d);
+	route_touch(t, p->from);
+	if (only != NULL) {
+		msg_pack_deliver(ipc_out(only->ipc), &d);
 		return;
 	}
 	buf_clear(&r->scratch);
@@ -85,7 +85,7 @@ deliver(struct router *r, const struct passing *p)
 	t->offset++;
 	if (t->replay != NULL)
 		replay_put(t, m);
-	if (t->subs.n > 0)
+	if (route_heard(t))
 		route_deliver(t, p);
 	if (kept)
 		keep(t, m);
@@ -386,7 +386,7 @@ event_out(struct router *r, struct passing *p, uint64_t settled)
 	if (!topic.raw)
 		carrier_publish(r, &topic, octets, number, is_cached(m));
 	else if (!raw_publish(r, &topic, m, number,
-	    t != NULL && t->subs.total > 0))
+	    t != NULL && route_heard(t)))
 		live = false;
 	if (is_awaited(r, topic.lane, live)) {
 		t->flown = number;

@@ -162,6 +162,7 @@ peer_bury(struct router *r, struct peer *dead)
 	passage_forget(r, dead);
 	answers_forget(r, dead);
 	census_forget(r, dead);
+	shifts_forget(r, dead);
 	sync_forget(r, dead);
 	peer_free(dead);
 }

@@ -110,7 +110,8 @@ pending_end(struct router *r, struct pending *w)
 {
 	route_subscribed(w);
 	/* It was not there yet when the others heard the new count. */
-	count_changed(w->route);
+	if (!(w->flags & JOIN_HEIR))
+		count_changed(w->route);
 	pending_free(r, w);
 }
 

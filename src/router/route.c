@@ -59,7 +59,7 @@ route_release(struct route *t)
 {
 	struct census *c = t->census;
 
-	if (t->subs.total > 0 || t->cached != NULL || t->replay != NULL ||
+	if (route_heard(t) || t->cached != NULL || t->replay != NULL ||
 	    t->item.away != NULL || members_count(t->members) > 0)
 		return;
 	pending_forget(c->router, NULL, t);
@@ -72,36 +72,77 @@ route_release(struct route *t)
 	free(t);
 }
 
+/* The first worker is there that hears of it. */
+static void
+route_begins(struct route *t)
+{
+	if (!replay_resumes(t))
+		carrier_join(t);
+}
+
+/* The last one is gone. */
+static void
+route_ends(struct route *t)
+{
+	pending_forget(t->census->router, NULL, t);
+	if (!replay_lingers(t))
+		route_leave(t);
+}
+
 bool
 route_add(struct route *t, struct peer *peer, uint64_t n)
 {
-	bool first = t->subs.total == 0;
+	bool first = t->subs.total == 0, heard = route_heard(t);
 	bool is_new = tally_add(&t->subs, peer, n);
 
 	tell_changed(t->census->router, &t->item);
-	if (first && n > 0) {
+	if (first && n > 0)
 		counter.channels++;
-		if (!replay_resumes(t))
-			carrier_join(t);
-	}
+	if (!heard && n > 0)
+		route_begins(t);
 	return is_new;
 }
 
 uint64_t
 route_take(struct route *t, struct peer *peer, uint64_t n)
 {
-	struct router *r = t->census->router;
 	uint64_t taken = tally_take(&t->subs, peer, n);
 
-	if (taken > 0)
-		tell_changed(r, &t->item);
-	if (taken > 0 && t->subs.total == 0) {
+	if (taken == 0)
+		return 0;
+	tell_changed(t->census->router, &t->item);
+	if (t->subs.total == 0)
 		counter.channels--;
-		pending_forget(r, NULL, t);
-		if (!replay_lingers(t))
-			route_leave(t);
-	}
+	if (!route_heard(t))
+		route_ends(t);
 	return taken;
+}
+
+bool
+route_move(struct route *t, struct peer *from, struct peer *to)
+{
+	return tally_move(&t->subs, from, to);
+}
+
+void
+route_expect(struct route *t, struct peer *peer)
+{
+	bool heard = route_heard(t);
+
+	if (!tally_has(&t->heirs, peer))
+		tally_add(&t->heirs, peer, 1);
+	if (!heard)
+		route_begins(t);
+}
+
+bool
+route_expect_no_more(struct route *t, struct peer *peer)
+{
+	if (tally_drop(&t->heirs, peer) == 0)
+		return false;
+	if (!route_heard(t))
+		route_ends(t);
+	return true;
 }
 
 void
@@ -112,11 +153,51 @@ route_leave(struct route *t)
 	carrier_leave(t);
 }
 
+/* ---- who hears of it ------------------------------------------------------ */
+
+bool
+route_heard_by(const struct route *t, const struct peer *peer)
+{
+	return tally_has(&t->subs, peer) || tally_has(&t->heirs, peer);
+}
+
+/* The i-th heir, or NULL if it has subscribers, too. */
+static struct peer *
+heir_at(const struct route *t, uint32_t i)
+{
+	struct peer *p = t->heirs.at[i].peer;
+
+	return tally_has(&t->subs, p) ? NULL : p;
+}
+
 void
 route_cast(struct route *t, struct bytes frame)
 {
 	for (uint32_t i = 0; i < t->subs.n; i++)
 		ipc_put(t->subs.at[i].peer->ipc, frame);
+	for (uint32_t i = 0; i < t->heirs.n; i++) {
+		struct peer *p = heir_at(t, i);
+
+		if (p != NULL)
+			ipc_put(p->ipc, frame);
+	}
+}
+
+struct peer *
+route_only(const struct route *t)
+{
+	if (t->subs.n + t->heirs.n != 1)
+		return NULL;
+	return t->subs.n == 1 ? t->subs.at[0].peer : t->heirs.at[0].peer;
+}
+
+void
+route_touch(const struct route *t, struct peer *from)
+{
+	for (uint32_t i = 0; i < t->subs.n; i++)
+		peer_touch(from, t->subs.at[i].peer);
+	for (uint32_t i = 0; i < t->heirs.n; i++)
+		peer_touch(from, t->heirs.at[i].peer);
 }
 
 /* ---- over all hosts ----------------------------------------------------- */

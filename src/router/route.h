@@ -3,8 +3,10 @@
  * A channel as the router sees it: which workers have subscribers, where it
  * stands, what is kept of it.
  *
- * A route exists while it has a subscriber on any host, a cached message or a
- * room's history.  Its position starts with a new epoch each time it is made.
+ * A route exists while it has a subscriber on any host, a worker that expects
+ * some (JOIN_HEIR: it hears all that those with subscribers hear, and counts for
+ * nothing), a cached message or a room's history.  Its position starts with a
+ * new epoch each time it is made.
  *
  * Runs in: the router.  Owned by: its census.  Dies: route_release().
  */
@@ -33,6 +35,7 @@ struct route {
 	TAILQ_ENTRY(route)	 order;		/* in its census */
 	struct census		*census;
 	struct tally		 subs;		/* of this host */
+	struct tally		 heirs;		/* expecting workers, 1 each */
 	struct item		 item;
 	struct members		*members;	/* presence channels */
 	struct cached		*cached;	/* the last message */
@@ -66,17 +69,35 @@ bool	route_add(struct route *, struct peer *, uint64_t n);
 /* n fewer, at most; how many it were.  The route stays until released. */
 uint64_t route_take(struct route *, struct peer *, uint64_t n);
 
+/* A subscriber that counted for a worker counts for another; false if the first
+ * had none. */
+bool	route_move(struct route *, struct peer *from, struct peer *to);
+/* A worker expects subscribers / does not any more (false: it did not). */
+void	route_expect(struct route *, struct peer *);
+bool	route_expect_no_more(struct route *, struct peer *);
+
+/* Does a worker hear of it? */
+static inline bool
+route_heard(const struct route *t)
+{
+	return t->subs.n > 0 || t->heirs.n > 0;
+}
+bool	route_heard_by(const struct route *, const struct peer *);
 /* Does this host want to hear of it? */
 static inline bool
 route_wanted(const struct route *t)
 {
-	return t->subs.total > 0 || t->replay != NULL;
+	return route_heard(t) || t->replay != NULL;
 }
 /* Not any more. */
 void	route_leave(struct route *);
 
-/* All workers with subscribers get it. */
+/* All workers that hear of it get it, each once. */
 void	route_cast(struct route *, struct bytes frame);
+/* The only one of these, or NULL. */
+struct peer *route_only(const struct route *);
+/* A publish of `from` was put on their links. */
+void	route_touch(const struct route *, struct peer *from);
 
 /* What the backplane calls it. */
 struct topic route_topic(const struct route *);

@@ -20,7 +20,6 @@
 #include "router/control.h"
 #include "router/elder.h"
 #include "router/heir.h"
-#include "router/shift.h"
 
 #define MASTER_FD	3
 #define ORPHAN_MS	5000	/* without a master: wait so long for workers */
@@ -93,6 +92,7 @@ router_new(struct event_base *base, int master_fd)
 	watchers_init(&r->watchers);
 	history_init(&r->history);
 	replays_init(&r->replays);
+	shifts_init(r);
 	passage_init(r);
 	fetch_init(r);
 	sync_init(r);
@@ -119,6 +119,7 @@ router_free(struct router *r)
 	replays_done(r);
 	census_done(r);
 	hash_done(&r->watchers);
+	shifts_done(r);
 	carrier_close(r);
 	passage_done(r);
 	peer_free(r->master);
@@ -480,6 +481,7 @@ router_on_mark(struct peer *from, struct ipc *ipc, const struct msg_mark *m)
 {
 	struct router *r = from->router;
 
+	HOLD(mark);
 	msg_pack_marked(ipc_out(ipc), &(struct msg_marked){
 	    .cookie = m->cookie, .epoch = r->epoch, .serial = r->serial });
 }
@@ -488,7 +490,6 @@ void
 router_on_moved(struct peer *from, struct ipc *ipc, const struct msg_moved *m)
 {
 	(void)ipc;
-	HOLD(moved);
 	shift_connection(from->router, from, m);
 }
 

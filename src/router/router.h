@@ -30,6 +30,7 @@
 #include "router/replay.h"
 #include "router/raw.h"
 #include "router/route.h"
+#include "router/shift.h"
 #include "router/sync.h"
 #include "router/tell.h"
 #include "router/users.h"
@@ -71,6 +72,7 @@ struct router {
 	struct history		 history;
 	struct replays		 replays;
 	struct sync		 sync;
+	struct shifts		 shifts;
 	struct answer_list	 answers;
 	struct pending_list	 pending;
 	struct counting_list	 countings;	/* changed ones */

@@ -64,6 +64,21 @@ tally_drop(struct tally *t, struct peer *peer)
 	return tally_take(t, peer, UINT64_MAX);
 }
 
+bool
+tally_move(struct tally *t, struct peer *from, struct peer *to)
+{
+	if (tally_take(t, from, 1) == 0)
+		return false;
+	tally_add(t, to, 1);
+	return true;
+}
+
+bool
+tally_has(const struct tally *t, const struct peer *peer)
+{
+	return tally_find(t, peer) != NULL;
+}
+
 void
 tally_done(struct tally *t)
 {

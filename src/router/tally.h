@@ -31,6 +31,9 @@ bool	tally_add(struct tally *, struct peer *, uint64_t n);
 uint64_t tally_take(struct tally *, struct peer *, uint64_t n);
 /* All of a worker; how many it were. */
 uint64_t tally_drop(struct tally *, struct peer *);
+/* One of a worker is another's now; false if it had none. */
+bool	tally_move(struct tally *, struct peer *from, struct peer *to);
+bool	tally_has(const struct tally *, const struct peer *);
 void	tally_done(struct tally *);
 
 #endif

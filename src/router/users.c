@@ -215,7 +215,7 @@ users_turn(struct router *r)
 {
 	struct watcher *w, *next;
 
-	if (LIST_EMPTY(&r->fresh))
+	if (LIST_EMPTY(&r->fresh) || r->sync.on)
 		return false;
 	LIST_FOREACH(w, &r->fresh, of_fresh)
 		w->due = true;
@@ -235,19 +235,20 @@ users_turn(struct router *r)
 /* ---- coming and going --------------------------------------------------- */
 
 static struct watcher *
-watcher_new(struct census *c, struct peer *peer, const struct msg_signin *m)
+watcher_new(struct census *c, struct peer *peer, uint64_t conn,
+    const struct msg_list *watch)
 {
 	struct router *r = c->router;
 	struct watcher *w = xcalloc(1, sizeof(*w) +
-	    m->watch.n * sizeof(w->edges[0]));
+	    watch->n * sizeof(w->edges[0]));
 
 	w->router = r;
 	w->peer = peer;
 	w->key.peer = peer;
-	w->key.conn = m->conn;
+	w->key.conn = conn;
 	r->signins++;
-	for (uint32_t i = 0; i < m->watch.n; i++) {
-		struct user *u = user_get(c, msg_list_at(&m->watch, i));
+	for (uint32_t i = 0; i < watch->n; i++) {
+		struct user *u = user_get(c, msg_list_at(watch, i));
 		struct edge *e = &w->edges[w->n];
 
 		if (u->asked == r->signins)
@@ -283,12 +284,59 @@ users_signin(struct census *c, struct peer *peer, const struct msg_signin *m)
 	}
 	if (m->watch.n == 0)
 		return;
-	w = watcher_new(c, peer, m);
+	w = watcher_new(c, peer, m->conn, &m->watch);
 	if (!(m->flags & JOIN_SYNC)) {
 		w->fresh = true;
 		LIST_INSERT_HEAD(&c->router->fresh, w, of_fresh);
 	}
 }
+
+/* ---- changing workers --------------------------------------------------- */
+
+static void
+watcher_rename(struct watcher *w, struct peer *to, uint64_t conn)
+{
+	hash_remove(&w->router->watchers, &w->link);
+	LIST_REMOVE(w, of_peer);
+	w->peer = to;
+	w->key.peer = to;
+	w->key.conn = conn;
+	hash_insert(&w->router->watchers, &w->link);
+	LIST_INSERT_HEAD(&to->watchers, w, of_peer);
+}
+
+bool
+users_move(struct census *c, struct peer *from, struct peer *to,
+    const struct msg_moved *m)
+{
+	struct user *u = user_find(c, m->user);
+	struct watcher *w;
+
+	if (u == NULL || !tally_move(&u->connections, from, to))
+		return false;
+	w = watcher_find(c->router, from, m->was);
+	if (w != NULL && watcher_find(c->router, to, m->conn) == NULL)
+		watcher_rename(w, to, m->conn);
+	return true;
+}
+
+void
+users_arrive(struct census *c, struct peer *to, const struct msg_moved *m)
+{
+	struct user *u = user_get(c, m->user);
+	bool was = user_online(u);
+
+	tally_add(&u->connections, to, 1);
+	tell_changed(c->router, &u->item);
+	if (!was) {
+		counter.users++;
+		user_turned(u, true);
+	}
+	if (m->watch.n > 0 && watcher_find(c->router, to, m->conn) == NULL)
+		watcher_new(c, to, m->conn, &m->watch);
+}
+
+/* ---- going -------------------------------------------------------------- */
 
 /* His last connection may have gone. */
 static void

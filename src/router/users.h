@@ -31,6 +31,14 @@ void	users_signin(struct census *, struct peer *, const struct msg_signin *);
 void	users_signout(struct census *, struct peer *,
 	    const struct msg_signout *);
 
+/* A connection is another worker's now; false if the first had none of this
+ * user. */
+bool	users_move(struct census *, struct peer *from, struct peer *to,
+	    const struct msg_moved *);
+/* A connection that was signed in elsewhere: it is as if it signed in, but it
+ * has heard how those on its list are. */
+void	users_arrive(struct census *, struct peer *, const struct msg_moved *);
+
 /* End of a turn: new watchers hear how those on their lists are.  True if some
  * wait for the next turn. */
 bool	users_turn(struct router *);
