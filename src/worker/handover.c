@@ -88,8 +88,7 @@ struct note {
 static TAILQ_HEAD(, heir) heirs = TAILQ_HEAD_INITIALIZER(heirs);
 
 static struct {
-	bool		 on, settled, drains, done;
-	uint64_t	 pace_ms;
+	bool		 on, settled, done;
 	struct event	*timer;		/* wakes the loop for the next walk */
 	uint64_t	 rest_until;	/* no walk before */
 	uint64_t	 later_until;	/* 0: not set yet */
@@ -655,13 +654,13 @@ handover_on_depart(struct event_base *base, const struct msg_depart *m)
 	if (hand.on)
 		return;
 	hand.on = true;
-	hand.pace_ms = m->pace_ms;
 	hand.timer = event_new(base, -1, 0, on_timer, NULL);
 	if (hand.timer == NULL)
 		fatal("cannot make a timer");
 	listeners_stop();
 	log_info("handing over connections=%u", conns_count());
 	wake(0);
+	drain_pace(base, m->pace_ms, handover_keeps);
 }
 
 /* The next one in turn, or, when nothing was picked, the next that has a slice
@@ -780,12 +779,9 @@ handover_turn(void)
 	tell_progress();
 	if (!hand.settled || slice.step != IDLE || !all_over())
 		return;
-	if (conns_count() == 0) {
+	if (conns_count() == 0 || drain_over()) {
 		hand.done = uplink_settled();
 		wake(PASS_MS);
-	} else if (!hand.drains) {
-		hand.drains = true;
-		drain_start(worker.base, hand.pace_ms);
 	}
 }
 
