@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "common/json.h"
 #include "common/log.h"
 #include "common/util.h"
 #include "master/control.h"
@@ -476,4 +477,51 @@ replace_stop(void)
 		coming()->at[i].told_to_stop = true;
 		child_kill(&coming()->at[i]);
 	}
+}
+
+/* ---- status -------------------------------------------------------------- */
+
+static void
+worker_json(struct buf *out, const struct child *c)
+{
+	buf_fmt(out, "{\"slot\":%u,\"pid\":%d,\"connections\":%" PRIu64
+	    ",\"moved\":%" PRIu64 ",\"kept\":%" PRIu64 ",\"refused\":%" PRIu64
+	    ",\"settled\":%s,\"why\":", c->slot, (int)c->pid,
+	    c->counters.connections, c->handed.moved, c->handed.kept,
+	    c->handed.refused, c->handed.settled ? "true" : "false");
+	json_quote(out, bytes_str(c->handed.why));
+	buf_char(out, '}');
+}
+
+static void
+crew_json(struct buf *out, const struct crew *crew, const char *state)
+{
+	buf_fmt(out, "{\"generation\":%" PRIu64 ",\"state\":\"%s\","
+	    "\"workers\":[", crew->number, state);
+	for (unsigned i = SLOT_WORKER_FIRST; i < crew->n; i++) {
+		buf_str(out, i != SLOT_WORKER_FIRST ? "," : "");
+		worker_json(out, &crew->at[i]);
+	}
+	buf_str(out, "]}");
+}
+
+void
+replace_status(struct buf *out)
+{
+	static const char *const phases[] = { "idle", "raising", "yielding",
+		"moving", "draining" };
+	static const char *const states[CREWS] = { "in force", "coming",
+		"leaving" };
+	const char *comma = "";
+
+	buf_fmt(out, "\"phase\":\"%s\",\"generations\":[", phases[phase]);
+	for (unsigned k = 0; k < CREWS; k++) {
+		if (master.crew[k] == NULL)
+			continue;
+		buf_str(out, comma);
+		crew_json(out, master.crew[k], states[k]);
+		comma = ",";
+	}
+	buf_str(out, "],");
+	handed_json(out);
 }
