@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * peald: which role am I?  The master starts its children as the same binary
- * under another name; whoever calls it otherwise speaks to the master, after
- * the command line was read.
+ * under another name, and itself when that was replaced; whoever calls it
+ * otherwise speaks to the master, after the command line was read.
  *
  * Runs in: every process, first.  Owns: nothing.
  */
@@ -17,8 +17,10 @@
 #include "common/config.h"
 #include "common/log.h"
 #include "common/util.h"
+#include "master/again.h"
 #include "master/certificate.h"
 #include "master/master.h"
+#include "master/preflight.h"
 #include "master/resolver.h"
 #include "router/router.h"
 #include "worker/worker.h"
@@ -39,6 +41,7 @@ static const struct role {
 	{ "peald: worker", worker_main },
 	{ "peald: router", router_main },
 	{ "peald: resolver", resolver_main },
+	{ "peald: preflight", preflight_main },
 };
 
 /* ---- what the command line asks for -------------------------------------- */
@@ -262,15 +265,32 @@ obey(const struct options *o)
 	return master_main(&o->source);
 }
 
+/* The master that was another binary a moment ago: its state's descriptor, or
+ * -1. */
+static int
+carried(int argc, char **argv)
+{
+	static const char name[] = "peald: master";
+	uint64_t fd;
+
+	if (argc != 2 || strncmp(argv[0], name, strlen(name)) != 0 ||
+	    bytes_u64(bytes_str(argv[1]), &fd) < 0 || fd > INT32_MAX)
+		return -1;
+	return (int)fd;
+}
+
 int
 main(int argc, char **argv)
 {
 	static struct options o;
+	int fd = carried(argc, argv);
 	size_t i;
 	int rc;
 
 	fd_standard();
 	title_init(argc, argv);
+	if (fd >= 0)
+		return again_main(fd);
 	o.source.environ_ = environ;
 	for (i = 0; argc > 0 && i < NELEM(roles); i++)
 		if (strncmp(argv[0], roles[i].name,

@@ -21,8 +21,12 @@
 
 #include "common/buf.h"
 
-/* Is the file of this binary another one by now? */
+/* The path of this binary, for master.exe: where it was started from. */
+char	*again_exe(void);
+/* Is the file there another one by now, or gone? */
 bool	again_binary_changed(void);
+/* What preflight gets of it: all that an exec would carry. */
+void	again_pack(struct bytes next, struct buf *out);
 /* next: what preflight brought.  Returns only if nothing has changed: -1 with
  * *why (caller frees). */
 int	again_exec(struct bytes next, char **why);

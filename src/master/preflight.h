@@ -22,8 +22,16 @@ int	preflight_start(void (*done)(struct bytes next, const char *why),
 void	preflight_cancel(void);
 /* Was that process ours?  (SIGCHLD) */
 bool	preflight_reaped(int pid, int status);
-/* Descriptor 3: memfd with the state; 4: memfd for the result.  Exit status 0,
- * or 1 with the reason in the result. */
+/* Is the file still the one that was tried last? */
+bool	preflight_same_binary(void);
+
+/* Descriptor 3: memfd with the state; 4: memfd for the result, which begins with
+ * PREFLIGHT_GOOD.  Exit status 0, or 1 with the reason in the result.  argv[1] is
+ * PREFLIGHT_WORD: a release that has no preflight would run as a second master,
+ * if it did not meet an option that it does not know. */
+#define PREFLIGHT_GOOD	"peal is fit\n"
+#define PREFLIGHT_WORD	"--preflight"
+
 int	preflight_main(void);
 
 #endif

@@ -24,4 +24,8 @@
 /* Everything from descriptor 3 on; returns the exit status. */
 int	resolver_main(void);
 
+/* (resolve.c, master) Questions under way have no answer: they are not carried
+ * over an exec. */
+void	resolve_end(void);
+
 #endif

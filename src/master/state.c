@@ -11,6 +11,7 @@
 
 #include "common/packed.h"
 #include "common/util.h"
+#include "master/master.h"
 
 #define LIST_MAX	10000	/* records of a list */
 #define KEYS_MAX	1000	/* of a record, unknown ones included */
@@ -404,6 +405,57 @@ state_each_descriptor(const struct state *s, void (*call)(int fd, void *ctx),
     void *ctx)
 {
 	each_descriptor(writable(s), &record_state, call, ctx);
+}
+
+static int
+address_check(const struct state_address *a, size_t n_listen)
+{
+	if (a->section >= n_listen || a->text == NULL || a->n_sockets == 0)
+		return -1;
+	for (size_t i = 0; i < a->n_sockets; i++)
+		if (a->sockets[i].fd < 0)
+			return -1;
+	return 0;
+}
+
+static int
+children_check(const struct state *s)
+{
+	bool taken[1 + WORKERS_MAX] = { false };
+	const struct state_child *c;
+
+	for (size_t i = 0; i < s->n_children; i++) {
+		c = &s->children[i];
+		if (c->slot > WORKERS_MAX || taken[c->slot] ||
+		    c->pid > INT32_MAX)
+			return -1;
+		taken[c->slot] = true;
+	}
+	for (size_t i = 0; i < s->n_children; i++)
+		if (!taken[i])
+			return -1;
+	return s->n_children >= 2 ? 0 : -1;
+}
+
+int
+state_check(const struct state *s, size_t n_listen, const char **why)
+{
+	for (size_t i = 0; i < s->n_addresses; i++)
+		if (address_check(&s->addresses[i], n_listen) < 0) {
+			*why = "an address without section or socket";
+			return -1;
+		}
+	if (children_check(s) < 0) {
+		*why = "slots that are none, or are there twice";
+		return -1;
+	}
+	if (s->n_addresses == 0 || s->exe == NULL ||
+	    (s->control >= 0 && s->control_path == NULL) ||
+	    (s->pid_file >= 0 && s->pid_path == NULL)) {
+		*why = "no address, or a file without its path";
+		return -1;
+	}
+	return 0;
 }
 
 struct state_address *

@@ -39,6 +39,9 @@ void	state_done(struct state *);
 void	state_each_descriptor(const struct state *,
 	    void (*)(int fd, void *ctx), void *ctx);
 
+/* Does it make sense with so many [listen] sections?  -1 with why. */
+int	state_check(const struct state *, size_t n_listen, const char **why);
+
 /* One more in a list of a state, zeroed, descriptors -1. */
 struct state_address *state_add_address(struct state *);
 struct state_socket *state_add_socket(struct state_address *);
