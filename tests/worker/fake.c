@@ -11,6 +11,7 @@
 #include "common/json.h"
 #include "common/log.h"
 #include "common/util.h"
+#include "worker/inherit.h"
 
 #define MANY	64
 
@@ -395,6 +396,12 @@ ipc_out(struct ipc *link)
 {
 	(void)link;
 	return &up;
+}
+
+void
+inherit_channel_live(struct channel *ch)
+{
+	(void)ch;
 }
 
 void
