@@ -34,6 +34,12 @@ lane_of(struct bytes app, struct bytes channel)
 	return h % LANES;
 }
 
+unsigned
+carrier_lane(const struct topic *topic)
+{
+	return lane_of(topic->app, topic->channel);
+}
+
 struct topic
 carrier_topic(struct router *r, struct bytes app, struct bytes channel)
 {
@@ -90,6 +96,7 @@ carrier_join(struct route *t)
 		t->joined = true;
 		return;
 	}
+	elder_topic(t, true);
 	topic = route_topic(t);
 	r->backplane->join(r->carrier, &topic, (struct position){ 0, 0 });
 }
@@ -102,6 +109,7 @@ carrier_leave(struct route *t)
 
 	if (carrier_alone(r))
 		return;
+	elder_topic(t, false);
 	topic = route_topic(t);
 	passage_left(r, topic.lane, t->flown);
 	if (topic.raw)
@@ -193,6 +201,7 @@ take_raw(struct router *r, const struct topic *topic, struct bytes text)
 	uint64_t number = raw_back(r, topic, text);
 	struct msg_publish m;
 
+	elder_raw(r, topic, text);
 	if (number != 0) {
 		passage_back(r, topic->lane, number);
 		return 0;
@@ -201,6 +210,27 @@ take_raw(struct router *r, const struct topic *topic, struct bytes text)
 		return -1;
 	passage_foreign(r, &m);
 	return 0;
+}
+
+/* It waits: until workers have told all, and as long as another router of this
+ * host is in force. */
+static bool
+is_early(const struct router *r, const struct topic *on)
+{
+	if (heir_waits(r) || elder_frozen(r))
+		return true;
+	return !r->sync.told && (!is_cluster(on) || heir_same(r));
+}
+
+/* An envelope that is in order. */
+static int
+take(struct router *r, const struct topic *topic, const struct envelope *e)
+{
+	if (heir_heard(r, e, topic->lane))
+		return 0;
+	elder_heard(r, e, topic->lane);
+	return e->node == r->node && e->incarnation == r->incarnation ?
+	    take_own(r, topic, e) : take_others(r, topic, e);
 }
 
 static void
@@ -213,8 +243,11 @@ on_message(void *ctx, const struct topic *on, struct position at,
 	enum envelope_fault fault;
 
 	(void)at;
-	if (!r->sync.told && !is_cluster(on) &&
-	    early_keep(&r->reach.early, on, octets))
+	if (on->raw && heir_raw(r, on, octets))
+		return;
+	if (is_early(r, on) && early_keep(&r->reach.early, on, octets))
+		return;
+	if (heir_waits(r) || elder_frozen(r))
 		return;
 	topic.lane = lane_of(topic.app, topic.channel);
 	if (topic.raw) {
@@ -225,9 +258,7 @@ on_message(void *ctx, const struct topic *on, struct position at,
 	fault = envelope_open(octets, carrier_key(r), &e);
 	if (fault == ENVELOPE_GOOD && !belongs(&topic, &e))
 		fault = ENVELOPE_BAD_PAYLOAD;
-	if (fault == ENVELOPE_GOOD &&
-	    (e.node == r->node && e.incarnation == r->incarnation ?
-	    take_own(r, &topic, &e) : take_others(r, &topic, &e)) < 0)
+	if (fault == ENVELOPE_GOOD && take(r, &topic, &e) < 0)
 		fault = ENVELOPE_BAD_PAYLOAD;
 	if (fault != ENVELOPE_GOOD)
 		carrier_grumble(r, fault, &topic);
@@ -286,6 +317,7 @@ on_joined(void *ctx, const struct topic *topic, struct position at)
 	t = route_of(r, topic);
 	if (t == NULL || !route_wanted(t))
 		return;
+	heir_joined(t, true);
 	t->joined = true;
 	if (topic->raw)
 		raw_joined(r, topic);
@@ -309,6 +341,7 @@ on_gap(void *ctx, const struct topic *topic)
 	t = route_of(r, topic);
 	if (t == NULL)
 		return;
+	heir_joined(t, false);
 	t->joined = false;
 	t->known = t->fetch = 0;
 }
@@ -523,7 +556,7 @@ carrier_turn(struct router *r)
 {
 	if (carrier_alone(r))
 		return;
-	if (r->sync.told)
+	if (r->sync.told && !elder_frozen(r))
 		early_over(&r->reach.early, r, on_message);
 	passage_settle(r);
 	r->backplane->flush(r->carrier);

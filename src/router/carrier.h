@@ -63,6 +63,8 @@ struct topic carrier_topic(struct router *, struct bytes app,
 /* The cluster's own topic. */
 struct topic carrier_cluster(void);
 
+unsigned carrier_lane(const struct topic *);
+
 /* A route has its first subscriber of this host / has lost the last one. */
 void	carrier_join(struct route *);
 void	carrier_leave(struct route *);

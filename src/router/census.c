@@ -163,6 +163,8 @@ census_join(struct router *r, struct peer *from, const struct msg_join *m)
 	} else {
 		if (m->flags & JOIN_COUNT)
 			count_want(t);
+		if (!(m->flags & JOIN_SYNC))
+			count_unknown(t);
 		if (m->flags & JOIN_REPLAY)
 			replay_want(t);
 		route_add(t, from, m->n);
@@ -234,6 +236,20 @@ census_forget(struct router *r, struct peer *dead)
 		users_forget(c, dead);
 		load_forget(c, dead);
 	}
+}
+
+struct census **
+census_all(struct router *r, uint32_t *n)
+{
+	struct hash_cursor at = { 0 };
+	struct census **all = xreallocarray(NULL, r->censuses.count + 1,
+	    sizeof(struct census *));
+	uint32_t i = 0;
+
+	while ((all[i] = census_next(r, &at)) != NULL)
+		i++;
+	*n = i;
+	return all;
 }
 
 void

@@ -55,6 +55,8 @@ void	census_join(struct router *, struct peer *, const struct msg_join *);
 void	census_leave(struct router *, struct peer *, const struct msg_leave *);
 /* A worker is dead: all it had leaves. */
 void	census_forget(struct router *, struct peer *);
+/* All of them; good while none is added. */
+struct census **census_all(struct router *, uint32_t *n);
 /* Rosters to the workers of all channels that need one. */
 void	census_rosters(struct router *);
 

@@ -30,6 +30,8 @@ struct control {
 	size_t			 at;		/* written of out */
 	uint64_t		 moved;		/* clock_ms(), last write */
 	const struct verb	*verb;
+	struct buf		 line;		/* the request, while routers
+						   change */
 	bool			 ended;		/* nothing more is added */
 	bool			 dead;
 };
@@ -70,6 +72,7 @@ control_free(struct control *c)
 	event_free(c->on_write);
 	close(c->fd);
 	buf_done(&c->out);
+	buf_done(&c->line);
 	free(c);
 }
 
@@ -92,19 +95,6 @@ control_write(struct control *c)
 	}
 	buf_clear(&c->out);
 	c->at = 0;
-}
-
-void
-controls_turn(struct router *r)
-{
-	struct control *c, *next;
-
-	for (c = LIST_FIRST(&r->controls); c != NULL; c = next) {
-		next = LIST_NEXT(c, link);
-		control_write(c);
-		if (c->dead || (c->ended && c->out.n == 0))
-			control_free(c);
-	}
 }
 
 void
@@ -368,6 +358,30 @@ control_parse(struct control *c, struct bytes line)
 		    token)->room);
 }
 
+/* One router follows another: it is asked when that is over. */
+static bool
+is_held(const struct router *r)
+{
+	return heir_waits(r) || heir_same(r) || elder_frozen(r);
+}
+
+void
+controls_turn(struct router *r)
+{
+	struct control *c, *next;
+
+	for (c = LIST_FIRST(&r->controls); c != NULL; c = next) {
+		next = LIST_NEXT(c, link);
+		if (c->line.n > 0 && !is_held(r)) {
+			control_parse(c, buf_view(&c->line));
+			buf_done(&c->line);
+		}
+		control_write(c);
+		if (c->dead || (c->ended && c->out.n == 0))
+			control_free(c);
+	}
+}
+
 void
 control_take(struct router *r, int fd, struct bytes request)
 {
@@ -387,5 +401,8 @@ control_take(struct router *r, int fd, struct bytes request)
 		fatal("no event");
 	LIST_INSERT_HEAD(&r->controls, c, link);
 	r->n_controls++;
-	control_parse(c, request);
+	if (is_held(r))
+		buf_bytes(&c->line, request);
+	else
+		control_parse(c, request);
 }

@@ -9,6 +9,7 @@
 #ifndef PEAL_COUNT_H
 #define PEAL_COUNT_H
 
+#include <stdint.h>
 #include <sys/queue.h>
 
 #define COUNT_FEW	100	/* subscribers: tell at once */
@@ -25,6 +26,12 @@ void	count_want(struct route *);
 /* Its number has changed. */
 void	count_changed(struct route *);
 void	count_forget(struct route *);
+/* So many were pushed then by a router before this one: it is not said again to
+ * those who know; but to who comes now, and knows nothing. */
+void	count_inherit(struct route *, uint64_t count, uint64_t pushed);
+void	count_unknown(struct route *);
+/* Tells the heir what was pushed last. */
+void	count_bequeath(const struct route *);
 /* Tells what is due. */
 void	counts_push(struct router *);
 

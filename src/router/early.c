@@ -77,6 +77,35 @@ early_keep(struct earlies *es, const struct topic *topic, struct bytes octets)
 }
 
 void
+early_prune(struct earlies *es, void *ctx, bool (*drop)(void *ctx,
+    const struct topic *, struct bytes))
+{
+	struct early *e;
+
+	while ((e = TAILQ_FIRST(&es->list)) != NULL &&
+	    drop(ctx, &e->topic, e->octets))
+		early_free(es, e);
+}
+
+bool
+early_remove(struct earlies *es, const struct topic *topic, void *ctx,
+    bool (*drop)(void *ctx, const struct topic *, struct bytes))
+{
+	struct early *e;
+
+	TAILQ_FOREACH(e, &es->list, link) {
+		if (e->topic.raw != topic->raw ||
+		    !bytes_eq(e->topic.app, topic->app) ||
+		    !bytes_eq(e->topic.channel, topic->channel) ||
+		    !drop(ctx, &e->topic, e->octets))
+			continue;
+		early_free(es, e);
+		return true;
+	}
+	return false;
+}
+
+void
 early_over(struct earlies *es, struct router *r, void (*take)(void *ctx,
     const struct topic *, struct position, struct bytes))
 {

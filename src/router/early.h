@@ -27,6 +27,12 @@ void	early_init(struct earlies *);
 void	early_done(struct earlies *);
 /* Keeps a copy; false if there is no room. */
 bool	early_keep(struct earlies *, const struct topic *, struct bytes);
+/* Drops those in front for which drop() is true. */
+void	early_prune(struct earlies *, void *ctx, bool (*drop)(void *ctx,
+	    const struct topic *, struct bytes));
+/* Drops the first of a topic for which it is; false: there is none. */
+bool	early_remove(struct earlies *, const struct topic *, void *ctx,
+	    bool (*drop)(void *ctx, const struct topic *, struct bytes));
 /* Hands all out, in order. */
 void	early_over(struct earlies *, struct router *, void (*take)(void *ctx,
 	    const struct topic *, struct position, struct bytes));

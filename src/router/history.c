@@ -53,6 +53,10 @@ cached_cost(const struct cached *e)
 static void
 cached_unlink(struct history *h, struct cached *e)
 {
+	struct elder *elder = &e->route->census->router->elder;
+
+	if (elder->cached == e)
+		elder->cached = TAILQ_NEXT(e, order);
 	TAILQ_REMOVE(&h->order, e, order);
 	h->octets -= cached_cost(e);
 	e->route->cached = NULL;
@@ -104,6 +108,35 @@ cached_room(struct history *h, struct route *t, size_t n)
 	return e;
 }
 
+static void
+bequeath(const struct router *r, const struct cached *e)
+{
+	struct buf *out = elder_out(r);
+
+	if (out == NULL)
+		return;
+	msg_pack_legacy_cached(out, &(struct msg_legacy_cached){
+	    .app = e->route->census->app, .channel = route_name(e->route),
+	    .since = e->since, .event = bytes_of(e->room, e->event_n),
+	    .data = bytes_of(e->room + e->event_n, e->data_n) });
+}
+
+bool
+history_bequeath(struct router *r)
+{
+	struct elder *elder = &r->elder;
+
+	if (!elder->begun)
+		elder->cached = TAILQ_FIRST(&r->history.order);
+	elder->begun = true;
+	for (unsigned i = 0; elder->cached != NULL && i < ELDER_SLICE; i++) {
+		bequeath(r, elder->cached);
+		elder->cached = TAILQ_NEXT(elder->cached, order);
+	}
+	elder->caches_told = elder->cached == NULL;
+	return elder->caches_told;
+}
+
 void
 history_put(struct route *t, struct bytes event, struct bytes data)
 {
@@ -126,6 +159,8 @@ history_put(struct route *t, struct bytes event, struct bytes data)
 	h->octets += cached_cost(e);
 	counter.cached++;
 	TAILQ_INSERT_TAIL(&h->order, e, order);
+	if (r->elder.caches_told)
+		bequeath(r, e);
 	/* This one fits, so the loop ends before it gets here. */
 	while (h->octets > h->size)
 		cached_drop(h, TAILQ_FIRST(&h->order));
@@ -145,6 +180,17 @@ history_put_for(struct route *t, struct bytes event, struct bytes data,
 	 * same, so it may be purged later than it expires. */
 	age = r->history.ttl - ttl;
 	t->cached->since = r->now - age;	/* may wrap, and back */
+	if (r->elder.caches_told)
+		bequeath(r, t->cached);
+}
+
+void
+history_inherit(struct route *t, struct bytes event, struct bytes data,
+    uint64_t since)
+{
+	history_put(t, event, data);
+	if (t->cached != NULL)
+		t->cached->since = since;
 }
 
 uint64_t

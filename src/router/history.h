@@ -17,6 +17,7 @@
 
 struct cached;
 struct route;
+struct router;
 
 struct history {
 	TAILQ_HEAD(, cached)	 order;		/* oldest first */
@@ -42,6 +43,11 @@ bool	history_get(const struct route *, struct bytes *event,
 	    struct bytes *data);
 /* How long it will be kept; 0 if there is none. */
 uint64_t history_ttl(const struct route *);
+/* As it was kept by a router before this one, since then. */
+void	history_inherit(struct route *, struct bytes event, struct bytes data,
+	    uint64_t since);
+/* Tells the heir some of what is kept (elder.h); true: that was all. */
+bool	history_bequeath(struct router *);
 /* Drops what has expired. */
 void	history_purge(struct history *, uint64_t now);
 

@@ -83,6 +83,7 @@ host_free(struct host *h)
 	hash_remove(&r->contact.by_node, &h->by_node);
 	TAILQ_REMOVE(&r->hosts, h, link);
 	seen_free(h->seen);
+	elder_skip_host(r, h);
 	free(h);
 }
 
@@ -264,7 +265,7 @@ say(struct router *r, enum envelope_kind kind)
 {
 	struct tell *tell = &r->tell;
 	uint64_t head[HEAD_OF_BEAT] = {
-		r->generation, tell->number, tell->rows, tell->sum,
+		tell_epoch(r), tell->number, tell->rows, tell->sum,
 		!r->contact.told,
 	};
 
@@ -299,10 +300,13 @@ say_wants(struct router *r)
 void
 hosts_bye(struct router *r)
 {
+	uint64_t epoch;
+
 	if (!r->tell.on || !r->contact.up)
 		return;
+	epoch = tell_epoch(r);
 	buf_clear(&r->tell.payload);
-	wire_head(&r->tell.payload, &r->generation, 1);
+	wire_head(&r->tell.payload, &epoch, 1);
 	carrier_broadcast(r, ENVELOPE_BYE, buf_view(&r->tell.payload), false);
 }
 
@@ -327,8 +331,10 @@ own_words(struct router *r, enum envelope_kind kind)
 int
 host_take(struct router *r, struct host *h, const struct envelope *e)
 {
-	if (h != NULL)
+	if (h != NULL) {
+		elder_said(r, e);
 		return hear(h, e);
+	}
 	own_words(r, e->kind);
 	return 0;
 }
@@ -368,6 +374,7 @@ hosts_look(struct router *r)
 			continue;
 		}
 		counter.hosts_lost++;
+		elder_lost(h);
 		host_lost(h, reached ? "it is silent" :
 		    "we cannot reach it for too long");
 	}
@@ -445,7 +452,8 @@ hosts_up(struct router *r)
 
 	c->up = true;
 	c->since = c->echoed = r->now;
-	say(r, ENVELOPE_HELLO);
+	if (!heir_waits(r))
+		say(r, ENVELOPE_HELLO);
 	TAILQ_FOREACH(h, &r->hosts, link) {
 		if (h->state == HOST_WANTED)
 			host_want(h, random_1_to(100));
@@ -486,7 +494,7 @@ hosts_awaited(const struct router *r)
 	const struct contact *c = &r->contact;
 	struct backplane_state state = { .up = false };
 
-	if (!r->tell.on || r->now >= c->started + AWAIT_MOST)
+	if (!r->tell.on || r->now >= c->started + AWAIT_MOST || heir_same(r))
 		return false;
 	if (c->up)
 		return is_awaited(c, r);
@@ -533,6 +541,10 @@ hosts_turn(struct router *r)
 	if (r->now >= c->turned + still)
 		hosts_thaw(r, r->now - c->turned);
 	c->turned = r->now;
+	if (elder_frozen(r))
+		return false;
+	if (heir_waits(r))
+		return hosts_sweep(r);
 	if (c->up && carrier_up(r)) {
 		if (r->sync.told) {
 			c->told = true;

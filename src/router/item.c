@@ -82,6 +82,7 @@ away_free(struct away *a)
 	while (*at != a)
 		at = &(*at)->next;
 	*at = a->next;
+	elder_skip_row(a->host->router, a);
 	TAILQ_REMOVE(&a->host->rows, a, of_host);
 	a->host->n_rows--;
 	a->host->router->contact.rows--;
@@ -96,6 +97,7 @@ away_touch(struct away *a)
 	struct host *h = a->host;
 
 	a->mark = h->mark;
+	elder_skip_row(h->router, a);
 	TAILQ_REMOVE(&h->rows, a, of_host);
 	TAILQ_INSERT_TAIL(&h->rows, a, of_host);
 }

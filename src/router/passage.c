@@ -515,8 +515,10 @@ seen(struct host *h, unsigned lane, uint64_t number, uint64_t origin,
 {
 	if (h->seen == NULL)
 		h->seen = seen_new(&h->router->passage.seen_rows);
-	if (!seen_before(h->seen, lane, number, origin, serial))
+	if (!seen_before(h->seen, lane, number, origin, serial)) {
+		elder_seen(h, lane, number, origin, serial);
 		return false;
+	}
 	counter.duplicates++;
 	return true;
 }

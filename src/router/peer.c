@@ -100,6 +100,8 @@ peer_new(struct router *r, int fd, uint64_t slot, uint64_t generation)
 	p->origin = slot << 32 | (uint32_t)generation;
 	r->by_index[i] = p;
 	TAILQ_INSERT_TAIL(&r->peers, p, link);
+	elder_peer(r, p);
+	heir_peer(r, p);
 	return p;
 }
 
@@ -222,6 +224,19 @@ peer_unsettled(const struct peer *p)
 	return p->settled > p->batched || !TAILQ_EMPTY(&p->batches);
 }
 
+bool
+peer_written(const struct peer *p)
+{
+	return p->gone || (peer_backlog(p) == 0 && !peer_unsettled(p));
+}
+
+void
+peer_inherit(struct peer *p, uint64_t serial)
+{
+	if (serial > p->highest)
+		p->highest = p->settled = serial;
+}
+
 /* Has the kernel taken all that this turn's publishes caused? */
 static bool
 turn_written(const struct peer *p)
@@ -265,8 +280,10 @@ peer_settle(struct peer *p)
 		ack.serial = p->batched = p->settled;
 		memset(p->touched, 0, sizeof(p->touched));
 	}
-	if (ack.serial != 0)
-		msg_pack_ack(ipc_out(p->ipc), &ack);
+	if (ack.serial == 0)
+		return;
+	p->acked = ack.serial;
+	msg_pack_ack(ipc_out(p->ipc), &ack);
 }
 
 /* A batch that needs all touched links up to where they stand.  If there are

@@ -51,6 +51,7 @@ struct peer {
 	/* The numbers of its oldest and newest message in flight; 0: none. */
 	uint64_t		 first_flight, last_flight;
 	uint64_t		 batched;	/* last one acked or stored */
+	uint64_t		 acked;
 	uint64_t		 mark;		/* queued when the turn ends */
 	/* Links that what is not batched yet was put on, without its own. */
 	uint64_t		 touched[PEERS_MAX / 64];
@@ -85,6 +86,11 @@ peer_backlog(const struct peer *p)
 {
 	return ipc_queued(p->ipc) - ipc_written(p->ipc);
 }
+
+/* Has the kernel taken all that is for it, and what it published for others? */
+bool	peer_written(const struct peer *);
+/* A router before this one has delivered what it published, up to there. */
+void	peer_inherit(struct peer *, uint64_t serial);
 
 /* Reads what all links have now. */
 void	peers_read(struct router *);

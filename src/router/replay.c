@@ -74,8 +74,11 @@ static void
 kept_drop(struct kept *k)
 {
 	struct replay *p = k->replay;
-	struct replays *all = &router_of(p->route)->replays;
+	struct router *r = router_of(p->route);
+	struct replays *all = &r->replays;
 
+	if (r->elder.kept == k)
+		r->elder.kept = TAILQ_NEXT(k, order);
 	all->octets -= kept_cost(k);
 	TAILQ_REMOVE(&all->order, k, order);
 	TAILQ_REMOVE(&p->messages, k, of_room);
@@ -83,9 +86,60 @@ kept_drop(struct kept *k)
 	free(k);
 }
 
-/* The route does not listen any more, unless it has subscribers. */
 static void
-replay_drop(struct replay *p)
+bequeath(const struct route *t, bool gone)
+{
+	struct buf *out = elder_out(router_of(t));
+
+	if (out == NULL || t->replay == NULL)
+		return;
+	msg_pack_legacy_room(out, &(struct msg_legacy_room){
+	    .app = t->census->app, .channel = route_name(t),
+	    .position_epoch = t->epoch, .position_offset = t->offset,
+	    .left = t->replay->left, .gone = gone });
+}
+
+void
+replay_bequeath(const struct route *t)
+{
+	bequeath(t, false);
+}
+
+static void
+bequeath_kept(const struct kept *k)
+{
+	const struct route *t = k->replay->route;
+	struct buf *out = elder_out(router_of(t));
+
+	if (out == NULL)
+		return;
+	msg_pack_legacy_kept(out, &(struct msg_legacy_kept){
+	    .app = t->census->app, .channel = route_name(t),
+	    .position_offset = k->offset, .since = k->since,
+	    .flags = k->flags, .event = bytes_of(k->room, k->event_n),
+	    .data = bytes_of(k->room + k->event_n, k->data_n),
+	    .user = bytes_of(k->room + k->event_n + k->data_n, k->user_n) });
+}
+
+bool
+replays_bequeath(struct router *r)
+{
+	struct elder *elder = &r->elder;
+
+	if (!elder->begun)
+		elder->kept = TAILQ_FIRST(&r->replays.order);
+	elder->begun = true;
+	for (unsigned i = 0; elder->kept != NULL && i < ELDER_SLICE; i++) {
+		bequeath_kept(elder->kept);
+		elder->kept = TAILQ_NEXT(elder->kept, order);
+	}
+	elder->rooms_told = elder->kept == NULL;
+	return elder->rooms_told;
+}
+
+/* Of its route only that it is released is left to do. */
+static void
+replay_forget(struct replay *p)
 {
 	struct route *t = p->route;
 	struct replays *all = &router_of(t)->replays;
@@ -94,12 +148,23 @@ replay_drop(struct replay *p)
 	while ((k = TAILQ_FIRST(&p->messages)) != NULL)
 		kept_drop(k);
 	all->octets -= replay_cost(p);
+	bequeath(t, true);
 	t->replay = NULL;
-	if (p->left != 0) {
+	if (p->left != 0)
 		TAILQ_REMOVE(&all->deserted, p, link);
-		route_leave(t);
-	}
 	free(p);
+}
+
+/* The route does not listen any more, unless it has subscribers. */
+static void
+replay_drop(struct replay *p)
+{
+	struct route *t = p->route;
+	bool deserted = p->left != 0;
+
+	replay_forget(p);
+	if (deserted && !(t->legacy & LEGACY_TOPIC))
+		route_leave(t);
 	route_release(t);
 }
 
@@ -178,6 +243,7 @@ replay_want(struct route *t)
 	p->route = t;
 	t->replay = p;
 	all->octets += replay_cost(p);
+	bequeath(t, false);
 }
 
 static char *
@@ -220,6 +286,10 @@ replay_put(struct route *t, const struct msg_publish *m)
 	TAILQ_INSERT_TAIL(&r->replays.order, k, order);
 	TAILQ_INSERT_TAIL(&p->messages, k, of_room);
 	p->n++;
+	if (r->elder.rooms_told)
+		bequeath_kept(k);
+	else
+		bequeath(t, false);
 	while (p->n > set->history)
 		kept_drop(TAILQ_FIRST(&p->messages));
 	/* Not the room itself, whose message is on its way. */
@@ -265,6 +335,7 @@ replay_lingers(struct route *t)
 		return p != NULL;
 	p->left = r->now;
 	TAILQ_INSERT_TAIL(&r->replays.deserted, p, link);
+	bequeath(t, false);
 	return true;
 }
 
@@ -277,7 +348,81 @@ replay_resumes(struct route *t)
 		return false;
 	p->left = 0;
 	TAILQ_REMOVE(&router_of(t)->replays.deserted, p, link);
+	bequeath(t, false);
 	return true;
+}
+
+/* ---- from a router before this one ---------------------------------------- */
+
+/* Rooms are deserted in the order in which they were left. */
+static void
+deserted_since(struct route *t, uint64_t left)
+{
+	struct replays *all = &router_of(t)->replays;
+	struct replay *p = t->replay, *other;
+
+	if (p->left != 0)
+		TAILQ_REMOVE(&all->deserted, p, link);
+	p->left = left;
+	if (left == 0)
+		return;
+	TAILQ_FOREACH_REVERSE(other, &all->deserted, deserted_list, link) {
+		if (other->left <= left) {
+			TAILQ_INSERT_AFTER(&all->deserted, other, p, link);
+			return;
+		}
+	}
+	TAILQ_INSERT_HEAD(&all->deserted, p, link);
+}
+
+void
+replay_inherit(struct route *t, uint64_t epoch, uint64_t offset, uint64_t left)
+{
+	replay_want(t);
+	if (t->replay == NULL)
+		return;
+	t->epoch = epoch;
+	t->offset = offset;
+	deserted_since(t, left);
+}
+
+void
+replay_inherit_kept(struct route *t, const struct msg_legacy_kept *m)
+{
+	struct router *r = router_of(t);
+	struct msg_publish as = { .event = m->event, .data = m->data,
+	    .user = m->user, .flags = m->flags };
+	uint64_t now = r->now, at = t->offset;
+
+	/* While the elder has not told all, the room is ahead of it. */
+	t->offset = m->position_offset;
+	r->now = m->since;
+	replay_put(t, &as);
+	r->now = now;
+	if (t->offset < at)
+		t->offset = at;
+}
+
+void
+replay_disinherit(struct route *t)
+{
+	struct replay *p = t->replay;
+
+	if (p == NULL)
+		return;
+	replay_forget(p);
+	route_release(t);
+}
+
+void
+replays_anew(struct router *r)
+{
+	struct kept *k;
+
+	while ((k = TAILQ_FIRST(&r->replays.order)) != NULL) {
+		k->replay->route->epoch = ++r->last_epoch;
+		kept_drop(k);
+	}
 }
 
 /* ---- life ---------------------------------------------------------------- */

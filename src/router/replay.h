@@ -27,7 +27,7 @@ struct router;
 
 struct replays {
 	TAILQ_HEAD(, kept)	 order;		/* messages, oldest first */
-	TAILQ_HEAD(, replay)	 deserted;	/* rooms, in that order */
+	TAILQ_HEAD(deserted_list, replay) deserted;	/* rooms, in that order */
 	uint64_t		 octets;	/* kept now */
 };
 
@@ -44,6 +44,18 @@ void	replay_put(struct route *, const struct msg_publish *);
 /* What is kept of it behind this position, for the join with this cookie. */
 void	replay_send(const struct route *, struct peer *, uint64_t cookie,
 	    uint64_t epoch, uint64_t offset);
+
+/* As it was with a router before this one: where the room stands, since when it
+ * is deserted (0: it is not) / a message of it / it is not kept any more. */
+void	replay_inherit(struct route *, uint64_t epoch, uint64_t offset,
+	    uint64_t left);
+void	replay_inherit_kept(struct route *, const struct msg_legacy_kept *);
+void	replay_disinherit(struct route *);
+/* All positions begin a new epoch, and nothing is kept. */
+void	replays_anew(struct router *);
+/* Tells the heir of a room / some of what is kept; true: that was all. */
+void	replay_bequeath(const struct route *);
+bool	replays_bequeath(struct router *);
 
 /* The last subscriber has left: true if the route goes on listening. */
 bool	replay_lingers(struct route *);

@@ -60,10 +60,11 @@ route_release(struct route *t)
 	struct census *c = t->census;
 
 	if (route_heard(t) || t->cached != NULL || t->replay != NULL ||
-	    t->item.away != NULL || members_count(t->members) > 0)
+	    t->legacy != 0 || t->item.away != NULL || members_count(t->members) > 0)
 		return;
 	pending_forget(c->router, NULL, t);
 	answers_skip_route(c->router, t);
+	elder_skip_route(c->router, t);
 	count_forget(t);
 	members_free(t);
 	item_done(c->router, &t->item);
@@ -76,7 +77,7 @@ route_release(struct route *t)
 static void
 route_begins(struct route *t)
 {
-	if (!replay_resumes(t))
+	if (!replay_resumes(t) && !(t->legacy & LEGACY_TOPIC))
 		carrier_join(t);
 }
 
@@ -85,7 +86,7 @@ static void
 route_ends(struct route *t)
 {
 	pending_forget(t->census->router, NULL, t);
-	if (!replay_lingers(t))
+	if (!replay_lingers(t) && !(t->legacy & LEGACY_TOPIC))
 		route_leave(t);
 }
 

@@ -30,6 +30,9 @@ struct peer;
 struct replay;
 struct router;
 
+#define LEGACY_HELD	1	/* the elder told of it: heir.h */
+#define LEGACY_TOPIC	2	/* we listen to it, as the elder did */
+
 struct route {
 	struct hash_link	 link;
 	TAILQ_ENTRY(route)	 order;		/* in its census */
@@ -44,6 +47,8 @@ struct route {
 	uint64_t		 epoch, offset;	/* of the last message */
 	uint64_t		 flown;		/* last one put in flight */
 	bool			 joined;	/* the backplane listens */
+	uint8_t			 legacy;	/* LEGACY_*, until all workers
+						   have told */
 	struct pending_list	 waiting;	/* for that: pending.c */
 	uint64_t		 fetch;		/* cookie of the one under way */
 	uint64_t		 known;		/* the cached message is the last
@@ -87,7 +92,8 @@ bool	route_heard_by(const struct route *, const struct peer *);
 static inline bool
 route_wanted(const struct route *t)
 {
-	return route_heard(t) || t->replay != NULL;
+	return route_heard(t) || t->replay != NULL ||
+	    (t->legacy & LEGACY_TOPIC) != 0;
 }
 /* Not any more. */
 void	route_leave(struct route *);

@@ -18,8 +18,6 @@
 #include "common/log.h"
 #include "common/util.h"
 #include "router/control.h"
-#include "router/elder.h"
-#include "router/heir.h"
 
 #define MASTER_FD	3
 #define ORPHAN_MS	5000	/* without a master: wait so long for workers */
@@ -96,6 +94,7 @@ router_new(struct event_base *base, int master_fd)
 	passage_init(r);
 	fetch_init(r);
 	sync_init(r);
+	heir_init(r);
 	r->master = peer_master(r, master_fd);
 	r->second = event_new(base, -1, EV_PERSIST, on_second, r);
 	if (r->second == NULL || event_add(r->second, &second) < 0)
@@ -109,6 +108,8 @@ router_free(struct router *r)
 	struct peer *p;
 
 	controls_done(r);
+	elder_done(r);
+	heir_done(r);
 	sync_done(r);
 	r->sync.on = true;	/* nobody is told of what ends here */
 	hosts_done(r);
@@ -171,10 +172,12 @@ router_tick(struct router *r)
 static void
 router_ends(struct router *r)
 {
-	r->done = TAILQ_EMPTY(&r->peers) || r->now >= r->last_moment;
+	r->done = TAILQ_EMPTY(&r->peers) || elder_yielded(r) ||
+	    r->now >= r->last_moment;
 	if (!r->done)
 		return;
-	hosts_bye(r);
+	if (!elder_yielded(r))
+		hosts_bye(r);
 	carrier_turn(r);
 }
 
@@ -186,6 +189,7 @@ router_turn(struct router *r)
 	r->now = clock_ms();
 	peers_bury(r);
 	carrier_due(r);
+	heir_turn(r);
 	sync_turn(r);
 	more = users_turn(r);
 	more |= answers_turn(r);
@@ -194,6 +198,7 @@ router_turn(struct router *r)
 	counts_push(r);
 	carrier_turn(r);
 	more |= peers_flush(r);
+	elder_turn(r);
 	if (!r->master->gone && peer_backlog(r->master) > 0)
 		ipc_flush(r->master->ipc);
 	if (r->scratch.cap > SCRATCH_KEEP)
@@ -299,6 +304,10 @@ router_on_go(struct peer *from, struct ipc *ipc, const struct msg_go *m)
 	    r->config->peal.user, r->config->peal.jail, &why) < 0)
 		die("cannot lock this process in: %s", why);
 	carrier_start(r);
+	if (heir_waits(r)) {
+		heir_go(r);
+		return;
+	}
 	sync_go(r, m->expect);
 	msg_pack_ready(ipc_out(ipc), &(struct msg_ready){ .end_ = "" });
 }

@@ -19,7 +19,9 @@
 #include "router/carrier.h"
 #include "router/census.h"
 #include "router/count.h"
+#include "router/elder.h"
 #include "router/fetch.h"
+#include "router/heir.h"
 #include "router/history.h"
 #include "router/host.h"
 #include "router/load.h"
@@ -72,6 +74,8 @@ struct router {
 	struct history		 history;
 	struct replays		 replays;
 	struct sync		 sync;
+	struct elder		 elder;		/* we have a successor */
+	struct heir		 heir;		/* we are one */
 	struct shifts		 shifts;
 	struct answer_list	 answers;
 	struct pending_list	 pending;

@@ -96,3 +96,32 @@ seen_before(struct seen *s, unsigned lane, uint64_t number, uint64_t origin,
 	row->serial = serial;
 	return false;
 }
+
+void
+seen_note(struct seen *s, unsigned lane, uint64_t number, uint64_t origin,
+    uint64_t serial)
+{
+	struct seen_row *row;
+
+	if (number > s->numbers[lane])
+		s->numbers[lane] = number;
+	if (origin == 0)
+		return;
+	row = row_get(s, origin, lane);
+	if (serial > row->serial)
+		row->serial = serial;
+}
+
+void
+seen_each(const struct seen *s, void *ctx, void (*each)(void *ctx,
+    unsigned lane, uint64_t number, uint64_t origin, uint64_t serial))
+{
+	const struct seen_row *row;
+
+	for (unsigned lane = 0; lane < LANES; lane++) {
+		if (s->numbers[lane] != 0)
+			each(ctx, lane, s->numbers[lane], 0, 0);
+	}
+	TAILQ_FOREACH(row, &s->order, order)
+		each(ctx, (unsigned)row->key[1], 0, row->key[0], row->serial);
+}

@@ -36,4 +36,13 @@ void	seen_free(struct seen *);
 bool	seen_before(struct seen *, unsigned lane, uint64_t number,
 	    uint64_t origin, uint64_t serial);
 
+/* Notes it; origin 0: of the lane only.  Nothing is lowered. */
+void	seen_note(struct seen *, unsigned lane, uint64_t number,
+	    uint64_t origin, uint64_t serial);
+/* All that was noted: of each lane, and of each publisher there, the stalest
+ * first. */
+void	seen_each(const struct seen *, void *ctx, void (*each)(void *ctx,
+	    unsigned lane, uint64_t number, uint64_t origin,
+	    uint64_t serial));
+
 #endif

@@ -89,7 +89,7 @@ static void
 snapshot_chunk(struct router *r)
 {
 	struct snapshot *s = &r->tell.snapshot;
-	uint64_t head[HEAD_OF_SNAPSHOT] = { r->generation, r->tell.number,
+	uint64_t head[HEAD_OF_SNAPSHOT] = { tell_epoch(r), r->tell.number,
 	    s->id, s->index++, 0 };
 	struct buf rows = { 0 };
 

@@ -93,10 +93,12 @@ static void
 sync_over(struct router *r)
 {
 	r->sync.on = false;
+	heir_announce(r);
 	log_debug("synced workers=%" PRIu64 " of=%" PRIu64, r->sync.settled,
 	    r->sync.expect);
 	census_rosters(r);
 	replay(r, true);
+	heir_over(r);
 }
 
 void
@@ -149,6 +151,7 @@ sync_turn(struct router *r)
 		if (s->settled < s->expect)
 			log_warn("not all workers have told what they hold");
 		s->told = true;
+		heir_settle(r);
 		if (hosts_awaited(r))
 			replay(r, false);
 	}

@@ -21,6 +21,12 @@ tell_open(struct router *r)
 	tell->gone_pen.out = &tell->gone;
 }
 
+uint64_t
+tell_epoch(const struct router *r)
+{
+	return r->tell.epoch != 0 ? r->tell.epoch : r->generation;
+}
+
 void
 tell_close(struct router *r)
 {
@@ -37,6 +43,7 @@ told_remove(struct router *r, struct item *it)
 	if (it->told == 0)
 		return;
 	snapshot_skip(r, it);
+	elder_skip_item(r, it);
 	TAILQ_REMOVE(&r->tell.told, it, telling);
 }
 
@@ -55,12 +62,10 @@ tell_changed(struct router *r, struct item *it)
 /* What was never told needs no taking back, and when all must be told anew what
  * is not told is gone. */
 static void
-gone_note(struct tell *tell, const struct item *it)
+gone_add(struct tell *tell, const struct item_name *name, uint64_t told)
 {
-	struct item_name name;
-
 	tell->gone_rows++;
-	tell->gone_sum += it->told;
+	tell->gone_sum += told;
 	if (tell->gone.n > TELL_GONE) {
 		tell->broken = true;
 		buf_done(&tell->gone);
@@ -69,8 +74,16 @@ gone_note(struct tell *tell, const struct item *it)
 		return;
 	if (tell->gone.n == 0)
 		tell->gone_pen = (struct wire_pen){ .out = &tell->gone };
+	wire_row(&tell->gone_pen, name, 0);
+}
+
+static void
+gone_note(struct tell *tell, const struct item *it)
+{
+	struct item_name name;
+
 	item_ops(it->kind)->name(it, &name);
-	wire_row(&tell->gone_pen, &name, 0);
+	gone_add(tell, &name, it->told);
 }
 
 void
@@ -86,6 +99,27 @@ tell_gone(struct router *r, struct item *it)
 		gone_note(tell, it);
 	it->changed = false;
 	it->told = 0;
+}
+
+void
+tell_legacy(struct router *r, const struct item_name *name, uint64_t n)
+{
+	struct tell *tell = &r->tell;
+	struct item *it = item_ops(name->kind)->find(r, name, false);
+
+	tell->rows++;
+	tell->sum += n;
+	if (it == NULL) {
+		gone_add(tell, name, n);
+		return;
+	}
+	it->told = n;
+	it->told_at = tell->number;
+	if (it->changed)
+		return;
+	TAILQ_INSERT_TAIL(&tell->told, it, telling);
+	if (item_ops(it->kind)->here(it) != n)
+		tell_changed(r, it);
 }
 
 /* ---- telling ------------------------------------------------------------ */
@@ -120,6 +154,7 @@ start_anew(struct router *r)
 	struct tell *tell = &r->tell;
 	struct item *it;
 
+	elder_anew(r);
 	tell->broken = false;
 	tell->number += 2;
 	tell->snapshot.on = false;
@@ -142,7 +177,7 @@ static void
 tell_some(struct router *r)
 {
 	struct tell *tell = &r->tell;
-	uint64_t head[] = { r->generation, ++tell->number };
+	uint64_t head[] = { tell_epoch(r), ++tell->number };
 	struct wire_pen pen = { .out = &tell->payload };
 	struct item_name name;
 	struct item *it;
@@ -151,6 +186,7 @@ tell_some(struct router *r)
 	buf_clear(&tell->payload);
 	wire_head(&tell->payload, head, NELEM(head));
 	buf_bytes(&tell->payload, buf_view(&tell->gone));
+	elder_gone(r, buf_view(&tell->gone));
 	buf_reuse(&tell->gone);
 	settle_gone(tell);
 	while ((it = TAILQ_FIRST(&tell->changed)) != NULL) {
@@ -159,8 +195,10 @@ tell_some(struct router *r)
 		if (tell->payload.n > TELL_PAYLOAD / 2 &&
 		    tell->payload.n + wire_row_size(&name) > TELL_PAYLOAD)
 			break;
-		if (n != it->told)
+		if (n != it->told) {
 			wire_row(&pen, &name, n);
+			elder_row(r, it, n);
+		}
 		settle(tell, it, n);
 	}
 	if (!carrier_broadcast(r, ENVELOPE_CHANGES, buf_view(&tell->payload),

@@ -25,6 +25,8 @@
 
 struct tell {
 	bool			 on;	/* there are others to tell */
+	uint64_t		 epoch;	/* of a router before this one, as
+						   which we speak; or 0 */
 	struct item_list	 changed, told;
 	struct buf		 gone;	/* rows of items that are no more */
 	struct wire_pen		 gone_pen;
@@ -42,6 +44,12 @@ struct tell {
 void	tell_open(struct router *);
 void	tell_close(struct router *);
 
+/* Which epoch others know us by. */
+uint64_t tell_epoch(const struct router *);
+
+/* The router before this one told that there are n of it; before the first
+ * turn. */
+void	tell_legacy(struct router *, const struct item_name *, uint64_t n);
 /* What is here of an item has changed. */
 void	tell_changed(struct router *, struct item *);
 /* An item goes away. */

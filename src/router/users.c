@@ -147,6 +147,8 @@ watcher_free(struct watcher *w)
 	}
 	if (w->fresh)
 		LIST_REMOVE(w, of_fresh);
+	else
+		elder_watcher(w->router, w->peer, w->key.conn, true);
 	LIST_REMOVE(w, of_peer);
 	hash_remove(&w->router->watchers, &w->link);
 	free(w);
@@ -175,6 +177,7 @@ user_turned(const struct user *u, bool online)
 	struct msg_strings one = { &id, 1 }, none = { NULL, 0 };
 	struct edge *e;
 
+	elder_user(u->census->router, u->census->app, id, online);
 	if (u->census->router->sync.on)
 		return;
 	LIST_FOREACH(e, &u->watched_by, of_user)
@@ -227,9 +230,58 @@ users_turn(struct router *r)
 			continue;
 		w->fresh = false;
 		LIST_REMOVE(w, of_fresh);
+		elder_watcher(r, w->peer, w->key.conn, false);
 		watcher_answer(w);
 	}
 	return !LIST_EMPTY(&r->fresh);
+}
+
+/* ---- from one router to the next ---------------------------------------- */
+
+void
+users_bequeath(struct census *c)
+{
+	struct hash_cursor at = { 0 };
+	struct hash_link *l;
+
+	while ((l = hash_walk(&c->users, &at)) != NULL) {
+		const struct user *u = container_of(l, struct user, link);
+
+		if (user_online(u))
+			elder_user(c->router, c->app, bytes_of(u->id, u->id_n),
+			    true);
+	}
+}
+
+void
+watchers_bequeath(struct router *r)
+{
+	struct hash_cursor at = { 0 };
+	struct hash_link *l;
+
+	while ((l = hash_walk(&r->watchers, &at)) != NULL) {
+		const struct watcher *w = container_of(l, struct watcher,
+		    link);
+
+		if (!w->fresh)
+			elder_watcher(r, w->peer, w->key.conn, false);
+	}
+}
+
+void
+users_announce(struct census *c)
+{
+	struct hash_cursor at = { 0 };
+	struct hash_link *l;
+
+	while ((l = hash_walk(&c->users, &at)) != NULL) {
+		const struct user *u = container_of(l, struct user, link);
+		bool now = user_online(u);
+
+		if (!LIST_EMPTY(&u->watched_by) && now != heir_online(c->router,
+		    c->app, bytes_of(u->id, u->id_n)))
+			user_turned(u, now);
+	}
 }
 
 /* ---- coming and going --------------------------------------------------- */
@@ -281,13 +333,17 @@ users_signin(struct census *c, struct peer *peer, const struct msg_signin *m)
 		counter.users++;
 		if (!(m->flags & JOIN_SYNC))
 			user_turned(u, true);
+		else
+			elder_user(c->router, c->app, m->user, true);
 	}
 	if (m->watch.n == 0)
 		return;
 	w = watcher_new(c, peer, m->conn, &m->watch);
-	if (!(m->flags & JOIN_SYNC)) {
+	if (!(m->flags & JOIN_SYNC) || heir_news(c->router, peer, m->conn)) {
 		w->fresh = true;
 		LIST_INSERT_HEAD(&c->router->fresh, w, of_fresh);
+	} else {
+		elder_watcher(c->router, peer, m->conn, false);
 	}
 }
 

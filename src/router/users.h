@@ -47,6 +47,12 @@ bool	users_turn(struct router *);
 void	users_forget_watchers(struct peer *);
 void	users_forget(struct census *, struct peer *);
 
+/* Tells the heir who is online / which watchers have heard how it is. */
+void	users_bequeath(struct census *);
+void	watchers_bequeath(struct router *);
+/* Who came or went while one router followed another. */
+void	users_announce(struct census *);
+
 /* The table of watchers, in struct router. */
 void	watchers_init(struct hash *);
 
