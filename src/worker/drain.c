@@ -85,7 +85,7 @@ look(uint64_t now)
 	drain.n = 0;
 	drain.looked = drain.stepped = now;
 	drain.until = drain.deadline;
-	if (!drain.all && drain.until < now + LOOK_MS)
+	if (!drain.all && drain.until <= now)
 		drain.until = now + LOOK_MS;
 	conns_each(list_add, NULL);
 }
@@ -167,10 +167,8 @@ begin(struct event_base *base, uint64_t ms)
 {
 	uint64_t now = clock_ms();
 
-	if (drain.timer == NULL) {
+	if (drain.timer == NULL)
 		drain.timer = event_new(base, -1, 0, on_step, NULL);
-		drain.deadline = UINT64_MAX;
-	}
 	if (drain.timer == NULL)
 		fatal("cannot make a timer");
 	if (now + ms < drain.deadline)
@@ -182,6 +180,8 @@ begin(struct event_base *base, uint64_t ms)
 void
 drain_start(struct event_base *base, uint64_t grace_ms)
 {
+	if (!drain.all)
+		drain.deadline = UINT64_MAX;	/* that was another matter */
 	drain.all = true;
 	log_info("draining connections=%u grace_ms=%llu", conns_count(),
 	    (unsigned long long)grace_ms);
@@ -194,6 +194,8 @@ drain_pace(struct event_base *base, uint64_t pace_ms,
 {
 	if (drain.all)
 		return;
+	if (drain.pick == NULL)
+		drain.deadline = UINT64_MAX;
 	drain.pick = pick;
 	begin(base, pace_ms);
 }

@@ -4,7 +4,7 @@
  */
 #include "worker/governor.h"
 
-#define BURST_MS	50	/* of the rate that may come at once */
+#define BURST_MS	100	/* of the rate that may come at once */
 #define ONE(g)		(1000 * (g)->workers)
 
 void
@@ -22,9 +22,7 @@ governor_rate_allows(struct governor *g, const struct config_listen *settings,
 
 	if (settings->accept_rate == 0)
 		return want;
-	most = settings->accept_rate * BURST_MS;
-	if (most < ONE(g))
-		most = ONE(g);
+	most = settings->accept_rate * BURST_MS + ONE(g);
 	/* Longer than it takes for one at the lowest rate is as good. */
 	if (passed > ONE(g) + BURST_MS)
 		passed = ONE(g) + BURST_MS;

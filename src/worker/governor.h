@@ -6,7 +6,8 @@
  * last.  Two measures, each of a [listen] section:
  *
  *	accept_rate	connections a second, over all workers: this one has its
- *			share.  A bucket of BURST_MS holds what was not used
+ *			share.  What was not used is kept for a tenth of a
+ *			second
  *	max_handshakes	connections of this worker that have not sent their
  *			first request yet (PROXY header, TLS handshake, HTTP
  *			head)
