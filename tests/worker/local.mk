@@ -48,3 +48,11 @@ check_PROGRAMS += tests/worker/test_proxy
 tests_worker_test_proxy_SOURCES = tests/worker/test_proxy.c
 tests_worker_test_proxy_LDADD = $(TEST_LDADD)
 TESTS += tests/worker/test_proxy
+
+# Who comes in, and who is sent away, at which pace.
+check_PROGRAMS += tests/worker/test_governor tests/worker/test_drain
+tests_worker_test_governor_SOURCES = tests/worker/test_governor.c
+tests_worker_test_governor_LDADD = $(TEST_LDADD)
+tests_worker_test_drain_SOURCES = tests/worker/test_drain.c
+tests_worker_test_drain_LDADD = $(TEST_LDADD)
+TESTS += tests/worker/test_governor tests/worker/test_drain
