@@ -13,6 +13,7 @@ libpeal_a_SOURCES += \
 	src/router/host.c src/router/host.h \
 	src/router/item.c src/router/item.h \
 	src/router/load.c src/router/load.h \
+	src/router/mark.c src/router/mark.h \
 	src/router/members.c src/router/members.h \
 	src/router/fetch.c src/router/fetch.h \
 	src/router/flight.c src/router/flight.h \

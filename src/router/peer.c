@@ -165,6 +165,7 @@ peer_bury(struct router *r, struct peer *dead)
 	answers_forget(r, dead);
 	census_forget(r, dead);
 	shifts_forget(r, dead);
+	marks_forget(r, dead);
 	sync_forget(r, dead);
 	peer_free(dead);
 }
@@ -190,6 +191,18 @@ peers_read(struct router *r)
 		if (!p->gone)
 			ipc_read_now(p->ipc);
 	}
+}
+
+void
+peers_last_words(struct router *r)
+{
+	struct peer *p;
+	bool lost = false;
+
+	TAILQ_FOREACH(p, &r->peers, link)
+		lost |= p->gone;
+	if (lost)
+		peers_read(r);
 }
 
 void

@@ -94,6 +94,9 @@ void	peer_inherit(struct peer *, uint64_t serial);
 
 /* Reads what all links have now. */
 void	peers_read(struct router *);
+/* The same if one was lost: where its connections are now, others may have said
+ * before it ended. */
+void	peers_last_words(struct router *);
 /* Everything that lost workers held leaves. */
 void	peers_bury(struct router *);
 /* Writes all links and the acknowledgements that are due.  True if more of

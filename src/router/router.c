@@ -81,6 +81,7 @@ router_new(struct event_base *base, int master_fd)
 	r->last_epoch = any_epoch();
 	TAILQ_INIT(&r->peers);
 	TAILQ_INIT(&r->answers);
+	TAILQ_INIT(&r->marks);
 	TAILQ_INIT(&r->pending);
 	TAILQ_INIT(&r->hosts);
 	TAILQ_INIT(&r->countings);
@@ -187,6 +188,7 @@ router_turn(struct router *r)
 	bool more;
 
 	r->now = clock_ms();
+	peers_last_words(r);
 	peers_bury(r);
 	carrier_due(r);
 	heir_turn(r);
@@ -198,6 +200,7 @@ router_turn(struct router *r)
 	counts_push(r);
 	carrier_turn(r);
 	more |= peers_flush(r);
+	marks_turn(r);
 	elder_turn(r);
 	if (!r->master->gone && peer_backlog(r->master) > 0)
 		ipc_flush(r->master->ipc);
@@ -488,11 +491,9 @@ router_on_synced(struct peer *from, struct ipc *ipc,
 void
 router_on_mark(struct peer *from, struct ipc *ipc, const struct msg_mark *m)
 {
-	struct router *r = from->router;
-
+	(void)ipc;
 	HOLD(mark);
-	msg_pack_marked(ipc_out(ipc), &(struct msg_marked){
-	    .cookie = m->cookie, .epoch = r->epoch, .serial = r->serial });
+	mark_ask(from, m);
 }
 
 void

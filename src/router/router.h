@@ -25,6 +25,7 @@
 #include "router/history.h"
 #include "router/host.h"
 #include "router/load.h"
+#include "router/mark.h"
 #include "router/members.h"
 #include "router/passage.h"
 #include "router/peer.h"
@@ -78,6 +79,7 @@ struct router {
 	struct heir		 heir;		/* we are one */
 	struct shifts		 shifts;
 	struct answer_list	 answers;
+	struct mark_list	 marks;
 	struct pending_list	 pending;
 	struct counting_list	 countings;	/* changed ones */
 	LIST_HEAD(, control)	 controls;
