@@ -167,13 +167,15 @@ static const struct verb verbs[] = {
 	  "    pealctl check\n"
 	  "    pealctl check /tmp/new-peal.ini\n",
 	  NULL, NULL, NULL, run_check, false },
-	{ "reload", "", "put changed settings in force", 0, 0,
+	{ "reload", "", "put changed settings, or a new peald, in force", 0, 0,
 	  "Has peald read its settings and certificates again, and answers "
-	  "when all\nprocesses have them. Nobody is disconnected. If the file "
-	  "has a mistake, or\na setting changed that needs a restart, nothing "
-	  "is changed and the exit\nstatus is 1.\n\n"
+	  "when they\nare in force. Where they, or a peald that was installed "
+	  "since, need new\nprocesses, these take all connections over; only "
+	  "TLS connections cannot be\nmoved and are told to reconnect (4200), "
+	  "spread over [peal] reload_drain. If\nanything is wrong, nothing is "
+	  "changed and the exit status is 1.\n\n"
 	  "    pealctl check && pealctl reload\n",
-	  NULL, show_changed, NULL, NULL, false },
+	  NULL, show_reloaded, NULL, NULL, false },
 	{ "stop", "[--now]", "end the service in good order", 0, 0,
 	  "Clients are told to reconnect elsewhere (4200), spread over "
 	  "[peal]\ndrain_timeout, then all processes end; pealctl returns "

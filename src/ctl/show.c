@@ -7,8 +7,10 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "common/counters.h"
+#include "common/log.h"
 #include "common/util.h"
 #include "ctl/show.h"
 #include "ctl/table.h"
@@ -109,6 +111,18 @@ put(struct bytes s)
 	fwrite(s.p, 1, s.n, stdout);
 }
 
+/* 2,512 */
+static void
+put_number(uint64_t n)
+{
+	if (n >= 1000) {
+		put_number(n / 1000);
+		printf(",%03" PRIu64, n % 1000);
+	} else {
+		printf("%" PRIu64, n);
+	}
+}
+
 /* ---- status -------------------------------------------------------------- */
 
 /* "redis, up, 3 hosts": a word of what pealctl backplane shows. */
@@ -205,6 +219,114 @@ show_processes(const struct json *status)
 	putchar('\n');
 }
 
+/* " (TLS: 3, no room: 1)", if there are any. */
+static void
+show_reasons(const struct json *object)
+{
+	struct json list = member(object, "reasons"), name, value;
+	const char *sep = " (";
+	uint64_t n;
+	size_t pos = 0;
+
+	if (list.type != JSON_OBJECT)
+		return;
+	while (json_next(&list, &pos, &name, &value)) {
+		if (json_u64(&value, &n) < 0)
+			continue;
+		fputs(sep, stdout);
+		fputs(log_bytes(value_text(&name)), stdout);
+		printf(": ");
+		put_number(n);
+		sep = ", ";
+	}
+	if (sep[0] == ',')
+		putchar(')');
+}
+
+/* "2,512 connections moved, 3 stay until they are closed (TLS: 3)" */
+static void
+show_handed(const struct json *object)
+{
+	uint64_t moved = number(object, "moved"), kept = number(object, "kept");
+
+	put_number(moved);
+	printf(" connection%s moved", moved == 1 ? "" : "s");
+	if (kept != 0) {
+		printf(", ");
+		put_number(kept);
+		printf(" stay%s until closed", kept == 1 ? "s" : "");
+	}
+	show_reasons(object);
+}
+
+/* The last reload, if there was one. */
+static void
+show_last_reload(const struct json *status)
+{
+	struct json last = member(status, "reload");
+	uint64_t at = number(&last, "time"), now = (uint64_t)time(NULL);
+
+	if (last.type != JSON_OBJECT)
+		return;
+	printf("Last reload: ");
+	put(span(now > at ? now - at : 0));
+	printf(" ago, in %" PRIu64 " ms, ", number(&last, "ms"));
+	fputs(log_bytes(text(&last, "result")), stdout);
+	if (flag(&last, "replaced") && flag(&last, "ok")) {
+		printf("; ");
+		show_handed(status);
+	}
+	if (flag(&last, "waiting"))
+		printf("; another one waits");
+	printf("\n\n");
+}
+
+static void
+leaving_rows(struct table *t, const struct json *crew)
+{
+	struct json list = member(crew, "workers"), w;
+	struct buf title = { 0 };
+	size_t pos = 0;
+
+	while (list.type == JSON_ARRAY && json_next(&list, &pos, NULL, &w)) {
+		buf_clear(&title);
+		buf_fmt(&title, "worker %" PRIu64 " of generation %" PRIu64,
+		    number(&w, "slot"), number(crew, "generation"));
+		table_cell(t, buf_view(&title));
+		table_number(t, number(&w, "pid"));
+		table_number(t, number(&w, "moved"));
+		table_number(t, number(&w, "kept"));
+		table_number(t, number(&w, "refused"));
+		table_cell(t, text(&w, "why").n != 0 ? text(&w, "why") :
+		    B("-"));
+	}
+	buf_done(&title);
+}
+
+/* Processes of the generation that a reload replaces. */
+static void
+show_leaving(const struct json *status)
+{
+	static const char *const heads[] = { "LEAVING", ">PID", ">MOVED",
+		">KEPT", ">REFUSED", "LAST REASON" };
+	struct json list = member(status, "generations"), crew;
+	struct table *t = table_new(heads, NELEM(heads));
+	bool any = false;
+	size_t pos = 0;
+
+	while (list.type == JSON_ARRAY && json_next(&list, &pos, NULL, &crew)) {
+		if (!bytes_eq(text(&crew, "state"), B("leaving")))
+			continue;
+		leaving_rows(t, &crew);
+		any = true;
+	}
+	if (any) {
+		table_print(t, "");
+		putchar('\n');
+	}
+	table_free(t);
+}
+
 /* Is it of no interest, as hosts are not joined? */
 static bool
 of_backplane(const struct counter_info *info)
@@ -254,6 +376,8 @@ show_status(struct bytes answer)
 	show_head(&status);
 	show_addresses(&status);
 	show_processes(&status);
+	show_leaving(&status);
+	show_last_reload(&status);
 	show_totals(&status);
 }
 
@@ -432,7 +556,7 @@ show_backplane(struct bytes answer)
 }
 
 void
-show_changed(struct bytes answer)
+show_reloaded(struct bytes answer)
 {
 	struct json line;
 	struct bytes changed;
@@ -441,8 +565,13 @@ show_changed(struct bytes answer)
 	if (!talk_line(answer, &pos, &line))
 		return;
 	changed = text(&line, "changed");
-	printf("Changed: ");
-	put(changed.n != 0 ? changed : B("nothing"));
+	printf("reloaded: ");
+	fputs(changed.n != 0 ? log_bytes(changed) : "nothing has changed",
+	    stdout);
+	if (flag(&line, "replaced")) {
+		printf("; ");
+		show_handed(&line);
+	}
 	putchar('\n');
 }
 

@@ -17,7 +17,7 @@ void	show_channels(struct bytes answer);
 void	show_users(struct bytes answer);
 void	show_connections(struct bytes answer);
 void	show_backplane(struct bytes answer);
-void	show_changed(struct bytes answer);
+void	show_reloaded(struct bytes answer);
 /* The answer as one JSON document: {"channels":[...],"ok":true}, or its only
  * line if rows is NULL. */
 void	show_json(struct bytes answer, const char *rows);

@@ -220,7 +220,9 @@ death_log(const struct child *c, int status)
 	else
 		snprintf(how, sizeof(how), "exit status %d",
 		    WEXITSTATUS(status));
-	if (master.stopping || c->told_to_stop)
+	if (master.stopping || c->told_to_stop ||
+	    (c->handed.settled && WIFEXITED(status) &&
+	    WEXITSTATUS(status) == 0))
 		log_debug("%s has ended pid=%d %s", child_name(c), (int)c->pid,
 		    how);
 	else
