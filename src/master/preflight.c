@@ -193,14 +193,25 @@ preflight_cancel(void)
 	trial_end();
 }
 
-/* What it says of itself is shown as far as it is text. */
+/* A line, as it may be any program. */
+static struct bytes
+reason_said(const struct buf *result)
+{
+	struct bytes said = buf_view(result);
+	ptrdiff_t end = bytes_find(said, '\n');
+
+	if (end >= 0)
+		said.n = (size_t)end;
+	if (said.n > REASON_MAX)
+		said.n = REASON_MAX;
+	return bytes_trim(said);
+}
+
 static char *
 reason_of(int status, const struct buf *result)
 {
-	struct bytes said = bytes_trim(buf_view(result));
+	struct bytes said = reason_said(result);
 
-	if (said.n > REASON_MAX)
-		said.n = REASON_MAX;
 	if (trial.late)
 		return xasprintf("%s, when tried, did not answer within %d s",
 		    master.exe, PREFLIGHT_MS / 1000);
