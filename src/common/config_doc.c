@@ -131,9 +131,9 @@ static const char template_head[] =
 "# \"In quotes\" a value may hold # and ;.  ${NAME} and ${NAME:-default} are\n"
 "# taken from the environment.\n"
 "#\n"
-"# What is (live) is in force after `pealctl reload` or SIGHUP, which touch no\n"
-"# connection; what is (reload) needs new processes, in this release a restart\n"
-"# of peald.  More: man 5 peal.ini.\n";
+"# `pealctl reload` or SIGHUP put changes in force, and no client is disconnected:\n"
+"# what is (live) is given to the running processes; for what is (reload) they are\n"
+"# replaced, and connections handed over.  More: man 5 peal.ini.\n";
 
 /* What a key without a default may look like. */
 static const struct example {

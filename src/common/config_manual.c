@@ -84,15 +84,14 @@ static const char head[] =
 ".Cm ms , s , m , h .\n"
 ".El\n"
 ".Ss When a change is in force\n"
-"A key marked live is in force after\n"
 ".Ql pealctl reload\n"
 "or\n"
-".Dv SIGHUP ,\n"
-"which touch no connection.\n"
-"A key marked reload needs new processes, which in this release means a restart\n"
-"of\n"
-".Xr peald 8 ;\n"
-"until then a reload that would change it is refused and changes nothing.\n"
+".Dv SIGHUP\n"
+"put changes in force, and no client is disconnected.\n"
+"A key marked live is given to the running processes.\n"
+"For one marked reload they are replaced, and hand their connections over;\n"
+"only TLS connections are then told to come back, spread over\n"
+".Ic [peal] reload_drain .\n"
 ".Sh SECTIONS\n";
 
 static const char variables_head[] =
