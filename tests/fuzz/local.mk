@@ -144,6 +144,18 @@ tests_fuzz_fuzz_proxy_LDADD = libpeal.a
 tests_fuzz_fuzz_proxy_LDFLAGS = $(LDFLAGS_FUZZ)
 endif
 
+EXTRA_DIST += tests/fuzz/corpus/parcel
+check_PROGRAMS += tests/fuzz/replay_parcel
+tests_fuzz_replay_parcel_SOURCES = tests/fuzz/fuzz_parcel.c $(FUZZ_REPLAY)
+tests_fuzz_replay_parcel_LDADD = libpeal.a
+TESTS += tests/fuzz/replay_parcel
+if FUZZING
+noinst_PROGRAMS += tests/fuzz/fuzz_parcel
+tests_fuzz_fuzz_parcel_SOURCES = tests/fuzz/fuzz_parcel.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_parcel_LDADD = libpeal.a
+tests_fuzz_fuzz_parcel_LDFLAGS = $(LDFLAGS_FUZZ)
+endif
+
 EXTRA_DIST += tests/fuzz/corpus/hosts
 check_PROGRAMS += tests/fuzz/replay_hosts
 tests_fuzz_replay_hosts_SOURCES = tests/fuzz/fuzz_hosts.c $(FUZZ_REPLAY)
@@ -208,4 +220,16 @@ noinst_PROGRAMS += tests/fuzz/fuzz_redis
 tests_fuzz_fuzz_redis_SOURCES = tests/fuzz/fuzz_redis.c tests/fuzz/fuzz.h
 tests_fuzz_fuzz_redis_LDADD = libpeal.a
 tests_fuzz_fuzz_redis_LDFLAGS = $(LDFLAGS_FUZZ)
+endif
+
+EXTRA_DIST += tests/fuzz/corpus/state
+check_PROGRAMS += tests/fuzz/replay_state
+tests_fuzz_replay_state_SOURCES = tests/fuzz/fuzz_state.c $(FUZZ_REPLAY)
+tests_fuzz_replay_state_LDADD = libpeal.a
+TESTS += tests/fuzz/replay_state
+if FUZZING
+noinst_PROGRAMS += tests/fuzz/fuzz_state
+tests_fuzz_fuzz_state_SOURCES = tests/fuzz/fuzz_state.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_state_LDADD = libpeal.a
+tests_fuzz_fuzz_state_LDFLAGS = $(LDFLAGS_FUZZ)
 endif

@@ -56,3 +56,9 @@ tests_worker_test_governor_LDADD = $(TEST_LDADD)
 tests_worker_test_drain_SOURCES = tests/worker/test_drain.c
 tests_worker_test_drain_LDADD = $(TEST_LDADD)
 TESTS += tests/worker/test_governor tests/worker/test_drain
+
+# A hand-over between two workers.
+check_PROGRAMS += tests/worker/test_parcel
+tests_worker_test_parcel_SOURCES = tests/worker/test_parcel.c
+tests_worker_test_parcel_LDADD = $(TEST_LDADD)
+TESTS += tests/worker/test_parcel
