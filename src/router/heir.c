@@ -316,8 +316,12 @@ heir_joined(struct route *t, bool live)
 {
 	struct heir *h = &t->census->router->heir;
 
-	if ((t->legacy & LEGACY_TOPIC) && t->joined != live)
-		h->unjoined += live ? -1u : 1;
+	if (!(t->legacy & LEGACY_TOPIC) || t->joined == live)
+		return;
+	if (live)
+		h->unjoined--;
+	else
+		h->unjoined++;
 }
 
 void
@@ -780,6 +784,7 @@ speak_on(struct router *r)
 		return;
 	c->told = true;
 	tell->broken = false;
+	tell->inherited = true;
 	tell->epoch = end->epoch;
 	tell->number = end->number;
 	tell->rows = end->rows;

@@ -24,7 +24,7 @@ tell_open(struct router *r)
 uint64_t
 tell_epoch(const struct router *r)
 {
-	return r->tell.epoch != 0 ? r->tell.epoch : r->generation;
+	return r->tell.inherited ? r->tell.epoch : r->generation;
 }
 
 void

@@ -25,8 +25,9 @@
 
 struct tell {
 	bool			 on;	/* there are others to tell */
-	uint64_t		 epoch;	/* of a router before this one, as
-						   which we speak; or 0 */
+	bool			 inherited;	/* we speak as a router
+						   before this one, of */
+	uint64_t		 epoch;
 	struct item_list	 changed, told;
 	struct buf		 gone;	/* rows of items that are no more */
 	struct wire_pen		 gone_pen;

@@ -207,6 +207,8 @@ broker_cast(struct broker *b, const struct parcel *p)
 	for (unsigned i = 0; i < b->n; i++) {
 		struct port *port = &b->ports[i];
 
+		if (port->rig == NULL)
+			continue;
 		if (parcel_find(&port->topics, &t) != NULL)
 			put(&port->inbox, PARCEL_MESSAGE, &t,
 			    bytes_of(p->octets, p->n), 0);
@@ -349,8 +351,10 @@ port_up(struct port *port)
 void
 broker_turn(struct broker *b)
 {
-	for (unsigned i = 0; i < b->n; i++)
-		rig_run(b->ports[i].rig);
+	for (unsigned i = 0; i < b->n; i++) {
+		if (b->ports[i].rig != NULL)
+			rig_run(b->ports[i].rig);
+	}
 }
 
 void
@@ -364,6 +368,8 @@ broker_run(struct broker *b)
 		for (unsigned i = 0; i < b->n; i++) {
 			struct port *port = &b->ports[i];
 
+			if (port->rig == NULL)
+				continue;
 			while (!port->mute && (port_listen(port) ||
 			    port_take(port)))
 				busy = true;
@@ -404,10 +410,32 @@ broker_rig(struct broker *b, const char *ini, uint64_t node)
 	return g;
 }
 
+struct rig *
+broker_heir(struct broker *b, const char *ini, struct rig *elder)
+{
+	struct rig *g;
+
+	opening = b;
+	g = rig_heir(ini, &played, elder);
+	b->ports[b->n - 1].rig = g;
+	return g;
+}
+
+void
+broker_drop(struct broker *b, struct rig *g)
+{
+	struct port *port = port_of(b, g);
+
+	rig_free(g);
+	port->rig = NULL;
+}
+
 void
 broker_done(struct broker *b)
 {
-	for (unsigned i = 0; i < b->n; i++)
-		rig_free(b->ports[i].rig);
+	for (unsigned i = 0; i < b->n; i++) {
+		if (b->ports[i].rig != NULL)
+			rig_free(b->ports[i].rig);
+	}
 	parcels_clear(&b->kept);
 }

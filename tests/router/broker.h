@@ -14,7 +14,7 @@
 
 #include "driver.h"
 
-#define PORTS	4
+#define PORTS	64
 
 enum parcel_kind { PARCEL_MESSAGE, PARCEL_JOINED, PARCEL_JOIN, PARCEL_LEAVE, PARCEL_STORE,
 	PARCEL_FETCH, PARCEL_FETCHED, PARCEL_TAKEN };
@@ -57,6 +57,11 @@ struct broker {
 
 /* A host, up; node: who it is. */
 struct rig *broker_rig(struct broker *, const char *ini, uint64_t node);
+/* The one that is to follow another of the same host; its connections are
+ * down yet. */
+struct rig *broker_heir(struct broker *, const char *ini, struct rig *elder);
+/* It is gone. */
+void	broker_drop(struct broker *, struct rig *);
 void	broker_done(struct broker *);
 struct port *port_of(struct broker *, const struct rig *);
 

@@ -372,6 +372,30 @@ rig_backplane(const char *ini, const struct backplane *backplane)
 	return g;
 }
 
+struct rig *
+rig_heir(const char *ini, const struct backplane *backplane,
+    struct rig *elder)
+{
+	struct rig *g = xcalloc(1, sizeof(*g));
+	struct router *r;
+	int fds[2];
+
+	g->base = event_base_new();
+	g->router = r = router_new(g->base, mate_open(g, &g->master));
+	r->epoch = elder->router->epoch + 1;
+	r->backplane = backplane;
+	r->node = elder->router->node;
+	r->incarnation = elder->router->incarnation;
+	r->generation = elder->router->generation + 1;
+	rig_settings(g, ini);
+	assert_int_equal(ipc_pair(fds), 0);
+	elder_begin(elder->router, fds[0]);
+	heir_begin(r, fds[1]);
+	carrier_start(r);
+	heir_go(r);
+	return g;
+}
+
 void
 rig_starting(struct rig *g, unsigned expect)
 {

@@ -45,7 +45,7 @@ struct rig {
 	struct event_base	*base;
 	struct router		*router;
 	struct mate		 master;
-	struct mate		 mates[MATES];
+	struct mate		 mates[MATES];	/* of generation 1 and so on */
 	size_t			 n_mates;
 };
 
@@ -53,6 +53,9 @@ struct rig {
 struct rig *rig_new(const char *ini);
 /* The same with a backplane that the test plays; started. */
 struct rig *rig_backplane(const char *ini, const struct backplane *);
+/* One that is to follow another of the same host; its setup is complete. */
+struct rig *rig_heir(const char *ini, const struct backplane *,
+	    struct rig *elder);
 void	rig_free(struct rig *);
 /* As if the router had replaced another: it waits for so many workers. */
 void	rig_starting(struct rig *, unsigned expect);

@@ -18,6 +18,8 @@ router_tests = \
 	tests/router/test_replay \
 	tests/router/test_route \
 	tests/router/test_snapshot \
+	tests/router/test_succession \
+	tests/router/test_succession_random \
 	tests/router/test_sync \
 	tests/router/test_tally \
 	tests/router/test_users
@@ -90,3 +92,10 @@ tests_router_test_carrier_LDFLAGS = $(router_ldflags)
 tests_router_test_order_SOURCES = tests/router/test_order.c $(router_broker)
 tests_router_test_order_LDADD = $(TEST_LDADD)
 tests_router_test_order_LDFLAGS = $(router_ldflags)
+tests_router_test_succession_SOURCES = tests/router/test_succession.c $(router_broker)
+tests_router_test_succession_LDADD = $(TEST_LDADD)
+tests_router_test_succession_LDFLAGS = $(router_ldflags)
+tests_router_test_succession_random_SOURCES = \
+	tests/router/test_succession_random.c $(router_broker)
+tests_router_test_succession_random_LDADD = $(TEST_LDADD)
+tests_router_test_succession_random_LDFLAGS = $(router_ldflags)
