@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "common/config_parts.h"
+#include "common/packed.h"
 #include "common/util.h"
 
 static struct config *
@@ -166,6 +167,180 @@ test_wrong_octet(void **state)
 	buf_done(&packed);
 }
 
+/* ---- neighbouring releases ----------------------------------------------- */
+
+static void
+put(struct buf *b, const char *text)
+{
+	pack_bytes(b, bytes_str(text));
+}
+
+/* The head of settings with [listen], an application, and more sections. */
+static void
+begin(struct buf *b, uint32_t more)
+{
+	buf_clear(b);
+	pack_map(b, 2 + more);
+	put(b, "listen");
+	pack_array(b, 1);
+	pack_map(b, 0);
+	put(b, "app");
+	pack_array(b, 1);
+	pack_map(b, 1);
+	put(b, "id");
+	put(b, "7");
+}
+
+static struct config *
+unpack(const struct buf *b)
+{
+	char *why = NULL;
+	struct config *c = config_unpack(buf_view(b), &why);
+
+	if (c == NULL)
+		fail_msg("%s", why);
+	return c;
+}
+
+static void
+refused(const struct buf *b, const char *expected)
+{
+	char *why = NULL;
+
+	assert_null(config_unpack(buf_view(b), &why));
+	assert_string_equal(why, expected);
+	free(why);
+}
+
+/* An older release sends less: the rest has its default. */
+static void
+test_older(void **state)
+{
+	struct config *c, *defaults = config_new();
+	struct buf b = { 0 };
+
+	(void)state;
+	begin(&b, 0);
+	c = unpack(&b);
+	assert_string_equal(c->app[0].id, "7");
+	assert_int_equal(c->peal.watchdog, defaults->peal.watchdog);
+	assert_string_equal(c->peal.user, defaults->peal.user);
+	assert_int_equal(c->listen[0].address.n, 1);
+	assert_false(c->debug);
+	config_free(defaults);
+	config_free(c);
+	buf_done(&b);
+}
+
+/* A newer one sends keys and sections that are not known here. */
+static void
+test_newer(void **state)
+{
+	struct buf b = { 0 };
+	struct config *c;
+
+	(void)state;
+	begin(&b, 3);
+	put(&b, "telepathy");
+	pack_array(&b, 2);
+	pack_map(&b, 1);
+	put(&b, "range");
+	pack_array(&b, 2);
+	pack_u64(&b, 5);
+	pack_nil(&b);
+	pack_map(&b, 0);
+	put(&b, "peal");
+	pack_array(&b, 1);
+	pack_map(&b, 4);
+	put(&b, "mood");
+	put(&b, "good");
+	put(&b, "log_level");
+	put(&b, "debug");
+	put(&b, "moods");
+	pack_map(&b, 1);
+	pack_u64(&b, 1);
+	pack_array(&b, 0);
+	put(&b, "workers");
+	pack_u64(&b, 9);
+	put(&b, "--debug");
+	pack_u64(&b, 1);
+	c = unpack(&b);
+	assert_int_equal(c->peal.workers, 9);
+	assert_int_equal(c->peal.log_level, 3);
+	assert_true(c->debug);
+	config_free(c);
+	buf_done(&b);
+}
+
+static void
+peal_with(struct buf *b, const char *key)
+{
+	begin(b, 1);
+	put(b, "peal");
+	pack_array(b, 1);
+	pack_map(b, 1);
+	put(b, key);
+}
+
+/* A value that this release does not take is named. */
+static void
+test_not_taken(void **state)
+{
+	static const char head[] =
+	    "settings from the master do not fit this binary";
+	struct buf b = { 0 }, text = { 0 };
+
+	(void)state;
+	peal_with(&b, "workers");
+	pack_u64(&b, 65);
+	buf_fmt(&text, "%s: [peal] workers: out of range: 1 to 64 and auto",
+	    head);
+	refused(&b, buf_cstr(&text));
+
+	peal_with(&b, "jail");
+	put(&b, "deep");
+	buf_clear(&text);
+	buf_fmt(&text, "%s: [peal] jail: unknown word; allowed are off, on and "
+	    "log", head);
+	refused(&b, buf_cstr(&text));
+
+	peal_with(&b, "demo");
+	pack_u64(&b, 2);
+	buf_clear(&text);
+	buf_fmt(&text, "%s: [peal] demo: neither yes nor no", head);
+	refused(&b, buf_cstr(&text));
+
+	/* Of another kind: that is no release, but damage. */
+	peal_with(&b, "workers");
+	put(&b, "three");
+	refused(&b, head);
+	peal_with(&b, "user");
+	pack_bytes(&b, B("a\0b"));
+	refused(&b, head);
+	/* No application. */
+	buf_clear(&b);
+	pack_map(&b, 0);
+	refused(&b, head);
+	buf_done(&text);
+	buf_done(&b);
+}
+
+/* nil is an empty text, also where the default is another one. */
+static void
+test_empty_text(void **state)
+{
+	struct buf b = { 0 };
+	struct config *c;
+
+	(void)state;
+	peal_with(&b, "user");
+	pack_nil(&b);
+	c = unpack(&b);
+	assert_null(c->peal.user);
+	config_free(c);
+	buf_done(&b);
+}
+
 int
 main(void)
 {
@@ -174,6 +349,10 @@ main(void)
 		cmocka_unit_test(test_views),
 		cmocka_unit_test(test_wrong_length),
 		cmocka_unit_test(test_wrong_octet),
+		cmocka_unit_test(test_older),
+		cmocka_unit_test(test_newer),
+		cmocka_unit_test(test_not_taken),
+		cmocka_unit_test(test_empty_text),
 	};
 
 	return cmocka_run_group_tests_name("config_pack", tests, NULL, NULL);

@@ -6,7 +6,8 @@ master_tests = \
 	tests/master/test_listen \
 	tests/master/test_pidfile \
 	tests/master/test_resolve \
-	tests/master/test_spawn
+	tests/master/test_spawn \
+	tests/master/test_state
 check_PROGRAMS += $(master_tests)
 TESTS += $(master_tests)
 tests_common_test_jail_SOURCES = tests/common/test_jail.c
@@ -23,3 +24,5 @@ tests_master_test_resolve_SOURCES = tests/master/test_resolve.c
 tests_master_test_resolve_LDADD = $(TEST_LDADD)
 tests_master_test_spawn_SOURCES = tests/master/test_spawn.c
 tests_master_test_spawn_LDADD = $(TEST_LDADD)
+tests_master_test_state_SOURCES = tests/master/test_state.c
+tests_master_test_state_LDADD = $(TEST_LDADD)
