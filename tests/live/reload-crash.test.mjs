@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: MIT
+// Processes that die in the middle of a reload, new binaries that are no good, and
+// a master that is killed: under load, at moments that chance chooses.
+import assert from "node:assert/strict";
+import fs from "node:fs";
+import path from "node:path";
+import { test } from "node:test";
+import { Crowd, brief, broken, change, faults, reloadable, replace } from "./crowd.mjs";
+import { until } from "./harness.mjs";
+
+const WORKERS = 3;
+const LOAD = brief ?
+    { clients: 400, rooms: 50, streams: 50, size: 20, rate: 60, "client-rate": 10, churn: 5 } :
+    { clients: 1600, rooms: 200, streams: 200, size: 25, rate: 300, "client-rate": 30, churn: 10 };
+const HEARD = brief ? 200 : 2000, ROUNDS = brief ? 3 : 8;
+
+/** What happens to nobody, whoever dies. */
+const NEVER = ["missing", "doubled", "disordered", "strange", "unanswered", "presence_wrong"];
+
+const alive = (pid) => {
+	try {
+		return !/\) Z /.test(fs.readFileSync(`/proc/${pid}/stat`, "latin1"));
+	} catch {
+		return false;
+	}
+};
+
+async function running(define, options = {}) {
+	const server = await reloadable({ workers: WORKERS, "rooms plain": {}, ...options });
+	// Not what a sanitizer says.
+	server.allow(/^\S+ (error|warn) (master|worker|router)/);
+	let crowd;
+	try {
+		crowd = await Crowd.start(server, LOAD);
+		await crowd.hears(HEARD);
+		await define(server, crowd);
+	} finally {
+		await crowd?.stop();
+		await server.stop();
+	}
+}
+
+let serial = 0;
+/** A reload that replaces all processes: the reason if it failed. */
+function reload(server) {
+	if (++serial % 2)
+		replace(server);
+	else
+		change(server, { router: { publish_window: `${17 + serial}m` } });
+	return server.ctl("reload").then(() => null, (error) => error);
+}
+
+/** One process of each kind, and no other. */
+const whole = (server) => until(async () => {
+	const status = await server.ctl("status").catch(() => null);
+	return status?.state === "running" && server.pids("peald: worker").length === WORKERS &&
+	    server.pids("peald: router").length === 1 && status;
+}, "all processes to be in order");
+
+/** Kills one of those that are there at a moment of the reload. */
+async function kill_during(server, title, during) {
+	const delay = Math.random() * Math.max(50, during * 1.2);
+	await new Promise((resolve) => setTimeout(resolve, delay));
+	const found = server.pids(title), pid = found[Math.floor(Math.random() * found.length)];
+	const slot = /\d+$/.exec(fs.readFileSync(`/proc/${pid}/cmdline`, "latin1").replaceAll("\0", " ").trim())?.[0];
+	process.kill(pid, "SIGKILL");
+	return { delay, slot: Number(slot) };
+}
+
+/** How long a reload takes here when nobody dies. */
+async function measured(server) {
+	const began = performance.now();
+	assert.equal(await reload(server), null);
+	return performance.now() - began;
+}
+
+test("workers killed during reloads: each costs its own connections", () => running(async (server, crowd) => {
+	const during = await measured(server);
+	for (let round = 0; round < ROUNDS; round++) {
+		const before = await crowd.back(), { workers } = await whole(server);
+		const done = reload(server);
+		const { delay, slot } = await kill_during(server, "peald: worker", during);
+		const why = await done;
+		const here = `round ${round}: worker ${slot} killed after ${Math.round(delay)} of ${
+		    Math.round(during)} ms, reload ${why?.message ?? "done"}`;
+		await whole(server);
+		const now = await crowd.back(), own = workers.find((w) => w.slot === slot).connections;
+		assert.ok(now.disconnects - before.disconnects <= own + 2 * LOAD.churn * 2 * ROUNDS,
+		    `${here}: ${now.disconnects - before.disconnects} cut, it had ${own}`);
+		assert.deepEqual(faults(now, NEVER), {}, here);
+		await crowd.hears(HEARD);
+	}
+	const end = await crowd.end();
+	assert.deepEqual(faults(end, NEVER), {});
+	assert.equal(end.counts_right, true);
+	assert.equal(end.api_failed, end.api_cut, "only calls under way there");
+}));
+
+test("routers killed during reloads: nobody notices", () => running(async (server, crowd) => {
+	const during = await measured(server);
+	for (let round = 0; round < ROUNDS; round++) {
+		const done = reload(server);
+		const { delay } = await kill_during(server, "peald: router", during);
+		const why = await done;
+		await whole(server);
+		await crowd.hears(HEARD);
+		const now = await crowd.mark();
+		assert.deepEqual(faults(now, [...NEVER, "disconnects", "refused", "noise", "blinks", "errors", "api_cut"]), {},
+		    `round ${round}: killed after ${Math.round(delay)} of ${Math.round(during)} ms, reload ${why?.message ?? "done"}`);
+	}
+	const end = await crowd.end();
+	assert.deepEqual(faults(end, [...NEVER, "disconnects", "refused", "noise", "blinks", "errors", "api_cut"]), {});
+	assert.equal(end.counts_right, true);
+	assert.deepEqual(Object.keys(end.status).filter((s) => s !== "200" && s !== "503"), []);
+}));
+
+const BAD = {
+	"is no program": () => Buffer.from("#!/bin/sh\nexit 1\n"),
+	...(broken && {
+		"has workers that end at once": broken("worker_main", "exit"),
+		"has a router that ends at once": broken("router_main", "exit"),
+	}),
+	...(broken && !brief && {
+		"has workers that hang": broken("worker_main", "hang"),
+	}),
+};
+
+test("a new binary that is no good changes nothing", () => running(async (server, crowd) => {
+	const good = fs.readFileSync(server.binary), children = server.pids("peald: ").sort();
+	for (const [what, edit] of Object.entries(BAD)) {
+		replace(server, () => edit(good));
+		await assert.rejects(server.ctl("reload"), what);
+		assert.deepEqual(server.pids("peald: ").sort(), children, what);
+		await crowd.hears(HEARD);
+		assert.deepEqual(faults(await crowd.mark()), {}, what);
+	}
+	replace(server, () => good);
+	assert.equal(await reload(server), null);
+	await whole(server);
+	assert.equal(server.pids("peald: ").some((pid) => children.includes(pid)), false);
+	const end = await crowd.end();
+	assert.deepEqual(faults(end), {});
+}));
+
+test("the master killed under load: its children end in good order, the next start works", () => running(async (server, crowd) => {
+	// The next one is to have the same port.
+	server.base = server.base.replace(/^address = .*$/m, `address = ${server.address}`);
+	change(server, {});
+	const children = server.pids("peald: ");
+	server.child.kill("SIGKILL");
+	await server.gone;
+	await until(() => !children.some(alive), "the children to end");
+	await server.spawn(["-c", server.ini], {});
+	server.allow(/^\S+ (error|warn) (master|worker|router)/);
+	await crowd.back();
+	await whole(server);
+	await crowd.hears(HEARD);
+	const end = await crowd.end();
+	assert.deepEqual(faults(end, ["missing", "doubled", "disordered", "strange", "presence_wrong"]), {});
+	assert.equal(end.counts_right, true);
+	assert.equal(end.codes[1006], undefined, `all were told to come back: ${JSON.stringify(end.codes)}`);
+}, { peal: { pid_file: "pid" } }));
