@@ -88,6 +88,8 @@ master_stop(uint64_t grace_ms)
 	replace_stop();
 	log_info("stopping grace_ms=%llu", (unsigned long long)grace_ms);
 	children_stop_workers(grace_ms);
+	/* Who comes from now on is refused, and goes to another host. */
+	listen_close(&master.listen);
 	arm(deadline, grace_ms + CLOSE_GRACE_MS +
 	    (grace_ms != 0 ? master.config->websocket.close_timeout : 0));
 	stop_proceed();
