@@ -67,16 +67,34 @@ log_use(int fd)
 		close(old);
 }
 
-int
-reload_log(const struct config *config, char **why)
+static int
+log_open_why(const struct config *config, char **why)
 {
 	int fd = log_open(config->peal.log);
 
-	if (fd < 0) {
+	if (fd < 0)
 		*why = xasprintf("[peal] log: %s: %s", config->peal.log,
 		    strerror(errno));
+	return fd;
+}
+
+int
+reload_log_try(const struct config *config, char **why)
+{
+	int fd = log_open_why(config, why);
+
+	if (fd > 2)
+		close(fd);
+	return fd < 0 ? -1 : 0;
+}
+
+int
+reload_log(const struct config *config, char **why)
+{
+	int fd = log_open_why(config, why);
+
+	if (fd < 0)
 		return -1;
-	}
 	log_set_level((enum log_level)config->peal.log_level);
 	log_use(fd);
 	return 0;

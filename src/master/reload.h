@@ -48,6 +48,8 @@ void	reload_status(struct buf *json);
 
 /* Opens the log of these settings and sets its level.  -1 with *why. */
 int	reload_log(const struct config *, char **why);
+/* The same without using it: would it do? */
+int	reload_log_try(const struct config *, char **why);
 /* USR1: the file was moved away; opens a new one, also for the children. */
 void	reload_log_again(void);
 

@@ -125,7 +125,8 @@ raise_crew(struct config *config, struct certificate *certificates, char **why)
 	struct listen listen;
 	struct crew *crew;
 
-	if (listen_change(&listen, &master.listen, config, workers, uid, gid,
+	if (reload_log_try(config, why) < 0 ||
+	    listen_change(&listen, &master.listen, config, workers, uid, gid,
 	    why) < 0)
 		return -1;
 	crew = crew_new(workers);

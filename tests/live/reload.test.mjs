@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: MIT
+// What a reload changes, seen from outside: settings, workers, addresses and the
+// binary; what is refused; who waits; stops in the middle of it.
+import assert from "node:assert/strict";
+import { execFile, execFileSync } from "node:child_process";
+import fs from "node:fs";
+import net from "node:net";
+import os from "node:os";
+import path from "node:path";
+import { after, test } from "node:test";
+import { Server, patience, peald, pealctl, unique, until } from "./harness.mjs";
+
+const dir = fs.mkdtempSync(path.join(os.tmpdir(), "peal-reload-"));
+const key = path.join(dir, "key.pem"), chain = path.join(dir, "chain.pem");
+execFileSync("openssl", ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+    "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", key, "-out", chain], { stdio: "ignore" });
+const ca = fs.readFileSync(chain);
+after(() => fs.rmSync(dir, { recursive: true, force: true }));
+
+async function running(options, define) {
+	const server = await Server.start(options);
+	try {
+		await define(server);
+	} finally {
+		await server.stop();
+	}
+}
+
+/** pealctl reload: { code, text }. */
+const reload = (server) => new Promise((resolve) => {
+	execFile(pealctl, ["-s", server.control, "reload"], { timeout: 60000 * patience },
+	    (error, out, err) => resolve({ code: error ? error.code ?? error.signal : 0, text: out + err }));
+});
+
+const edit = (server, from, to) => {
+	const text = fs.readFileSync(server.ini, "utf8");
+	assert.match(text, from);
+	fs.writeFileSync(server.ini, text.replace(from, to));
+};
+
+const status = (server) => server.ctl("status");
+const quiet = (server) => until(async () => (await status(server)).phase === "idle", "the old processes to go");
+
+/** All of them hear what is published, once, and nothing else. */
+async function alive(server, clients, channel, more) {
+	await server.publish(channel, "alive", "1", more);
+	for (const c of clients)
+		await c.expect("alive", channel);
+	for (const c of clients)
+		await c.ping();
+	assert.equal(clients.filter((c) => c.ended).length, 0);
+}
+
+async function audience(server, n, channel) {
+	const clients = await server.crowd(n);
+	for (const c of clients)
+		await c.subscribe(channel);
+	return clients;
+}
+
+test("workers 1, 4, 2: clients stay, new ones come, the process is the same", () => running({ workers: 1 }, async (server) => {
+	const channel = unique(), clients = await audience(server, 20, channel), pid = (await status(server)).pid;
+	for (const [n, from] of [[4, 1], [2, 4], [2, 2], [3, 2]]) {
+		const router = server.pids("peald: router");
+		edit(server, /workers = \d+/, `workers = ${n}`);
+		const { code, text } = await reload(server);
+		assert.equal(code, 0, text);
+		if (n === from) {
+			assert.match(text, /^reloaded: nothing has changed\n$/);
+			assert.deepEqual(server.pids("peald: router"), router);
+		} else {
+			assert.match(text, /^reloaded: peal\.workers; \d+ connections? moved\n$/);
+		}
+		await alive(server, clients, channel);
+		await quiet(server);
+		assert.equal(server.pids("peald: worker").length, n);
+		assert.equal(server.pids("peald: router").length, 1);
+		clients.push(...await audience(server, 6, channel));
+		await alive(server, clients, channel);
+	}
+	const s = await status(server);
+	assert.equal(s.pid, pid);
+	assert.equal(pid, server.child.pid);
+	await until(async () => (await status(server)).totals.websockets === clients.length, "all to be counted");
+	assert.equal(s.generations.length, 1);
+	assert.equal(s.generations[0].generation, 4);
+	assert.equal(s.reload.ok, true);
+}));
+
+test("the binary is replaced; HUP does it, too", () => {
+	const copy = path.join(dir, "peald");
+	const install = () => {
+		fs.copyFileSync(peald, `${copy}.new`);
+		fs.renameSync(`${copy}.new`, copy);
+	};
+
+	install();
+	return running({ workers: 2, through: ["sh", "-c", `exec "${copy}" "$@"`] }, async (server) => {
+		const channel = unique("presence-b"), clients = await server.crowd(10);
+		for (const [i, c] of clients.entries()) {
+			c.subscribing(channel, { user_id: `u${i % 4}`, user_info: {} });
+			await c.skipTo("pusher_internal:subscription_succeeded");
+		}
+		await server.publish(channel, "start", "1");
+		for (const c of clients)
+			await c.skipTo("start");
+		install();
+		const { code, text } = await reload(server);
+		assert.equal(code, 0, text);
+		assert.match(text, /^reloaded: binary; \d+ connections moved\n$/);
+		await alive(server, clients, channel);
+		assert.equal(fs.readlinkSync(`/proc/${server.child.pid}/exe`), copy);
+		await quiet(server);
+		for (const pid of server.pids("peald: "))
+			assert.equal(fs.readlinkSync(`/proc/${pid}/exe`), copy);
+		const from = server.log.length;
+		install();
+		server.child.kill("SIGHUP");
+		await server.logged(/settings reloaded changed=binary /, from);
+		await alive(server, clients, channel);
+		// A file that is no peald changes nothing.
+		await quiet(server);
+		const before = server.pids("peald: ");
+		server.allow(/reload refused/);
+		fs.writeFileSync(`${copy}.new`, "#!/bin/sh\nexit 3\n", { mode: 0o755 });
+		fs.renameSync(`${copy}.new`, copy);
+		const bad = await reload(server);
+		assert.equal(bad.code, 1, bad.text);
+		assert.match(bad.text, /peald/);
+		assert.deepEqual(server.pids("peald: "), before);
+		await alive(server, clients, channel);
+		install();
+		assert.equal((await reload(server)).code, 0);
+		await alive(server, clients, channel);
+	});
+});
+
+/** A port that is free now. */
+const freePort = () => new Promise((resolve) => {
+	const s = net.createServer().listen(0, "127.0.0.1", () => {
+		const { port } = s.address();
+		s.close(() => resolve(port));
+	});
+});
+
+test("addresses come and go", () => running({ workers: 2 }, async (server) => {
+	const channel = unique(), clients = await audience(server, 8, channel);
+	const added = `127.0.0.1:${await freePort()}`, local = path.join(server.dir, "listen.sock");
+	edit(server, /address = .*/, `address = ${server.address}\naddress = ${added}\naddress = unix:${local}`);
+	assert.match((await reload(server)).text, /^reloaded: listen\.address; \d+ connections moved/);
+	clients.push(await server.connect({ address: added }),
+	    await server.connect({ url: `ws+unix://${local}:/app/${server.app.key}?protocol=7` }));
+	for (const c of clients.slice(8))
+		await c.subscribe(channel);
+	await alive(server, clients, channel);
+	await quiet(server);
+	// The first address goes; who came over it stays.
+	const old = server.address;
+	edit(server, new RegExp(`address = ${old}\n`), "");
+	assert.match((await reload(server)).text, /^reloaded: listen\.address; \d+ connections moved/);
+	server.address = added;
+	await alive(server, clients, channel);
+	await quiet(server);
+	await assert.rejects(server.connect({ address: old }));
+	edit(server, new RegExp(`address = unix:${local}\n`), "");
+	assert.equal((await reload(server)).code, 0);
+	await quiet(server);
+	assert.equal(fs.existsSync(local), false);
+	await alive(server, clients, channel);
+}));
+
+test("what cannot be changes nothing", () => running({ workers: 2 }, async (server) => {
+	const channel = unique(), clients = await audience(server, 6, channel), good = fs.readFileSync(server.ini);
+	const before = server.pids("peald: "), taken = net.createServer();
+	const port = await new Promise((resolve) => taken.listen(0, "127.0.0.1", () => resolve(taken.address().port)));
+	server.allow(/reload refused/);
+	for (const [change, why] of [
+		[() => edit(server, /workers = 2/, "workers = many"), /workers = many/],
+		[() => edit(server, /address = .*/, `$&\naddress = 127.0.0.1:${port}`), /already in use/],
+		[() => edit(server, /workers = 2/, `workers = 3\nlog = ${dir}`), /log/],
+		[() => edit(server, /address = .*/, `$&\ncertificate = ${dir}/no.pem\ncertificate_key = ${key}`), /no\.pem/],
+	]) {
+		change();
+		const { code, text } = await reload(server);
+		assert.equal(code, 1, text);
+		assert.match(text, why);
+		fs.writeFileSync(server.ini, good);
+		await quiet(server);
+		assert.deepEqual(server.pids("peald: "), before);
+		assert.equal((await status(server)).reload.ok, false);
+		await alive(server, clients, channel);
+	}
+	taken.close();
+	assert.equal((await reload(server)).code, 0);
+	assert.deepEqual(server.pids("peald: "), before);
+}));
+
+const secure = { listeners: { "listen secure": { address: "127.0.0.1:0", certificate: chain, certificate_key: key } } };
+const overTls = (server) => server.connect({ url: server.url({ scheme: "wss", address: server.addresses[1] }), wsOptions: { ca } });
+
+test("TLS stays until it is closed; live settings reach it; a third reload waits", () =>
+    running({ workers: 1, peal: { reload_drain: "1h" }, app: { client_events: "none" }, ...secure }, async (server) => {
+	const channel = unique("private-w"), clients = await audience(server, 4, channel), kept = await overTls(server);
+	await kept.subscribe(channel);
+	edit(server, /workers = 1/, "workers = 2");
+	const { code, text } = await reload(server);
+	assert.equal(code, 0, text);
+	assert.match(text, /^reloaded: peal\.workers; \d+ connections moved, 1 stays until closed/);
+	await alive(server, [...clients, kept], channel);
+	let s = await status(server);
+	assert.equal(s.phase, "draining");
+	assert.equal(s.kept, 1);
+	assert.deepEqual(s.generations.map((g) => [g.generation, g.state]), [[2, "in force"], [1, "leaving"]]);
+	// Live ones go through at once, to both generations.
+	edit(server, /client_events = none/, "client_events = all");
+	assert.match((await reload(server)).text, /^reloaded: app\.main\.client_events\n$/);
+	kept.send({ event: "client-x", channel, data: {} });
+	for (const c of clients)
+		await c.expect("client-x", channel);
+	// Another replacement waits, and so do all who ask for it.
+	const from = server.log.length;
+	edit(server, /workers = 2/, "workers = 3");
+	const waiting = [reload(server), reload(server)];
+	await server.logged(/a reload waits/, from);
+	s = await status(server);
+	assert.equal(s.reload.waiting, true);
+	assert.equal(server.pids("peald: worker").length, 3);
+	await alive(server, [...clients, kept], channel);
+	kept.socket.close();
+	await kept.closed();
+	for (const answer of await Promise.all(waiting)) {
+		assert.equal(answer.code, 0, answer.text);
+		assert.match(answer.text, /^reloaded: peal\.workers; \d+ connections moved\n$/);
+	}
+	await alive(server, clients, channel);
+	await quiet(server);
+	assert.equal(server.pids("peald: worker").length, 3);
+	assert.equal((await status(server)).generations[0].generation, 3);
+}));
+
+test("TLS is drained with 4200 in time", () => running({ workers: 2, peal: { reload_drain: "200ms" }, ...secure }, async (server) => {
+	const clients = await Promise.all(Array.from({ length: 6 }, () => overTls(server)));
+	edit(server, /workers = 2/, "workers = 1");
+	assert.equal((await reload(server)).code, 0);
+	for (const c of clients)
+		assert.equal((await c.closed()).code, 4200);
+	await quiet(server);
+	await (await overTls(server)).ping();
+}));
+
+test("sections of rooms, apps and listeners go", () => running({ workers: 2,
+    apps: { one: { id: "1", key: "k1", secret: "s1" }, two: { id: "2", key: "k2", secret: "s2" } },
+    "rooms r": { app: "one", path: "/room", channel: "room-" }, listeners: { "listen more": { address: "127.0.0.1:0" } } }, async (server) => {
+	const app = { id: "1", key: "k1", secret: "s1" }, client = await server.connect({ app }), channel = unique();
+	await client.subscribe(channel);
+	for (const [from, said] of [[/\[rooms r\][^[]*/, /rooms\.r/], [/\[app two\][^[]*/, /app\.two/], [/\[listen more\][^[]*/, /listen\.more/]]) {
+		edit(server, from, "");
+		const { code, text } = await reload(server);
+		assert.equal(code, 0, text);
+		assert.match(text, said);
+		await alive(server, [client], channel, { app });
+	}
+}));
+
+test("a stop at any moment of a reload ends all in good order", async () => {
+	for (const [i, signal] of ["SIGTERM", "SIGINT", "SIGQUIT", "SIGTERM", "SIGTERM", "SIGTERM"].entries()) {
+		const server = await Server.start({ workers: 2, ...secure });
+		const clients = await server.crowd(6), tls = await overTls(server), from = server.log.length;
+		const moments = [/processes are replaced/, /becoming the binary/, /goes on as/, /new processes are started/, /new processes are in force/, /settings reloaded/];
+		server.allow(/reload refused|elder lost|heir lost/);
+		edit(server, /workers = 2/, "workers = 3");
+		const answer = reload(server);
+		await server.logged(moments[i], from);
+		const children = server.pids("peald: ");
+		server.child.kill(signal);
+		await server.gone;
+		assert.equal(server.status, 0, server.log);
+		await answer;
+		for (const c of [...clients, tls])
+			await c.closed();
+		assert.deepEqual(children.filter((pid) => fs.existsSync(`/proc/${pid}`)), []);
+		await server.stop();
+	}
+});
+
+test("USR1 opens the log again for all generations", () => running({ workers: 1, peal: { reload_drain: "1h" }, ...secure }, async (server) => {
+	const kept = await overTls(server), log = path.join(server.dir, "peal.log");
+	edit(server, /workers = 1/, `workers = 2\nlog = ${log}\nlog_level = debug`);
+	assert.equal((await reload(server)).code, 0);
+	await until(() => fs.existsSync(log), "the log");
+	fs.renameSync(log, `${log}.1`);
+	server.child.kill("SIGUSR1");
+	await until(() => fs.existsSync(log) && /log reopened/.test(fs.readFileSync(log, "utf8")), "the new log");
+	const size = fs.statSync(`${log}.1`).size;
+	kept.socket.close();
+	await kept.closed();
+	await quiet(server);
+	assert.match(fs.readFileSync(log, "utf8"), /old processes are gone/);
+	assert.equal(fs.statSync(`${log}.1`).size, size);
+}));
