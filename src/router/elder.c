@@ -341,6 +341,14 @@ slice_told(struct router *r)
 	struct elder *e = &r->elder;
 	const struct item *it;
 
+	/* How many there were of what is gone is not known any more, until
+	 * others have been told; if they cannot be, it is told anew. */
+	if (!e->begun && r->tell.gone.n > 0) {
+		e->rests = r->reach.up;
+		e->anew |= !e->rests;
+		if (e->rests)
+			return false;
+	}
 	if (!e->begun) {
 		e->item = TAILQ_FIRST(&r->tell.told);
 		TAILQ_FOREACH(it, &r->tell.changed, telling) {
@@ -396,7 +404,9 @@ dump(struct router *r)
 {
 	struct elder *e = &r->elder;
 
-	while (e->stage == ELDER_TELLS && backlog(e->ipc) < ELDER_QUEUE) {
+	e->rests = false;
+	while (e->stage == ELDER_TELLS && !e->rests &&
+	    backlog(e->ipc) < ELDER_QUEUE) {
 		if (slices[e->part](r)) {
 			e->part++;
 			e->begun = false;

@@ -81,6 +81,7 @@ struct elder {
 	struct census		**censuses;	/* those at its start */
 	uint32_t		 n_censuses, census;
 	bool			 begun;		/* the cursor of this part */
+	bool			 rests;		/* until the next turn */
 	struct route		*route;
 	struct cached		*cached;
 	struct kept		*kept;

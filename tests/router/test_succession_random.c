@@ -21,7 +21,7 @@
 #define USERS		4
 #define CONNS		6	/* of a worker that may sign in */
 #define MESSAGES	400
-#define SCHEDULES	(getenv("PEAL_TEST_BRIEF") == NULL ? 60u : 6u)
+#define SCHEDULES	(getenv("PEAL_TEST_BRIEF") == NULL ? 150u : 10u)
 #define STEPS		900
 
 static const char ini[] = "subscription_count = yes\n";
