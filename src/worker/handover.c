@@ -294,10 +294,12 @@ walk(bool pick)
 static void
 set_settled(bool settled)
 {
-	if (settled && !hand.settled)
+	if (settled && !hand.settled) {
+		worker_report();
 		log_info("handed over moved=%llu kept=%u refused=%llu",
 		    (unsigned long long)hand.moved, hand.kept,
 		    (unsigned long long)hand.refused);
+	}
 	hand.settled = settled;
 }
 
@@ -310,7 +312,7 @@ pass_ends(bool picked)
 	hand.kept = pass.kept;
 	if (pass.movable > 0) {
 		set_settled(false);
-		wake(picked ? PASS_MS : IDLE_MS);
+		wake(picked ? 0 : IDLE_MS);
 	} else if (pass.later > 0) {
 		if (hand.later_until == 0)
 			hand.later_until = now + LATER_MS;

@@ -545,6 +545,7 @@ look_for_over(void)
 			return;
 	heir.over = true;
 	channels_expect_no_more();
+	worker_report();
 }
 
 void

@@ -391,12 +391,14 @@ static const struct ipc_ops master_ops = {
 	.on_gone = on_master_gone,
 };
 
-static void
-report_counters(void)
+void
+worker_report(void)
 {
 	static struct buf packed;
 	struct msg_counters m;
 
+	if (worker.master == NULL)
+		return;
 	buf_clear(&packed);
 	counters_pack(&counter, &packed);
 	m.packed = buf_view(&packed);
@@ -434,7 +436,7 @@ on_second(evutil_socket_t fd, short what, void *arg)
 	}
 	if (eighth++ % 8 == 0 && worker.master != NULL) {
 		give_back();
-		report_counters();
+		worker_report();
 		check_router(&worker);
 	}
 	event_add(*(struct event **)arg, &next);
