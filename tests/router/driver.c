@@ -180,6 +180,16 @@ line_terminate(struct mate *w, struct unpacker *u)
 }
 
 static char *
+line_marked(struct mate *w, struct unpacker *u)
+{
+	READ(marked);
+	assert_int_equal(m.epoch, w->rig->router->epoch);
+	assert_true(m.serial >= w->serial);
+	w->serial = m.serial;
+	return xasprintf("marked %" PRIu64, m.cookie);
+}
+
+static char *
 line_stalled(struct mate *w, struct unpacker *u)
 {
 	READ(stalled);
@@ -211,6 +221,7 @@ static char *(*const lines[MSG_TYPES])(struct mate *, struct unpacker *) = {
 	[MSG_watch] = line_watch,
 	[MSG_terminate] = line_terminate,
 	[MSG_stalled] = line_stalled,
+	[MSG_marked] = line_marked,
 	[MSG_replay] = line_replay,
 };
 
@@ -427,6 +438,7 @@ rig_stranger(struct rig *g, unsigned slot)
 	struct mate *w = &g->mates[g->n_mates++];
 
 	assert_true(g->n_mates <= MATES);
+	w->slot = slot;
 	w->generation = g->n_mates;
 	w->peer = peer_new(g->router, mate_open(g, w), slot, w->generation);
 	return w;

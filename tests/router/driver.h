@@ -37,7 +37,7 @@ struct mate {
 	char			**lines;	/* not looked at yet */
 	size_t			 n_lines, cap_lines;
 	uint64_t		 serial;	/* last one seen */
-	uint64_t		 generation;
+	uint64_t		 slot, generation;
 	bool			 asleep;	/* does not read */
 };
 

@@ -17,6 +17,8 @@ router_tests = \
 	tests/router/test_pending \
 	tests/router/test_replay \
 	tests/router/test_route \
+	tests/router/test_shift \
+	tests/router/test_shift_random \
 	tests/router/test_snapshot \
 	tests/router/test_succession \
 	tests/router/test_succession_random \
@@ -67,6 +69,13 @@ tests_router_test_tally_LDFLAGS = $(router_ldflags)
 tests_router_test_users_SOURCES = tests/router/test_users.c $(router_driver)
 tests_router_test_users_LDADD = $(TEST_LDADD)
 tests_router_test_users_LDFLAGS = $(router_ldflags)
+tests_router_test_shift_SOURCES = tests/router/test_shift.c $(router_driver)
+tests_router_test_shift_LDADD = $(TEST_LDADD)
+tests_router_test_shift_LDFLAGS = $(router_ldflags)
+tests_router_test_shift_random_SOURCES = tests/router/test_shift_random.c \
+	$(router_driver)
+tests_router_test_shift_random_LDADD = $(TEST_LDADD)
+tests_router_test_shift_random_LDFLAGS = $(router_ldflags)
 router_cluster = tests/router/cluster.c tests/router/cluster.h
 tests_router_test_snapshot_SOURCES = tests/router/test_snapshot.c \
 	$(router_cluster) $(router_driver)
