@@ -13,6 +13,7 @@
 #include "worker/handover.h"
 
 #include <sys/queue.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -248,6 +249,8 @@ look_at(const struct conn *c)
 	case FREEZE_LATER:
 		return LATER;
 	default:
+		if (hand.refused == 0)
+			snprintf(hand.why, sizeof(hand.why), "%s", why);
 		return STAYS;
 	}
 }
