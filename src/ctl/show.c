@@ -294,6 +294,7 @@ leaving_rows(struct table *t, const struct json *crew)
 		    number(&w, "slot"), number(crew, "generation"));
 		table_cell(t, buf_view(&title));
 		table_number(t, number(&w, "pid"));
+		table_number(t, number(&w, "connections"));
 		table_number(t, number(&w, "moved"));
 		table_number(t, number(&w, "kept"));
 		table_number(t, number(&w, "refused"));
@@ -307,8 +308,8 @@ leaving_rows(struct table *t, const struct json *crew)
 static void
 show_leaving(const struct json *status)
 {
-	static const char *const heads[] = { "LEAVING", ">PID", ">MOVED",
-		">KEPT", ">REFUSED", "LAST REASON" };
+	static const char *const heads[] = { "LEAVING", ">PID", ">LEFT",
+		">MOVED", ">KEPT", ">REFUSED", "LAST REASON" };
 	struct json list = member(status, "generations"), crew;
 	struct table *t = table_new(heads, NELEM(heads));
 	bool any = false;

@@ -205,11 +205,13 @@ test("TLS stays until it is closed; live settings reach it; a third reload waits
 	edit(server, /workers = 1/, "workers = 2");
 	const { code, text } = await reload(server);
 	assert.equal(code, 0, text);
-	assert.match(text, /^reloaded: peal\.workers; \d+ connections moved, 1 stays until closed/);
+	assert.match(text, /^reloaded: peal\.workers; \d+ connections moved, 1 stays until closed \(TLS: 1\)\n$/);
 	await alive(server, [...clients, kept], channel);
 	let s = await status(server);
 	assert.equal(s.phase, "draining");
 	assert.equal(s.kept, 1);
+	assert.deepEqual(s.reasons, { TLS: 1 });
+	assert.deepEqual(s.generations[1].workers.map((w) => [w.slot, w.kept, w.refused, w.settled, w.why]), [[1, 1, 0, true, "TLS"]]);
 	assert.deepEqual(s.generations.map((g) => [g.generation, g.state]), [[2, "in force"], [1, "leaving"]]);
 	// Live ones go through at once, to both generations.
 	edit(server, /client_events = none/, "client_events = all");
