@@ -132,9 +132,33 @@ ok "HUP with a mistake changes nothing" wait_for grep -q \
     'reload refused: .*no_such_key' "$log"
 sed -i -e '/no_such_key/d' -e 's/^workers = 2/workers = 3/' "$ini"
 hup
-ok "HUP tells what needs a restart" wait_for grep -q \
-    'reload refused: .*peal.workers' "$log"
+before=$(children 'peald: router')
+ok "HUP replaces all processes where it must" wait_for grep -q \
+    'settings reloaded changed=peal.workers ' "$log"
+ok "a new router runs" wait_for is_replaced 'peald: router' "$before"
+old_are_gone() { [ "$(children 'peald: ' | wc -l)" = 4 ]; }
+ok "and three workers, and nothing else" wait_for old_are_gone
+ok "ps shows the same master" \
+    grep -q "^peald: master $ini" "/proc/$pid/cmdline"
 ok "it answers as before" up
+ok "a second instance with the pid file is refused, too" \
+    refused "process id $pid" "$peald" -c "$dir/same-pid.ini"
+sed -i "s|^pid_file.*|pid_file = $dir/moved.pid|" "$ini"
+"$pealctl" -s "$dir/run/control.sock" reload >"$dir/said" 2>&1
+ok "the pid file moves with the settings" \
+    test "$(cat "$dir/moved.pid" 2>/dev/null)" = "$pid" -a ! -e "$dir/peald.pid" ||
+    show "$dir/said"
+sed -i "s|^control.*|control = $dir/run/moved.sock|" "$ini"
+"$pealctl" -s "$dir/run/control.sock" reload >"$dir/said" 2>&1
+ok "the control socket moves, and its caller is answered" \
+    grep -q '^reloaded: peal.control;' "$dir/said" || show "$dir/said"
+ok "nothing is left where it was" test ! -e "$dir/run/control.sock"
+ok "pealctl finds it" "$pealctl" -c "$ini" status >"$dir/said"
+w1=$(children 'peald: worker 1')
+kill -KILL "$w1"
+ok "a killed worker is replaced after that" \
+    wait_for is_replaced 'peald: worker 1' "$w1"
+ok "it answers after all that" wait_for up
 
 # ---- end ---------------------------------------------------------------------------
 kids=$(children peald)
@@ -142,8 +166,8 @@ stop_with TERM
 ok "TERM ends it with 0" test $rc = 0
 alive() { for k in $kids; do is_gone "$k" || return 0; done; return 1; }
 ok "no process is left" wait_for not alive
-ok "no pid file is left" test ! -e "$dir/peald.pid"
-ok "no control socket is left" test ! -e "$dir/run/control.sock"
+ok "no pid file is left" test ! -e "$dir/moved.pid"
+ok "no control socket is left" test ! -e "$dir/run/moved.sock"
 for s in INT QUIT; do
 	settings "$ini" "unix:$dir/listen.sock" </dev/null
 	start "$dir/log" -c "$ini"

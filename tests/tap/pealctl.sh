@@ -128,7 +128,15 @@ ctl -s "$dir/control.sock" --json apps
 ok "it is in force" says 0 '"client_events":"all"'
 sed -i 's/^workers = 2/workers = 1/' "$ini"
 ctl -s "$dir/control.sock" reload
-ok "reload refuses what needs a restart" says 1 'peal.workers'
+ok "reload replaces processes and says so" says 0 'reloaded: peal.workers; 0 connections moved'
+ctl -s "$dir/control.sock" status
+ok "status has the last reload" says 0 'changed: peal.workers; 0 connections moved'
+ctl -s "$dir/control.sock" --json reload
+ok "reload --json" says 0 '{"ok":true,"changed":"","replaced":false,"ms":'
+echo 'no_such_key = 1' >>"$ini"
+ctl -s "$dir/control.sock" reload
+ok "a mistake is a refusal" says 1 'no_such_key'
+sed -i '/no_such_key/d' "$ini"
 cat >>"$ini" <<END
 [app shop]
 id = 2

@@ -42,6 +42,15 @@ echo 'no_such_key = 1' >>"$ini"
 ok "pealctl reload tells of a mistake by its status" test $? = 1
 ok "STATUS tells of it" wait_for hears '^STATUS=reload refused: .*no_such_key'
 ok "READY=1 ends that, too" hears '^READY=1$'
+sed -i -e '/no_such_key/d' -e 's/^workers = 2/workers = 1/' "$ini"
+: >"$heard"
+"$pealctl" -s "$dir/control.sock" reload >"$dir/said" 2>&1
+ok "processes are replaced" test $? = 0 || show "$dir/said"
+ok "RELOADING=1 before that" hears '^RELOADING=1$'
+ok "READY=1 behind it" wait_for hears '^READY=1$'
+ok "STATUS says so" hears '^STATUS=settings reloaded'
+: >"$heard"
+ok "WATCHDOG=1 goes on in the new binary" wait_for twice
 : >"$heard"
 stop_with TERM
 ok "STOPPING=1" wait_for hears '^STOPPING=1$'
