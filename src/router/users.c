@@ -352,6 +352,8 @@ users_signin(struct census *c, struct peer *peer, const struct msg_signin *m)
 static void
 watcher_rename(struct watcher *w, struct peer *to, uint64_t conn)
 {
+	if (!w->fresh)
+		elder_watcher(w->router, w->peer, w->key.conn, true);
 	hash_remove(&w->router->watchers, &w->link);
 	LIST_REMOVE(w, of_peer);
 	w->peer = to;
@@ -359,6 +361,8 @@ watcher_rename(struct watcher *w, struct peer *to, uint64_t conn)
 	w->key.conn = conn;
 	hash_insert(&w->router->watchers, &w->link);
 	LIST_INSERT_HEAD(&to->watchers, w, of_peer);
+	if (!w->fresh)
+		elder_watcher(w->router, to, conn, false);
 }
 
 bool

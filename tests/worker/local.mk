@@ -15,7 +15,10 @@ TESTS += tests/worker/test_http tests/worker/test_websocket \
 # The core: a played router, a front door that writes down what it is told.
 EXTRA_DIST += tests/worker/test_core.h
 check_PROGRAMS += tests/worker/test_conn tests/worker/test_channel \
-	tests/worker/test_presence tests/worker/test_uplink
+	tests/worker/test_presence tests/worker/test_uplink \
+	tests/worker/test_arrival
+tests_worker_test_arrival_SOURCES = tests/worker/test_arrival.c
+tests_worker_test_arrival_LDADD = $(TEST_LDADD)
 tests_worker_test_conn_SOURCES = tests/worker/test_conn.c
 tests_worker_test_conn_LDADD = $(TEST_LDADD)
 tests_worker_test_channel_SOURCES = tests/worker/test_channel.c
@@ -25,7 +28,8 @@ tests_worker_test_presence_LDADD = $(TEST_LDADD)
 tests_worker_test_uplink_SOURCES = tests/worker/test_uplink.c
 tests_worker_test_uplink_LDADD = $(TEST_LDADD)
 TESTS += tests/worker/test_conn tests/worker/test_channel \
-	tests/worker/test_presence tests/worker/test_uplink
+	tests/worker/test_presence tests/worker/test_uplink \
+	tests/worker/test_arrival
 
 # Applications, signatures, the API: a worker without sockets.
 check_PROGRAMS += tests/worker/test_app tests/worker/test_auth \
