@@ -187,13 +187,24 @@ played_fetch(void *self, const struct topic *t, uint64_t cookie)
 	put(&port->publish, PARCEL_FETCH, t, B(""), cookie);
 }
 
+static void
+played_state(const void *self, struct backplane_state *state)
+{
+	const struct port *port = self;
+	const struct parcel *p;
+
+	*state = (struct backplane_state){ .up = port->up };
+	TAILQ_FOREACH(p, &port->publish, link)
+		state->backlog++;
+}
+
 static const struct backplane played = {
 	.name = "played", .flags = BACKPLANE_ORDERED | BACKPLANE_ECHOES,
 	.open = played_open, .close = played_close,
 	.start = played_nothing, .flush = played_nothing,
 	.join = played_join, .leave = played_leave,
 	.publish = played_publish, .store = played_store,
-	.fetch = played_fetch,
+	.fetch = played_fetch, .state = played_state,
 };
 
 /* ---- the broker --------------------------------------------------------- */
@@ -282,6 +293,9 @@ port_give(struct port *port)
 		    bytes_of(p->octets, p->n), p->ttl, NULL);
 	else if (parcel_find(&port->wanted, &t) == NULL)
 		;	/* the driver knows better by now */
+	else if (p->kind == PARCEL_JOINED &&
+	    parcel_find(&port->listen, &t) != NULL)
+		;	/* it has left since, and is to join again */
 	else if (p->kind == PARCEL_JOINED)
 		port->upcalls->joined(port->ctx, &t, nowhere);
 	else

@@ -17,7 +17,8 @@
 #define HOSTS		2
 #define WORKERS		2	/* of each */
 #define ALL		(HOSTS * WORKERS)
-#define CHANNELS	3
+#define CHANNELS	4
+#define TO_AND_FRO	3	/* of them: subscribed to now and then */
 #define USERS		4
 #define CONNS		6	/* of a worker that may sign in */
 #define MESSAGES	400
@@ -25,7 +26,7 @@
 #define STEPS		900
 
 static const char ini[] = "subscription_count = yes\n";
-static const char *const channels[CHANNELS] = { "c0", "cache-c1", "c2" };
+static const char *const channels[CHANNELS] = { "c0", "cache-c1", "c2", "c3" };
 
 /* A connection that has signed in. */
 struct signed_in {
@@ -47,6 +48,8 @@ struct work {
 	unsigned	 last[CHANNELS][ALL];	/* number of the last */
 	uint64_t	 seats[USERS];
 	bool		 member[USERS], row[USERS], knows;
+	uint64_t	 cookie;	/* of TO_AND_FRO; 0: not there */
+	bool		 live;		/* it was answered */
 	uint64_t	 subs;		/* of the channel that is counted */
 	uint64_t	 count;		/* as it was told; 0: never */
 	struct signed_in conns[CONNS];
@@ -59,10 +62,10 @@ struct seat {
 	enum moment	 moment;
 };
 
+static unsigned published[CHANNELS][ALL];
 static struct broker broker;
 static struct seat seats[HOSTS];
 static struct work works[ALL];
-static unsigned published[CHANNELS][ALL];
 static unsigned successions, schedule;
 static uint64_t conns, random_state;
 
@@ -111,10 +114,28 @@ hear_deliver(struct work *w, const char *line)
 		return;
 	if (serial != 0)
 		w->seen[channel][by] = serial;
+	if (channel == TO_AND_FRO && (!w->live || n <= w->last[channel][by]))
+		return;		/* it may come before the answer */
 	if (n <= w->last[channel][by] && w->got[channel][by] > 0)
 		WRONG("twice, or out of order");
+	if (n != w->last[channel][by] + 1)
+		WRONG("one is missing");
 	w->last[channel][by] = n;
 	w->got[channel][by]++;
+}
+
+/* What is published from now on must come. */
+static void
+hear_subscribed(struct work *w, const char *line)
+{
+	const char *cookie = strstr(line, "cookie=");
+
+	if (strncmp(line, "subscribed c3 ", 14) != 0 || w->live ||
+	    strtoull(cookie + 7, NULL, 10) != w->cookie)
+		return;
+	w->live = true;
+	for (unsigned by = 0; by < ALL; by++)
+		w->last[TO_AND_FRO][by] = published[TO_AND_FRO][by];
 }
 
 static bool
@@ -203,6 +224,8 @@ hear_line(struct work *w, const char *line)
 {
 	if (strncmp(line, "deliver ", 8) == 0)
 		hear_deliver(w, line);
+	else if (strncmp(line, "subscribed ", 11) == 0)
+		hear_subscribed(w, line);
 	else if (strncmp(line, "roster ", 7) == 0)
 		hear_roster(w);
 	else if (strncmp(line, "watch ", 6) == 0)
@@ -319,16 +342,40 @@ do_count(struct work *w)
 	    .flags = JOIN_COUNT);
 }
 
+static void
+say_to_and_fro(struct work *w)
+{
+	SAY(w->mate, join, .app = B("1"), .channel = B("c3"), .n = 1,
+	    .cookie = w->live ? 0 : w->cookie,
+	    .flags = w->live ? JOIN_SYNC : 0);
+}
+
+static void
+do_to_and_fro(struct work *w)
+{
+	if (w->cookie != 0) {
+		SAY(w->mate, leave, .app = B("1"), .channel = B("c3"),
+		    .n = 1);
+		w->cookie = 0;
+		w->live = false;
+		return;
+	}
+	w->cookie = ++conns;
+	say_to_and_fro(w);
+}
+
 /* All that it holds, to a new router. */
 static void
 say_all(struct work *w)
 {
-	for (unsigned i = 0; i < CHANNELS; i++)
+	for (unsigned i = 0; i < TO_AND_FRO; i++)
 		SAY(w->mate, join, .app = B("1"),
 		    .channel = bytes_str(channels[i]), .n = 1,
 		    .flags = JOIN_SYNC | (i == 1 ? JOIN_CACHE : 0));
 	SAY(w->mate, join, .app = B("1"), .channel = B("counted"),
 	    .n = w->subs, .flags = JOIN_SYNC | JOIN_COUNT);
+	if (w->cookie != 0)
+		say_to_and_fro(w);
 	for (unsigned i = 0; i < USERS; i++) {
 		if (w->seats[i] > 0)
 			say_enter(w, i, w->seats[i], JOIN_SYNC);
@@ -464,7 +511,7 @@ step(void)
 	struct seat *s = &seats[host];
 	struct work *w = &works[dice(ALL)];
 
-	switch (dice(12)) {
+	switch (dice(13)) {
 	case 0: case 1: case 2:
 		do_publish(w);
 		break;
@@ -481,7 +528,10 @@ step(void)
 		if (dice(4) == 0)
 			succession_step(s, host);
 		break;
-	case 7: case 8:
+	case 7:
+		do_to_and_fro(w);
+		break;
+	case 8: case 9:
 		turn(s);
 		break;
 	default:
@@ -512,17 +562,15 @@ settle(void)
 static void
 check_messages(void)
 {
-	for (unsigned i = 0; i < ALL; i++) {
-		for (unsigned c = 0; c < CHANNELS; c++) {
-			for (unsigned by = 0; by < ALL; by++) {
-				if (works[i].got[c][by] == published[c][by])
-					continue;
-				fail_msg("schedule %u: worker %u got %u of %u"
-				    " that %u said in %s", schedule, i,
-				    works[i].got[c][by], published[c][by], by,
-				    channels[c]);
-			}
-		}
+	for (unsigned i = 0; i < ALL * CHANNELS * ALL; i++) {
+		unsigned by = i % ALL, c = i / ALL % CHANNELS;
+		const struct work *w = &works[i / ALL / CHANNELS];
+
+		if (w->last[c][by] != published[c][by] &&
+		    (c != TO_AND_FRO || w->live))
+			fail_msg("schedule %u: worker %" PRIu64 " got %u of "
+			    "%u that %u said in %s", schedule, index_of(w),
+			    w->last[c][by], published[c][by], by, channels[c]);
 	}
 }
 
@@ -597,7 +645,7 @@ check_routers(void)
 {
 	struct bytes event, a = B(""), b = B("");
 
-	for (unsigned c = 0; c < CHANNELS; c++)
+	for (unsigned c = 0; c < TO_AND_FRO; c++)
 		assert_int_equal(route_count(route_at(&seats[0], channels[c])),
 		    route_count(route_at(&seats[1], channels[c])));
 	history_get(route_at(&seats[0], "cache-c1"), &event, &a);
