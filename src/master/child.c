@@ -292,7 +292,7 @@ child_watch(struct child *c, uint64_t now)
 	}
 	if (c->state == CHILD_STARTING)
 		limit += START_GRACE_MS;
-	if (now - c->heard_ms > limit) {
+	if (c->asked != c->answered && now - c->heard_ms > limit) {
 		log_error("%s has not answered for %" PRIu64 " ms: killed "
 		    "pid=%d", child_name(c), now - c->heard_ms, (int)c->pid);
 		child_kill(c);

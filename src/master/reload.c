@@ -308,7 +308,7 @@ full_begin(void)
 static uint64_t
 begin(void)
 {
-	bool binary = again_binary_changed();
+	bool binary = access(master.exe, F_OK) == 0 && again_binary_changed();
 	struct fresh f = { NULL, NULL, true };
 	struct buf changed = { 0 };
 	char *why = NULL;

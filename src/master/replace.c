@@ -30,6 +30,7 @@
 static enum replace_phase phase;
 static bool		 failed;	/* raising: they are only reaped yet */
 static bool		 orphaned;	/* raising: the router in force died */
+static uint64_t		 linked;	/* a question: have all the new link? */
 static struct event	*timer;		/* of the phase */
 static uid_t		 uid;		/* of the crew that comes */
 static gid_t		 gid;
@@ -305,12 +306,22 @@ crews_turn(void)
 static void
 routers_turn(void)
 {
-	struct child *old = crew_router(leaving());
 	struct child *new = crew_router(in_force());
 
 	children_link();
 	if (new->ipc != NULL)
 		TELL(new, take_over, .expect = children_linked());
+	linked = children_ask();
+}
+
+/* The old router goes when all workers have left it: to them it is not lost. */
+static void
+router_dismiss(void)
+{
+	struct child *old = crew_router(leaving());
+
+	if (old->told_to_stop || !children_answered(linked))
+		return;
 	old->told_to_stop = true;
 	if (old->ipc != NULL)
 		TELL(old, stop, .grace_ms = 0, .close_code = 0);
@@ -391,6 +402,7 @@ all_settled(void)
 static void
 check_moving(void)
 {
+	router_dismiss();
 	if (!all_settled())
 		return;
 	enter(REPLACE_DRAINING, 0);
@@ -401,6 +413,7 @@ check_moving(void)
 static void
 check_draining(void)
 {
+	router_dismiss();
 	if (!crew_gone(leaving()))
 		return;
 	log_info("old processes are gone generation=%" PRIu64,

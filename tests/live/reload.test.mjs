@@ -300,3 +300,118 @@ test("USR1 opens the log again for all generations", () => running({ workers: 1,
 	assert.match(fs.readFileSync(log, "utf8"), /old processes are gone/);
 	assert.equal(fs.statSync(`${log}.1`).size, size);
 }));
+
+/** A reload whose new processes are started, while the old router, which does not
+ * run, can tell its heir nothing: ctx.fresh are the new ones. */
+async function raising(server, define) {
+	const old = server.pids("peald: "), [router] = server.pids("peald: router"), from = server.log.length;
+	server.allow(/killed|has died|reload refused|router lost|old router|has not answered|heir|elder|predecessor/);
+	edit(server, /workers = 2/, "workers = 3");
+	process.kill(router, "SIGSTOP");
+	const answer = reload(server);
+	await server.logged(/new processes are started/, from);
+	await until(() => server.pids("peald: ").length === old.length + 4, "the new ones");
+	await define({ old, router, answer, fresh: (title) => server.pids(title).filter((pid) => !old.includes(pid)) });
+}
+
+const slow = { workers: 2, peal: { watchdog: `${patience}s` } };
+
+test("a new process that dies before it is ready: nothing has changed", () => running({ ...slow, peal: { watchdog: "60s" } }, async (server) => {
+	const channel = unique(), clients = await audience(server, 8, channel);
+	for (const title of ["peald: worker", "peald: router"]) {
+		await raising(server, async ({ old, router, answer, fresh }) => {
+			process.kill(fresh(title)[0], "SIGKILL");
+			const { code, text } = await answer;
+			assert.equal(code, 1, text);
+			assert.match(text, /the new (worker \d|router) has died/);
+			process.kill(router, "SIGCONT");
+			await quiet(server);
+			assert.deepEqual(server.pids("peald: "), old);
+			await alive(server, clients, channel);
+		});
+		edit(server, /workers = 3/, "workers = 2");
+	}
+	// Meanwhile nothing was hurt: the next one does it.
+	edit(server, /workers = 2/, "workers = 1");
+	assert.equal((await reload(server)).code, 0);
+	await alive(server, clients, channel);
+}));
+
+test("a router that dies before it can yield: it is as after a crash", () => running(slow, async (server) => {
+	const channel = unique(), clients = await audience(server, 8, channel);
+	await raising(server, async ({ router, answer, old }) => {
+		process.kill(router, "SIGKILL");
+		const { code, text } = await answer;
+		assert.equal(code, 0, text);
+		await alive(server, clients, channel);
+		await quiet(server);
+		assert.deepEqual(server.pids("peald: ").filter((pid) => old.includes(pid)), []);
+	});
+}));
+
+test("a router that hangs is not waited for", () => running(slow, async (server) => {
+	const channel = unique(), clients = await audience(server, 8, channel);
+	await raising(server, async ({ answer }) => {
+		const { code, text } = await answer;
+		assert.equal(code, 0, text);
+		await alive(server, clients, channel);
+	});
+}));
+
+test("new processes that are not ready in time: nothing has changed", () => running({ ...slow, peal: { watchdog: "60s" } }, async (server) => {
+	const channel = unique(), clients = await audience(server, 8, channel);
+	await raising(server, async ({ router, answer, fresh, old }) => {
+		const workers = server.pids("peald: worker").filter((pid) => old.includes(pid));
+		for (const pid of fresh("peald: "))
+			process.kill(pid, "SIGSTOP");
+		process.kill(router, "SIGKILL");
+		const { code, text } = await answer;
+		assert.equal(code, 1, text);
+		assert.match(text, /not ready in time: .*router/);
+		await quiet(server);
+		assert.deepEqual(server.pids("peald: worker"), workers);
+		await until(() => server.pids("peald: router").length === 1, "a router");
+		await alive(server, clients, channel);
+	});
+}));
+
+test("a worker in force that dies meanwhile comes back after a failure", () => running({ ...slow, peal: { watchdog: "60s" } }, async (server) => {
+	await raising(server, async ({ router, answer, fresh, old }) => {
+		const victim = server.pids("peald: worker").find((pid) => old.includes(pid));
+		process.kill(victim, "SIGKILL");
+		await server.logged(/worker \d has died pid/);
+		process.kill(fresh("peald: worker")[0], "SIGKILL");
+		assert.equal((await answer).code, 1);
+		process.kill(router, "SIGCONT");
+		await quiet(server);
+		await until(() => server.pids("peald: worker").length === 2, "two workers");
+		const clients = await audience(server, 6, "room");
+		await alive(server, clients, "room");
+	});
+}));
+
+test("an old worker that hangs costs its own connections", () => running(slow, async (server) => {
+	const channel = unique(), clients = await audience(server, 12, channel);
+	const [victim] = server.pids("peald: worker");
+	server.allow(/killed|has died|has not answered|elder|heir|worker/);
+	process.kill(victim, "SIGSTOP");
+	edit(server, /workers = 2/, "workers = 3");
+	assert.equal((await reload(server)).code, 0);
+	await quiet(server);
+	const rest = clients.filter((c) => !c.ended);
+	assert.ok(rest.length > 0 && rest.length < clients.length, `${rest.length} of ${clients.length}`);
+	await alive(server, rest, channel);
+}));
+
+test("who asks during a reload has the next one", () => running({ workers: 1 }, async (server) => {
+	const answers = [], clients = await audience(server, 4, "room");
+	edit(server, /workers = 1/, "workers = 2");
+	for (let i = 0; i < 5; i++)
+		answers.push(reload(server));
+	const texts = (await Promise.all(answers)).map(({ code, text }) => (assert.equal(code, 0, text), text));
+	assert.ok(texts.some((t) => /^reloaded: peal\.workers; /.test(t)), texts.join(""));
+	assert.equal(texts.filter((t) => !/^reloaded: (peal\.workers; |nothing has changed)/.test(t)).length, 0, texts.join(""));
+	await quiet(server);
+	assert.equal((await status(server)).generations[0].generation, 2);
+	await alive(server, clients, "room");
+}));
