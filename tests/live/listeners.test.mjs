@@ -3,11 +3,12 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import fs from "node:fs";
+import net from "node:net";
 import os from "node:os";
 import path from "node:path";
 import { after, test } from "node:test";
 import tls from "node:tls";
-import { Server, live, unique, within } from "./harness.mjs";
+import { Server, ini, live, patience, unique, until, within } from "./harness.mjs";
 
 const dir = fs.mkdtempSync(path.join(os.tmpdir(), "peal-tls-"));
 const key = path.join(dir, "key.pem"), chain = path.join(dir, "chain.pem");
@@ -149,4 +150,163 @@ live("many from one address", { workers: [1], http: { max_connections_per_addres
 					throw error;
 			}
 	});
+});
+
+// ---- over reloads that replace all processes -------------------------------------
+
+/** Writes the settings anew: { section: { key: value } }, as Server.start makes
+ * them but for what is given here. */
+function rewrite(server, sections, order = Object.keys(sections)) {
+	let text = fs.readFileSync(server.ini, "utf8");
+	for (const name of order) {
+		text = text.replace(new RegExp(`^\\[${name}\\]\\n([^[]*\\n)?`, "m"), "");
+		if (sections[name])
+			text += `\n${ini({ [name]: sections[name] })}`;
+	}
+	fs.writeFileSync(server.ini, text);
+}
+
+const peal = (server, changes) => ({ workers: server.workers, control: server.control, jail: process.env.PEAL_TEST_JAIL ?? "on",
+    drain_timeout: "0", ...(process.getuid() === 0 ? { user: "nobody" } : {}), ...changes });
+
+/** Where it listens now. */
+const addresses = async (server) => (await server.ctl("status")).addresses.map((l) => l.address);
+
+/** New clients all the time; stop() gives what went wrong and how many came. */
+function stream(server, address = server.address) {
+	const wrong = [];
+	let on = true, n = 0;
+	const one = async () => {
+		while (on)
+			try {
+				const c = await server.connect({ address });
+				await c.ping();
+				c.socket.terminate();
+				server.clients.delete(c);
+				n++;
+			} catch (error) {
+				wrong.push(error.message);
+			}
+	};
+	const all = Promise.all(Array.from({ length: 8 }, one));
+	return { stop: async () => { on = false; await all; return { wrong, n }; }, get n() { return n; } };
+}
+
+const refused = (address) => within(new Promise((resolve) => {
+	const at = address.lastIndexOf(":");
+	const socket = net.connect(Number(address.slice(at + 1)), address.slice(0, at));
+	socket.on("connect", () => { resolve(false); socket.destroy(); });
+	socket.on("error", (error) => resolve(error.code === "ECONNREFUSED"));
+}), "a connection or none");
+
+test("4, 2, 4 and 5 workers: the port stays, nobody who comes is refused, all workers get some", async () => {
+	const server = await Server.start({ workers: 4 });
+	try {
+		const crowd = await server.crowd(20), before = await addresses(server);
+		for (const workers of [2, 4, 5]) {
+			const coming = stream(server);
+			rewrite(server, { peal: peal(server, { workers }) });
+			await server.ctl("reload");
+			const came = coming.n;
+			await until(() => coming.n > came + 50, "more to come");
+			const { wrong } = await coming.stop();
+			assert.deepEqual(wrong, []);
+			assert.deepEqual(await addresses(server), before);
+			const all = await Promise.all(Array.from({ length: 40 * workers }, () => server.connect()));
+			const status = await until(async () => {
+				const now = await server.ctl("status");
+				return now.workers.every((w) => w.accepted > 0) && now;
+			}, "all workers to have some");
+			assert.equal(status.workers.length, workers);
+			for (const c of all)
+				c.socket.terminate();
+		}
+		for (const c of crowd)
+			await c.ping();
+	} finally {
+		await server.stop();
+	}
+});
+
+test("addresses come and go; what stays keeps its port, and nobody is disconnected", async () => {
+	const server = await Server.start({ workers: 2, listen: { address: ["127.0.0.1:0", "127.0.0.1:0"] }, listeners: { "listen b": { address: "127.0.0.1:0" } } });
+	const file = path.join(socketDir, "reload.sock"), unix = `unix:${file}`;
+	try {
+		const [first, second, b] = server.addresses;
+		const clients = await Promise.all([first, second, b].map((address) => server.connect({ address })));
+		const coming = stream(server, first);
+		// A section more, before those that stay: their numbers change.
+		rewrite(server, { listen: null, "listen b": null, "listen new": { address: ["127.0.0.1:0", unix], unix_mode: "0600" } });
+		fs.appendFileSync(server.ini, ini({ listen: { address: ["127.0.0.1:0", "127.0.0.1:0"] }, "listen b": { address: b } }));
+		await server.ctl("reload");
+		const [fresh, ...rest] = await addresses(server);
+		assert.deepEqual(rest, [unix, first, second, b]);
+		assert.equal(fs.statSync(file).mode & 0o777, 0o600);
+		await (await server.connect({ address: fresh })).ping();
+		const w = await server.connect({ url: `ws+unix:${file}:/app/${server.app.key}?protocol=7` });
+		// One goes, one is written another way, the unix socket's mode changes.
+		rewrite(server, { listen: { address: second }, "listen new": { address: unix, unix_mode: "0640" } });
+		const { wrong } = await coming.stop();
+		assert.deepEqual(wrong, []);
+		await server.ctl("reload");
+		assert.deepEqual((await addresses(server)).sort(), [second, b, unix].sort());
+		assert.ok(await refused(first));
+		assert.ok(await refused(fresh));
+		assert.equal(fs.statSync(file).mode & 0o777, 0o640);
+		await (await server.connect({ address: second })).ping();
+		rewrite(server, { "listen new": null });
+		await server.ctl("reload");
+		assert.equal(fs.existsSync(file), false);
+		for (const c of [...clients, w])
+			await c.ping();
+	} finally {
+		await server.stop();
+	}
+});
+
+test("an address that cannot be had: the reload says which, and nothing has changed", async () => {
+	const server = await Server.start({ workers: 2 }), other = net.createServer();
+	try {
+		const before = await addresses(server), c = await server.connect();
+		await within(new Promise((resolve) => other.listen(0, "127.0.0.1", resolve)), "a port");
+		const taken = `127.0.0.1:${other.address().port}`, file = path.join(socketDir, "never.sock");
+		rewrite(server, { "listen b": { address: [`unix:${file}`, taken] }, peal: peal(server, { workers: 3 }) });
+		server.allow(/reload refused|already in use/);
+		await assert.rejects(server.ctl("reload"), new RegExp(`${taken}: already in use`));
+		assert.deepEqual(await addresses(server), before);
+		assert.equal(fs.existsSync(file), false);
+		await c.ping();
+		await (await server.connect()).ping();
+	} finally {
+		other.close();
+		await server.stop();
+	}
+});
+
+test("after a reload TLS clients are told 4200, spread over reload_drain; others stay", async () => {
+	const DRAIN = 3 * patience;
+	const server = await Server.start({ workers: 2, peal: { reload_drain: `${DRAIN}s` },
+	    listeners: { "listen secure": { address: "127.0.0.1:0", certificate: chain, certificate_key: key } } });
+	try {
+		const where = { url: server.url({ scheme: "wss", address: server.addresses[1] }), wsOptions: { ca } };
+		const plain = await server.crowd(10), secure = await server.crowd(60, where);
+		const when = [];
+		for (const c of secure)
+			c.end.then(() => when.push(performance.now()));
+		// The TLS section gets another number.
+		rewrite(server, { peal: peal(server, { reload_drain: `${DRAIN}s` }), "listen secure": null, listen: null });
+		fs.appendFileSync(server.ini, ini({ "listen secure": { address: "127.0.0.1:0", certificate: chain, certificate_key: key }, listen: { address: "127.0.0.1:0", backlog: 1000 } }));
+		await server.ctl("reload");
+		assert.deepEqual((await addresses(server)).sort(), [...server.addresses].sort());
+		assert.ok(when.length < secure.length / 2, `${when.length} were told at once`);
+		await (await server.connect(where)).ping();
+		for (const c of secure)
+			await c.refused(4200);
+		await until(() => when.length === secure.length, "the last one's end");
+		assert.ok(when.at(-1) - when[0] > DRAIN * 500, `all within ${Math.round(when.at(-1) - when[0])} ms`);
+		for (const c of plain)
+			await c.ping();
+	} finally {
+		await server.stop();
+	}
 });
