@@ -58,7 +58,7 @@ function settings(server, line) {
 	fs.writeFileSync(server.ini, text.replace(/\[listen\]\n(accept_rate.*\n)?/, `[listen]\n${line}\n`));
 }
 
-test("3,000 clients reconnect at once: the rate is held, all get in, the API has a door of its own", async () => {
+test("3,000 clients reconnect at once: the rate is held, all get in, the API has a door of its own", async (t) => {
 	const server = await Server.start({ workers: 2, listeners: { "listen api": { address: "127.0.0.1:0" } } });
 	let crowd = [];
 	try {
@@ -83,6 +83,7 @@ test("3,000 clients reconnect at once: the rate is held, all get in, the API has
 		assert.ok(waiting, "the API was answered after all others");
 		assert.deepEqual(await all, []);
 		const took = performance.now() - began;
+		t.diagnostic(`${CLIENTS} at ${RATE} a second: all were there ${Math.round(took)} ms after their workers had died`);
 		// Each worker may begin with a tenth of a second's worth, and one
 		// may get a little less than half of them.
 		assert.ok(took >= (CLIENTS / RATE) * 1000 * 0.85, `all were there after ${Math.round(took)} ms`);
@@ -130,6 +131,69 @@ test("who never sends his request does not shut others out", async () => {
 	} finally {
 		for (const c of [...silent, ...others])
 			c.destroy();
+		await server.stop();
+	}
+});
+
+/** Milliseconds of processor time that the workers have used. */
+function cpu(server) {
+	return server.pids("peald: worker").map((pid) => {
+		const stat = fs.readFileSync(`/proc/${pid}/stat`, "latin1");
+		const [user, system] = stat.slice(stat.lastIndexOf(")") + 2).split(" ").slice(11, 13).map(Number);
+		return (user + system) * 10;
+	}).reduce((a, b) => a + b);
+}
+
+// What one connection costs the workers: let in (and subscribed), let in over
+// TLS, refused by the application's limit, refused by the limit of an address.
+test("who is refused costs no more than who is let in", async (t) => {
+	const N = 2000, costs = {};
+	const server = await Server.start({ workers: 2, app: { max_connections: N + 1 },
+	    listeners: { "listen secure": { address: "127.0.0.1:0", certificate: chain, certificate_key: key } } });
+	let crowd = [];
+	const cost = async (name, come_in, n = N) => {
+		const before = cpu(server), began = performance.now();
+		crowd = Array.from({ length: n }, come_in);
+		const answers = await within(Promise.all(crowd.map((c) => c.there)), name, 60000 * patience);
+		costs[name] = Math.round((cpu(server) - before) * 1000 / n);
+		t.diagnostic(`${name}: ${n} in ${Math.round(performance.now() - began)} ms, ${costs[name]} us of a worker each`);
+		return answers.filter((why) => why !== null);
+	};
+	const leave = async () => {
+		for (const c of crowd)
+			c.destroy();
+		await until(async () => (await server.get("/connections")).json.connections === 0, "all to leave");
+	};
+	const secure = () => tls.connect({ host: "127.0.0.1", port: Number(server.addresses[1].split(":")[1]), ca });
+	try {
+		assert.deepEqual(await cost("TLS", () => come(server, secure, "secureConnect")), []);
+		await leave();
+		assert.deepEqual(await cost("plain", () => come(server)), []);
+		const inside = crowd;
+		await server.connect();		// the last place
+		const over = await cost("over max_connections", () => come(server));
+		assert.equal(over.length, N);
+		assert.ok(over.every((why) => why.includes("\x0f\xa4")), over[0]);	// 4004
+		assert.ok(costs["over max_connections"] <= costs.plain * 1.5 + 20, JSON.stringify(costs));
+		crowd = inside;
+	} finally {
+		for (const c of crowd)
+			c.destroy();
+		await server.stop();
+	}
+});
+
+test("who is one too many of an address costs next to nothing", async (t) => {
+	const N = 2000, server = await Server.start({ workers: 1, http: { max_connections_per_address: 1 } });
+	try {
+		const c = await server.connect(), before = cpu(server);
+		const crowd = Array.from({ length: N }, () => come(server));
+		assert.equal((await refused(crowd)).length, N);
+		const each = Math.round((cpu(server) - before) * 1000 / N);
+		t.diagnostic(`over max_connections_per_address: ${each} us of a worker each`);
+		assert.ok(each < 100 * patience, `${each} us`);
+		await c.ping();
+	} finally {
 		await server.stop();
 	}
 });
