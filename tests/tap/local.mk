@@ -4,7 +4,7 @@ EXTRA_DIST += tests/tap/settings.sh
 
 # Those that start the service, and what they share.
 service_tests = tests/tap/master.sh tests/tap/service.sh tests/tap/pid1.sh \
-	tests/tap/pealctl.sh
+	tests/tap/pealctl.sh tests/tap/again.sh
 TESTS += $(service_tests)
 EXTRA_DIST += $(service_tests) tests/tap/lib.sh
 check_PROGRAMS += tests/tap/tool

@@ -7,6 +7,11 @@
  *	tool get PORT PATH	the status of GET PATH at 127.0.0.1:PORT
  *	tool get SOCKET PATH	the same at a unix socket
  *
+ * Put in the place of peald, it is a binary that takes its time: as a preflight
+ * it hangs if there is a file $PEAL_TEST_TOOL.hang, as the master it makes
+ * $PEAL_TEST_TOOL.here and waits for $PEAL_TEST_TOOL.go; then it becomes
+ * $PEAL_TEST_PEALD.
+ *
  * Runs in: tests.
  */
 #include <arpa/inet.h>
@@ -92,9 +97,35 @@ get(const char *where, const char *path)
 	return 0;
 }
 
+static const char *
+beside(const char *what)
+{
+	static char path[4096];
+
+	snprintf(path, sizeof(path), "%s.%s", getenv("PEAL_TEST_TOOL"), what);
+	return path;
+}
+
+static int
+take_time(char **argv)
+{
+	if (strcmp(argv[0], "peald: preflight") == 0) {
+		while (access(beside("hang"), F_OK) == 0)
+			usleep(10000);
+	} else {
+		fclose(fopen(beside("here"), "w"));
+		while (access(beside("go"), F_OK) < 0)
+			usleep(10000);
+	}
+	execv(getenv("PEAL_TEST_PEALD"), argv);
+	return 1;
+}
+
 int
 main(int argc, char **argv)
 {
+	if (strncmp(argv[0], "peald: ", 7) == 0)
+		return take_time(argv);
 	if (argc == 3 && strcmp(argv[1], "datagrams") == 0)
 		return datagrams(argv[2]);
 	if (argc == 3 && strcmp(argv[1], "stale") == 0)
