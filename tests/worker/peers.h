@@ -64,7 +64,7 @@ static const char peers_settings[] =
     "[websocket]\ncompression_threshold = 40\nmax_backlog = 1g\n"
     "backlog_timeout = 1h\n"
     "[app one]\nid = 1\nkey = app-key\nsecret = " SECRET "\n"
-    "ping_interval = 7s\nrate_limiting = yes\nrate_limit_attempts = 12\n"
+    "ping_interval = 7s\nrate_limiting = yes\nrate_limit_attempts = 30\n"
     "rate_limit_window = 3s\nclient_event_rate = 3\n"
     "[app two]\nid = 2\nkey = key-two\nsecret = " SECRET "\n"
     "max_connections = 100\nsubscription_count = yes\n"
