@@ -62,25 +62,24 @@ tests_worker_test_drain_LDADD = $(TEST_LDADD)
 TESTS += tests/worker/test_governor tests/worker/test_drain
 
 # Connections as records.  The clock and the dice are the test's: see peers.h.
-PEERS_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=clock_ms -Wl,--wrap=clock_wall_ms \
+LDFLAGS_PEERS = $(AM_LDFLAGS) -Wl,--wrap=clock_ms -Wl,--wrap=clock_wall_ms \
 	-Wl,--wrap=random_1_to
 EXTRA_DIST += tests/worker/peers.h tests/worker/records
 check_PROGRAMS += tests/worker/test_freeze tests/worker/test_thaw \
 	tests/worker/test_freeze_random
 tests_worker_test_freeze_SOURCES = tests/worker/test_freeze.c
-tests_worker_test_freeze_LDFLAGS = $(PEERS_LDFLAGS)
+tests_worker_test_freeze_LDFLAGS = $(LDFLAGS_PEERS)
 tests_worker_test_freeze_LDADD = $(TEST_LDADD)
 tests_worker_test_thaw_SOURCES = tests/worker/test_thaw.c
-tests_worker_test_thaw_LDFLAGS = $(PEERS_LDFLAGS)
+tests_worker_test_thaw_LDFLAGS = $(LDFLAGS_PEERS)
 tests_worker_test_thaw_LDADD = $(TEST_LDADD)
 tests_worker_test_freeze_random_SOURCES = tests/worker/test_freeze_random.c
-tests_worker_test_freeze_random_LDFLAGS = $(PEERS_LDFLAGS)
+tests_worker_test_freeze_random_LDFLAGS = $(LDFLAGS_PEERS)
 tests_worker_test_freeze_random_LDADD = $(TEST_LDADD)
 TESTS += tests/worker/test_freeze tests/worker/test_thaw \
 	tests/worker/test_freeze_random
 
 # The records of this release, for all that come: once, before it is released.
-.PHONY: update-records
 update-records: tests/worker/test_thaw
 	$(MKDIR_P) $(srcdir)/tests/worker/records/$(PACKAGE_VERSION)
 	tests/worker/test_thaw --write \

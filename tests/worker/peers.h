@@ -2,7 +2,7 @@
  *
  * For tests of a hand-over: connections that come in through the real doors, a
  * router that is played and writes down what it is told, and a clock and dice
- * that the test holds (link with PEERS_LDFLAGS), so that two runs are alike.
+ * that the test holds (link with LDFLAGS_PEERS), so that two runs are alike.
  */
 #ifndef PEAL_TEST_PEERS_H
 #define PEAL_TEST_PEERS_H
