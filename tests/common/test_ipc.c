@@ -725,6 +725,103 @@ test_fds_refused(void **state)
 	    "message log: fd came without its descriptor");
 }
 
+/* ---- over an exec ------------------------------------------------------- */
+
+/* b's link goes on as another one of the same socket. */
+static void
+reborn(void)
+{
+	struct buf kept = { 0 };
+	struct bytes unread;
+	int fd;
+
+	fd = ipc_save(b.link, &unread);
+	assert_true(fd >= 0);
+	buf_bytes(&kept, unread);
+	fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	ipc_free(b.link);
+	b.link = ipc_new(base, fd, false, &ops, &b);
+	ipc_restore(b.link, buf_view(&kept));
+	buf_done(&kept);
+}
+
+/* Wherever the stream is cut, every message arrives once and in order. */
+static void
+test_restore(void **state)
+{
+	struct buf frames = { 0 };
+	size_t n;
+
+	(void)state;
+	for (uint64_t i = 0; i < 5; i++)
+		msg_pack_ping(&frames, &(struct msg_ping){ .n = i * 1000 });
+	n = frames.n;
+	buf_clear(&frames);
+	for (size_t cut = 0; cut <= n; cut++) {
+		uint64_t from = b.expect;
+
+		buf_clear(&frames);
+		for (uint64_t i = from; i < from + 5; i++)
+			msg_pack_ping(&frames, &(struct msg_ping){ .n = i });
+		if (cut > frames.n)
+			break;
+		ipc_put(a.link, bytes_of(frames.p, cut));
+		ipc_flush(a.link);
+		run_once();
+		reborn();
+		ipc_put(a.link, bytes_skip(buf_view(&frames), cut));
+		ipc_flush(a.link);
+		run_until(&b.messages, (unsigned)from + 5);
+	}
+	assert_true(b.expect > 5 * 10);
+	assert_int_equal(a.gones + b.gones, 0);
+	buf_done(&frames);
+}
+
+/* Whole messages that were read and not handed out are handed out, though
+ * nothing more comes. */
+static int
+act_hold(struct side *s, const char **why)
+{
+	(void)why;
+	ipc_hold(s->link, true);
+	return 0;
+}
+
+static void
+test_restore_held(void **state)
+{
+	(void)state;
+	put_pings(a.link, 0, 10);
+	ipc_flush(a.link);
+	b.act = act_hold;
+	run_until(&b.messages, 1);
+	b.act = NULL;
+	reborn();
+	run_until(&b.messages, 10);
+}
+
+/* A link at its end, or with something to write, is not carried. */
+static void
+test_save_refused(void **state)
+{
+	struct bytes unread;
+
+	(void)state;
+	assert_false(ipc_waiting(a.link));
+	assert_true(ipc_save(a.link, &unread) >= 0);
+	assert_int_equal(unread.n, 0);
+	put_pings(a.link, 0, 1);
+	assert_true(ipc_waiting(a.link));
+	assert_int_equal(ipc_save(a.link, &unread), -1);
+	ipc_flush(a.link);
+	assert_true(ipc_save(a.link, &unread) >= 0);
+	ipc_free(b.link);
+	b.link = NULL;
+	run_until(&a.gones, 1);
+	assert_int_equal(ipc_save(a.link, &unread), -1);
+}
+
 int
 main(void)
 {
@@ -747,6 +844,9 @@ main(void)
 		TEST(test_refused),
 		TEST(test_free_in_message),
 		TEST(test_free_in_read_now),
+		TEST(test_restore),
+		TEST(test_restore_held),
+		TEST(test_save_refused),
 		TEST_FDS(test_order),
 		TEST_FDS(test_large),
 		TEST_FDS(test_fd),

@@ -168,6 +168,76 @@ test_replaced(void **state)
 	}
 }
 
+/* ---- on trial ------------------------------------------------------------ */
+
+static int
+trial(const char *exe, int fds[2])
+{
+	const char *why = NULL;
+	int status;
+	pid_t pid;
+
+	pid = spawn_on_trial(exe, TITLE, "word", fds, &why);
+	assert_true(pid > 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+/* It has both descriptors, whatever numbers they have here, and the whole
+ * environment; nothing else is open. */
+static void
+test_on_trial(void **state)
+{
+	static const char expected[] = "args=2 secret=1 path=1 open=1 int=1 "
+	    "term=1 hup=1 quit=1 pipe=1 usr1=1 blocked=0 null=1";
+	int here[2], fds[2], saved[2];
+	char text[256] = "";
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0,
+	    fds), 0);
+	for (int i = 0; i < 2; i++) {
+		here[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 20);
+		close(fds[i]);
+	}
+	/* The other way round: none may overwrite the other. */
+	for (int i = 0; i < 2; i++)
+		saved[i] = fcntl(3 + i, F_DUPFD_CLOEXEC, 30);
+	assert_int_equal(dup3(here[1], 4, O_CLOEXEC), 4);
+	assert_int_equal(dup3(here[0], 3, O_CLOEXEC), 3);
+	fds[0] = 4;
+	fds[1] = 3;
+	assert_int_equal(trial(own, fds), 7);
+	assert_true(read(here[0], text, sizeof(text) - 1) > 0);
+	assert_string_equal(text, expected);
+	for (int i = 0; i < 2; i++) {
+		close(3 + i);
+		close(here[i]);
+		if (saved[i] >= 0) {
+			dup2(saved[i], 3 + i);
+			close(saved[i]);
+		}
+	}
+}
+
+/* Why it cannot be executed is written to the second. */
+static void
+test_on_trial_fails(void **state)
+{
+	char text[64] = "";
+	int fds[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0,
+	    fds), 0);
+	assert_int_equal(trial("/nonexistent", fds), SPAWN_FAILED);
+	assert_true(read(fds[0], text, sizeof(text) - 1) > 0);
+	assert_string_equal(text, "No such file or directory");
+	close(fds[0]);
+	close(fds[1]);
+}
+
 static int
 own_find(void **state)
 {
@@ -191,6 +261,8 @@ main(int argc, char **argv)
 		cmocka_unit_test(test_clean),
 		cmocka_unit_test(test_same_number),
 		cmocka_unit_test(test_replaced),
+		cmocka_unit_test(test_on_trial),
+		cmocka_unit_test(test_on_trial_fails),
 	};
 
 	if (strcmp(argv[0], TITLE) == 0)
