@@ -672,6 +672,12 @@ elder_turn(struct router *r)
 		log_warn("the router's successor does not read");
 		e->lost = true;
 	}
+	if (e->lost && elder_yielded(r)) {
+		/* It knows all, and is in force or is replaced itself. */
+		ipc_free(e->ipc);
+		e->ipc = e->tell = NULL;
+		e->lost = false;
+	}
 	if (e->lost) {
 		resume(r);
 		return;
