@@ -501,7 +501,7 @@ visible(const struct dirent *d)
 }
 
 static unsigned
-thaw_release(const char *folder)
+thaw_release(const char *in)
 {
 	struct buf record = { 0 };
 	char path[PATH_MAX];
@@ -509,7 +509,7 @@ thaw_release(const char *folder)
 	size_t i;
 
 	for (i = 0; i < NELEM(situations); i++) {
-		snprintf(path, sizeof(path), "%s/%s.record", folder,
+		snprintf(path, sizeof(path), "%.3600s/%s.record", in,
 		    situations[i].name);
 		/* Older releases did not have all of them. */
 		if (access(path, R_OK) < 0)
@@ -523,10 +523,10 @@ thaw_release(const char *folder)
 }
 
 static unsigned
-files_in(const char *folder)
+files_in(const char *in)
 {
 	struct dirent **names;
-	int i, n = scandir(folder, &names, visible, alphasort);
+	int i, n = scandir(in, &names, visible, alphasort);
 
 	assert_true(n >= 0);
 	for (i = 0; i < n; i++)
