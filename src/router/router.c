@@ -188,8 +188,11 @@ router_turn(struct router *r)
 	bool more;
 
 	r->now = clock_ms();
-	peers_last_words(r);
-	peers_bury(r);
+	/* Who has yielded tells nobody that workers leave: they go to its heir. */
+	if (!elder_frozen(r)) {
+		peers_last_words(r);
+		peers_bury(r);
+	}
 	carrier_due(r);
 	heir_turn(r);
 	sync_turn(r);
