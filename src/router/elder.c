@@ -75,8 +75,14 @@ row_add(struct router *r, uint64_t node, const struct item *it, uint64_t n)
 void
 elder_topic(const struct route *t, bool joined)
 {
-	struct buf *out = elder_out(t->census->router);
+	struct router *r = t->census->router;
+	struct buf *out = elder_out(r);
+	unsigned lane;
 
+	if (out != NULL && joined && r->elder.stage > ELDER_TELLS) {
+		lane = route_topic(t).lane;
+		r->elder.late[lane / 64] |= 1ull << lane % 64;
+	}
 	if (out != NULL && joined)
 		msg_pack_legacy_topic(out, &(struct msg_legacy_topic){
 		    .app = t->census->app, .channel = route_name(t) });
@@ -132,6 +138,18 @@ elder_lost(const struct host *h)
 	    .node = h->node });
 }
 
+static void
+own_heard(struct elder *e, uint64_t number, unsigned lane)
+{
+	if (number > e->heard[lane])
+		e->heard[lane] = number;
+	e->heard_any = true;
+	if (e->awaited[lane] == 0 || number < e->awaited[lane])
+		return;
+	e->awaited[lane] = 0;
+	e->n_awaited--;
+}
+
 void
 elder_heard(struct router *r, const struct envelope *e, unsigned lane)
 {
@@ -141,9 +159,7 @@ elder_heard(struct router *r, const struct envelope *e, unsigned lane)
 	if (out == NULL)
 		return;
 	if (e->node == r->node && e->incarnation == r->incarnation) {
-		if (e->number > elder->heard[lane])
-			elder->heard[lane] = e->number;
-		elder->heard_any = true;
+		own_heard(elder, e->number, lane);
 		return;
 	}
 	msg_pack_legacy_heard(out, &(struct msg_legacy_heard){
@@ -461,12 +477,70 @@ elder_peer(struct router *r, struct peer *p)
 		ipc_hold(p->ipc, true);
 }
 
+/* Our next envelope on this lane is on its way. */
+static void
+await(struct router *r, unsigned lane)
+{
+	struct elder *e = &r->elder;
+
+	e->late[lane / 64] &= ~(1ull << lane % 64);
+	e->n_awaited += e->awaited[lane] == 0;
+	e->awaited[lane] = r->passage.number;
+}
+
+static bool
+any_late(const struct elder *e)
+{
+	uint64_t any = 0;
+
+	for (unsigned i = 0; i < NELEM(e->late); i++)
+		any |= e->late[i];
+	return any != 0;
+}
+
+/* On each late lane something to ourselves, behind all that is on its way. */
+static void
+mark_lanes(struct router *r, struct census *c)
+{
+	struct elder *e = &r->elder;
+	struct route *t;
+
+	TAILQ_FOREACH(t, &c->order, order) {
+		struct topic topic = route_topic(t);
+		uint64_t bit = 1ull << topic.lane % 64;
+
+		if (!any_late(e))
+			return;
+		if (!t->joined || topic.raw ||
+		    !(e->late[topic.lane / 64] & bit))
+			continue;
+		fetch_mark(r, &topic);
+		await(r, topic.lane);
+	}
+}
+
 void
 elder_on_legacy_live(struct router *r, struct ipc *ipc,
     const struct msg_legacy_live *m)
 {
+	struct elder *e = &r->elder;
+
 	(void)ipc, (void)m;
-	r->elder.live = true;
+	if (e->live)
+		return;
+	e->live = true;
+	if (!r->reach.up || !r->reach.live ||
+	    !(r->backplane->flags & BACKPLANE_ECHOES) || !any_late(e))
+		return;
+	free(e->censuses);
+	e->censuses = census_all(r, &e->n_censuses);
+	for (uint32_t i = 0; i < e->n_censuses; i++)
+		mark_lanes(r, e->censuses[i]);
+	/* Raw ones have no marks; most brokers keep one order for all. */
+	if (any_late(e)) {
+		hosts_beat(r);
+		await(r, carrier_cluster().lane);
+	}
 }
 
 /* Is nothing under way any more? */
@@ -477,6 +551,7 @@ has_landed(const struct router *r)
 
 	return r->now >= e->since + YIELD_FLIGHTS ||
 	    (r->passage.flights.live == 0 && LIST_EMPTY(&r->controls) &&
+	    e->n_awaited == 0 &&
 	    (e->live || e->tell == NULL));
 }
 

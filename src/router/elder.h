@@ -10,7 +10,8 @@
  *				what changes goes too, in order: legacy_told
  *	master: yield		workers are read no more; what is in flight comes
  *				to its end, pealctl gets its answers, and the heir
- *				says that it listens to all topics (legacy_live)
+ *				says that it listens to all topics (legacy_live);
+ *				what was under way to us before that comes
  *				(then the broker is not heard any more: frozen)
  *				all links are written, the broker has taken all;
  *				legacy_end, and yielded is said
@@ -72,6 +73,12 @@ struct elder {
 						   changes */
 	bool			 lost;		/* ipc is to be freed */
 	bool			 live;		/* the heir listens */
+	/* Lanes of topics joined lately, and the number of our own envelope
+	 * there that must come back first: what came before the heir listened
+	 * is ours to take. */
+	uint64_t		 late[LANES / 64];
+	uint64_t		 awaited[LANES];
+	unsigned		 n_awaited;
 	bool			 anew;		/* others need a snapshot of ours */
 	uint64_t		 since;		/* clock_ms() of yield */
 	struct event		*timer;

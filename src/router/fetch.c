@@ -82,6 +82,12 @@ mark(struct router *r, const struct topic *topic, uint64_t cookie)
 	buf_done(&payload);
 }
 
+void
+fetch_mark(struct router *r, const struct topic *topic)
+{
+	mark(r, topic, 0);
+}
+
 uint64_t
 fetch_ask(struct router *r, struct bytes app, struct bytes channel,
     bool listening)

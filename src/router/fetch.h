@@ -17,6 +17,7 @@
 struct envelope;
 struct fetch;
 struct router;
+struct topic;
 
 TAILQ_HEAD(fetch_list, fetch);
 
@@ -42,6 +43,9 @@ bool	fetch_possible(const struct router *);
  */
 uint64_t fetch_ask(struct router *, struct bytes app, struct bytes channel,
 	    bool listening);
+
+/* A mark that answers no question. */
+void	fetch_mark(struct router *, const struct topic *);
 
 /* From the driver. */
 void	fetch_answered(struct router *, uint64_t cookie, struct bytes octets,

@@ -276,6 +276,12 @@ say(struct router *r, enum envelope_kind kind)
 	r->contact.next_beat = r->now + r->config->backplane.heartbeat;
 }
 
+void
+hosts_beat(struct router *r)
+{
+	say(r, ENVELOPE_BEAT);
+}
+
 static void
 say_wants(struct router *r)
 {

@@ -120,6 +120,8 @@ void	hosts_up(struct router *);
 void	hosts_down(struct router *);
 /* We end in good order. */
 void	hosts_bye(struct router *);
+/* A heartbeat out of turn. */
+void	hosts_beat(struct router *);
 /* End of a turn: changes go out, heartbeats, the silent ones are dropped.  True
  * if the next turn must not wait. */
 bool	hosts_turn(struct router *);
