@@ -146,6 +146,9 @@ take_websocket(struct websocket *ws, const struct record *r, const char **why)
 	};
 
 	ws->deflate = r->deflate;
+	if (r->stage != RECORD_WEBSOCKET &&
+	    (r->deflate || r->partial_kind != 0))
+		return refuse("record: a stream with messages", why);
 	if (r->partial_kind != 0 && websocket_thaw(ws, &half) < 0)
 		return refuse("record: no such message", why);
 	return 0;

@@ -233,3 +233,16 @@ tests_fuzz_fuzz_state_SOURCES = tests/fuzz/fuzz_state.c tests/fuzz/fuzz.h
 tests_fuzz_fuzz_state_LDADD = libpeal.a
 tests_fuzz_fuzz_state_LDFLAGS = $(LDFLAGS_FUZZ)
 endif
+
+# Records of connections; the corpus is that of tests/worker/records.
+EXTRA_DIST += tests/fuzz/corpus/thaw
+check_PROGRAMS += tests/fuzz/replay_thaw
+tests_fuzz_replay_thaw_SOURCES = tests/fuzz/fuzz_thaw.c $(FUZZ_REPLAY)
+tests_fuzz_replay_thaw_LDADD = libpeal.a
+TESTS += tests/fuzz/replay_thaw
+if FUZZING
+noinst_PROGRAMS += tests/fuzz/fuzz_thaw
+tests_fuzz_fuzz_thaw_SOURCES = tests/fuzz/fuzz_thaw.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_thaw_LDADD = libpeal.a
+tests_fuzz_fuzz_thaw_LDFLAGS = $(LDFLAGS_FUZZ)
+endif

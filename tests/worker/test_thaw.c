@@ -717,6 +717,8 @@ what_is_not_here(void **state)
 	refused(WITH(r.window_bits = 8, r.deflate = true),
 	    "record: no such compression");
 	refused(WITH(r.variant = 16), "record: no such compression");
+	refused(WITH(r.stage = RECORD_STREAM, r.front = B("sse"),
+	    r.partial_kind = 2), "record: a stream with messages");
 	refused(WITH(r.partial_kind = 1, r.partial = B("\xff")),
 	    "record: no such message");
 	refused(WITH(r.partial_kind = 2, r.partial_compressed = true),
