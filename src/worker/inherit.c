@@ -262,6 +262,7 @@ slice_begins(struct elder *e)
 	if (e->begun)
 		return;
 	e->begun = true;
+	uplink_known(e->slot, e->generation);
 	show_all(e);
 }
 
@@ -510,6 +511,7 @@ on_gone(void *ctx, const char *why)
 		    (unsigned long long)e->slot, why);
 	wake(e);
 	drop_asleep(e);
+	uplink_known(e->slot, e->generation);
 	show_all(e);
 	release(e);
 	elder_free(e);

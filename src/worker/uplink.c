@@ -463,17 +463,16 @@ arrival_find(uint64_t conn)
 	return NULL;
 }
 
-/* An elder that gives more has read what was taken before. */
-static void
-arrivals_known(const struct uplink_elder *e)
+void
+uplink_known(uint64_t slot, uint64_t generation)
 {
 	size_t i = 0;
 
 	while (i < arrivals.n) {
 		const struct arrival *a = &arrivals.at[i];
 
-		if (a->moved && a->elder.slot == e->slot &&
-		    a->elder.generation == e->generation)
+		if (a->moved && a->elder.slot == slot &&
+		    a->elder.generation == generation)
 			arrival_drop(i);
 		else
 			i++;
@@ -493,7 +492,6 @@ count_arriving(const struct client *cl)
 void
 uplink_came(struct client *cl, const struct uplink_elder *elder)
 {
-	arrivals_known(elder);
 	if (arrivals.n == arrivals.cap) {
 		arrivals.cap = arrivals.cap * 2 + 64;
 		arrivals.at = xreallocarray(arrivals.at, arrivals.cap,

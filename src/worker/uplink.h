@@ -86,6 +86,9 @@ struct uplink_elder {
  */
 void	uplink_came(struct client *, const struct uplink_elder *);
 void	uplink_moved(struct client *);
+/* This elder has read which ones were taken so far (it begins another slice), or
+ * is gone: a new router is told of them as of any other client. */
+void	uplink_known(uint64_t slot, uint64_t generation);
 /*
  * The elder's side.  went: a client that is elsewhere now is not among the
  * app's counts any more; comes before channel_let_go_all(), and marks it as not
