@@ -35,7 +35,7 @@ class Scene {
 		await Promise.all(s.clients.map(async (c, i) => {
 			c.user = `u${i}`;
 			await c.subscribe(ROOM);
-			c.subscribing(PRESENCE, { user_id: c.user });
+			c.subscribing(PRESENCE, { user_id: c.user, user_info: { name: `the ${i}th` } });
 			await c.skipTo("pusher_internal:subscription_succeeded", PRESENCE);
 		}));
 		await until(async () => (await s.users()).length === clients, "all to be members");
