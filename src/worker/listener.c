@@ -265,18 +265,30 @@ listeners_start(struct event_base *base)
 	}
 }
 
+/* No more than can be there now, as others may come all the time; and the limits
+ * hold: who has to wait for them waits for another worker. */
+static void
+accept_last(struct listener *l)
+{
+	struct door *d = &doors[l->section];
+	const struct config_listen *settings = settings_of(d);
+	unsigned n;
+
+	if (worker.tls[l->section] != NULL)
+		return;
+	n = governor_allows(&d->governor, settings, clock_ms(),
+	    (unsigned)settings->backlog + 1);
+	while (n-- > 0 && accept_one(l))
+		;
+}
+
 static void
 listener_close(struct listener *l)
 {
-	/* No more than can be there now: others may come all the time. */
-	uint64_t n = worker.config->listen[l->section].backlog + 1;
-
 	if (l->event != NULL) {
 		event_free(l->event);	/* before the close */
 		l->event = NULL;
-		while (worker.tls[l->section] == NULL && n-- > 0 &&
-		    accept_one(l))
-			;
+		accept_last(l);
 	}
 	close(l->fd);
 	free(l->address);
