@@ -71,7 +71,11 @@ echo 'this is no program' >"$dir/garbage"
 put "$dir/garbage"
 refuses "garbage" "$peald cannot be started: Exec format error"
 rm "$peald"
+reload
+ok "no file: what needs none goes on" test $rc = 0 || show "$dir/said"
+sed -i 's/^workers = 2/workers = 3/' "$ini"
 refuses "no file" "$peald: No such file or directory"
+sed -i 's/^workers = 3/workers = 2/' "$ini"
 put "$built"
 chmod 644 "$peald"
 if [ "$(id -u)" = 0 ] || ! [ -x "$peald" ]; then
