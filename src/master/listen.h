@@ -66,6 +66,8 @@ struct listen_name {
 
 /* HOST:PORT, [IPv6]:PORT, :PORT or unix:/path; -1 with what is wrong. */
 int	listen_parse(const char *text, struct listen_name *, const char **why);
+/* Can a unix socket have that path?  -1 with why not. */
+int	listen_path(const char *path, const char **why);
 
 /*
  * Binds everything in the settings.  Each TCP address is first bound once
