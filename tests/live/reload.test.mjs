@@ -415,3 +415,59 @@ test("who asks during a reload has the next one", () => running({ workers: 1 }, 
 	assert.equal((await status(server)).generations[0].generation, 2);
 	await alive(server, clients, "room");
 }));
+
+test("a second signal hurries, both generations", () => running({ workers: 1, peal: { reload_drain: "1h", drain_timeout: "1h" }, ...secure }, async (server) => {
+	const kept = await overTls(server), clients = await server.crowd(3);
+	edit(server, /workers = 1/, "workers = 2");
+	assert.equal((await reload(server)).code, 0);
+	server.child.kill("SIGTERM");
+	await server.logged(/stopping grace_ms=3600000/);
+	server.child.kill("SIGTERM");
+	await server.gone;
+	assert.equal(server.status, 0);
+	for (const c of [kept, ...clients])
+		assert.equal((await c.closed()).code, 4200);
+}));
+
+test("a stop drains both generations in its time", () => running({ workers: 1, peal: { reload_drain: "1h", drain_timeout: "300ms" }, ...secure }, async (server) => {
+	const kept = await overTls(server), clients = await server.crowd(3);
+	edit(server, /workers = 1/, "workers = 2");
+	assert.equal((await reload(server)).code, 0);
+	server.child.kill("SIGTERM");
+	for (const c of [kept, ...clients])
+		assert.equal((await c.closed()).code, 4200);
+	await server.gone;
+	assert.equal(server.status, 0);
+}));
+
+test("the master killed at any moment of a reload: its children end, the next start works", async () => {
+	const moments = [/becoming the binary/, /goes on as/, /new processes are started/, /new processes are in force/, /settings reloaded/];
+	const local = path.join(dir, "killed.sock"), pidFile = path.join(dir, "killed.pid");
+	const options = { workers: 2, peal: { reload_drain: "1h", pid_file: pidFile }, listen: { address: ["127.0.0.1:0", `unix:${local}`] }, ...secure };
+	for (const moment of moments) {
+		const server = await Server.start(options);
+		server.allow(/./);
+		const clients = await server.crowd(6), from = server.log.length;
+		clients.push(await server.connect({ url: server.url({ scheme: "wss", address: server.addresses[2] }), wsOptions: { ca } }));
+		edit(server, /workers = 2/, "workers = 3");
+		const answer = reload(server);
+		await server.logged(moment, from);
+		const children = server.pids("peald: ");
+		server.child.kill("SIGKILL");
+		await answer;
+		for (const c of clients)
+			await c.closed();
+		// Where nobody reaps orphans, a zombie is as good as gone.
+		await until(() => !children.some((pid) => {
+			try {
+				return !/\) Z /.test(fs.readFileSync(`/proc/${pid}/stat`, "latin1"));
+			} catch {
+				return false;
+			}
+		}), "the children to end");
+		await server.stop({ status: "SIGKILL" });
+	}
+	const next = await Server.start(options);
+	await (await next.connect()).ping();
+	await next.stop();
+});
