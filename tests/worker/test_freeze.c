@@ -4,6 +4,7 @@
  * the peer hears.
  */
 #include "tests/worker/peers.h"
+#include "worker/conn_queue.h"
 
 static void
 say(struct peer *p, struct buf *b)
@@ -200,6 +201,7 @@ unsent_octets(void **state)
 	struct bytes much;
 	struct peer p;
 	char *room = xcalloc(1, 60000);
+	uint64_t backlog;
 	size_t n;
 
 	(void)state;
@@ -216,8 +218,13 @@ unsent_octets(void **state)
 	assert_true(peer_conn(&p)->queued > 120000);
 	n = peer_conn(&p)->queued;
 	assert_true(peer_conn(&p)->blocked);
+	/* Of the frame on its way nothing counts, on either side. */
+	assert_true(queue_backlog(peer_conn(&p)) < n - 40000);
+	backlog = queue_backlog(peer_conn(&p));
 	assert_true(move(&p));
 	assert_int_equal(peer_conn(&p)->queued, n);
+	assert_true(queue_backlog(peer_conn(&p)) <= backlog);
+	assert_true(queue_backlog(peer_conn(&p)) >= backlog - 64);
 	assert_true(peer_conn(&p)->blocked);
 	buf_clear(&p.heard);
 	peer_read_all(&p);
@@ -283,6 +290,42 @@ http_pieces(void **state)
 	assert_int_equal(n, 4);
 	assert_non_null(strstr(buf_cstr(&p.heard), "404"));
 	assert_non_null(strstr(buf_cstr(&p.heard), "401"));
+	peer_done(&p);
+}
+
+/* A line of it may be so long, and not longer, wherever it is read. */
+static void
+long_line_of_chunks(void **state)
+{
+	static char octets[200];
+	struct peer p;
+
+	(void)state;
+	memset(octets, 'e', sizeof(octets));
+	peer_open(&p, 1, false);
+	peer_say(&p, B("POST /apps/1/events HTTP/1.1\r\nHost: h\r\n"
+	    "Transfer-Encoding: chunked\r\n\r\n1;"));
+	peer_say(&p, bytes_of(octets, sizeof(octets)));
+	assert_true(move(&p));
+	assert_false(heard(&p, "400"));
+	peer_say(&p, bytes_of(octets, 100));
+	assert_true(heard(&p, "400"));
+	peer_done(&p);
+}
+
+/* Who had its answer's head gets no other one. */
+static void
+stream_ends(void **state)
+{
+	struct peer p;
+
+	(void)state;
+	peer_open(&p, 1, false);
+	peer_say(&p, B("GET /sse/7 HTTP/1.1\r\nHost: h\r\n\r\n"));
+	assert_true(move(&p));
+	client_close(client_of(peer_conn(&p)), CLOSE_DRAIN);
+	assert_false(heard(&p, "503"));
+	assert_true(p.end);
 	peer_done(&p);
 }
 
@@ -431,6 +474,8 @@ main(void)
 		T(unsent_octets),
 		T(no_clock_while_frozen),
 		T(http_pieces),
+		T(long_line_of_chunks),
+		T(stream_ends),
 		T(proxy_header_half_read),
 		T(counted_without_refusing),
 		T(streams_and_rooms),

@@ -177,7 +177,7 @@ put_pusher(struct dice *d, const struct peer *p, struct voice *v)
 	uint32_t n = 3 + roll(d, 25);
 	char target[64];
 
-	v->key = one_in(d, 3) ? "key-two" : "app-key";
+	v->key = one_in(d, 2) ? "key-two" : "app-key";
 	v->deflate = one_in(d, 2);
 	snprintf(target, sizeof(target), "/app/%s?protocol=7", v->key);
 	say_upgrade(&v->says, target, v->deflate);
