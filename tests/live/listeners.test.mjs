@@ -264,6 +264,35 @@ test("addresses come and go; what stays keeps its port, and nobody is disconnect
 	}
 });
 
+test("an address that goes: who was let in is served, who comes later is refused, nobody is reset", async () => {
+	const server = await Server.start({ workers: 2, listeners: { "listen b": { address: "127.0.0.1:0" } } });
+	try {
+		const [, b] = server.addresses, port = Number(b.slice(b.lastIndexOf(":") + 1));
+		let served = 0;
+		const ask = () => new Promise((resolve) => {
+			const socket = net.connect(port, "127.0.0.1", () => socket.write("GET /up HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
+			let text = "";
+			socket.on("data", (data) => { text += data; });
+			socket.on("error", (error) => resolve(error.code));
+			socket.on("close", () => resolve(text.includes('{"health":"OK"}') ? null : `"${text}"`));
+		});
+		const each = Array.from({ length: 16 }, async () => {
+			for (;;) {
+				const why = await within(ask(), "an answer");
+				if (why !== null)
+					return why;
+				served++;
+			}
+		});
+		await until(() => served > 100, "some to be served");
+		rewrite(server, { "listen b": null });
+		await server.ctl("reload");
+		assert.deepEqual(await Promise.all(each), each.map(() => "ECONNREFUSED"));
+	} finally {
+		await server.stop();
+	}
+});
+
 test("an address that cannot be had: the reload says which, and nothing has changed", async () => {
 	const server = await Server.start({ workers: 2 }), other = net.createServer();
 	try {
