@@ -101,6 +101,28 @@ test("3,000 clients reconnect at once: the rate is held, all get in, the API has
 	}
 });
 
+test("a reload in the middle of a storm: who waits in the kernel waits for the next worker", async () => {
+	const server = await Server.start({ workers: 3, listen: { accept_rate: 1000 } });
+	let crowd = [];
+	try {
+		crowd = Array.from({ length: CLIENTS }, () => come(server));
+		const all = refused(crowd);
+		await Promise.race(crowd.slice(CLIENTS / 2).map((c) => c.there));
+		for (const workers of [2, 4]) {
+			const text = fs.readFileSync(server.ini, "utf8");
+			fs.writeFileSync(server.ini, text.replace(/workers = \d/, `workers = ${workers}`));
+			assert.match((await server.ctl("reload")).changed, /workers/);
+		}
+		assert.deepEqual(await all, []);
+		await until(async () => (await server.get("/channels/all", { info: "subscription_count" })).json.subscription_count === CLIENTS, "all to be counted");
+		assert.deepEqual(await Promise.all(crowd.map((c) => Promise.race([c.lost, null]))), crowd.map(() => null));
+	} finally {
+		for (const c of crowd)
+			c.destroy();
+		await server.stop();
+	}
+});
+
 test("TLS: few handshakes at a time, and all get in", async () => {
 	const server = await Server.start({ workers: 2, listen: { certificate: chain, certificate_key: key, max_handshakes: 10 } });
 	const crowd = Array.from({ length: 400 }, () => come(server,
