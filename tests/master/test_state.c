@@ -2,14 +2,20 @@
  *
  * Tests src/master/state.c: what the master carries over an exec, there and back,
  * between releases, and damaged.
+ *
+ * What each release wrote must be understood for ever: $srcdir/tests/master/records
+ * has a folder of each.  test_state --write FOLDER makes this one's.
  */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
+#include <dirent.h>
+#include <limits.h>
 
 #include "common/packed.h"
 #include "common/util.h"
@@ -492,8 +498,234 @@ test_settings(void **state)
 	buf_done(&list[1].key);
 }
 
+/* ---- every release ------------------------------------------------------- */
+
+/* Settings with all keys, and a certificate in the second [listen] section. */
+static void
+settings_fill(struct buf *packed, struct state_certificate **list, size_t *n)
+{
+	struct state_certificate two[2] = { 0 };
+	struct certificate *certificates;
+	struct config *config;
+	char *why;
+
+	buf_str(&two[1].chain, "chain");
+	buf_str(&two[1].key, "key");
+	if (state_settings_unpack(settings, two, 2, &config, &certificates,
+	    &why) < 0)
+		fail_msg("%s", why);
+	config->peal.drain_timeout = 1234;
+	state_settings_pack(config, certificates, packed, list, n);
+	certificates_free(certificates, 2);
+	config_free(config);
+	buf_done(&two[1].chain);
+	buf_done(&two[1].key);
+}
+
+static void
+state_example(struct buf *packed)
+{
+	struct state s;
+
+	sensible(&s);
+	s.version = MSG_VERSION;
+	s.oldest = MSG_OLDEST;
+	s.file = xstrdup("/etc/peal/peal.ini");
+	s.node = 77;
+	settings_fill(&s.settings, &s.certificates, &s.n_certificates);
+	s.children[0].generation = 9;
+	s.children[0].pid = 100;
+	s.children[0].link = 12;
+	s.children[0].state = CHILD_UP;
+	buf_str(&s.children[0].unread, "half");
+	counters_pack(&(struct counters){ .accepted = 5 },
+	    &s.children[0].counters);
+	state_add_slot(&s)->generation = 3;
+	state_add_caller(&s)->fd = 20;
+	s.callers[0].waits = 4;
+	s.reload = 4;
+	buf_str(&s.next, "opaque");
+	state_pack(&s, packed);
+	state_done(&s);
+}
+
+static void
+next_example(struct buf *packed)
+{
+	struct next next;
+
+	next_init(&next);
+	next.version = MSG_VERSION;
+	next.uid = 1000;
+	settings_fill(&next.settings, &next.certificates,
+	    &next.n_certificates);
+	next_pack(&next, packed);
+	next_done(&next);
+}
+
+static void
+settings_are_it(struct bytes packed, const struct state_certificate *list,
+    size_t n)
+{
+	struct certificate *certificates;
+	struct config *config;
+	char *why;
+
+	if (state_settings_unpack(packed, list, n, &config, &certificates,
+	    &why) < 0)
+		fail_msg("%s", why);
+	assert_int_equal(config->peal.drain_timeout, 1234);
+	assert_string_equal(config->app[0].id, "1");
+	assert_true(bytes_eq(buf_view(&certificates[1].key), B("key")));
+	certificates_free(certificates, config->n_listen);
+	config_free(config);
+}
+
+static void
+state_is_it(struct bytes packed)
+{
+	struct counters counted;
+	const char *why;
+	struct state s;
+
+	if (state_unpack(&s, packed, &why) < 0 ||
+	    state_check(&s, 2, &why) < 0)
+		fail_msg("%s", why);
+	settings_are_it(buf_view(&s.settings), s.certificates,
+	    s.n_certificates);
+	assert_true(s.version >= 3);
+	assert_string_equal(s.file, "/etc/peal/peal.ini");
+	assert_int_equal(s.node, 77);
+	assert_string_equal(s.addresses[0].text, "127.0.0.1:80");
+	assert_int_equal(s.addresses[0].sockets[0].fd, 5);
+	assert_int_equal(s.children[0].slot, 1);
+	assert_int_equal(s.children[0].generation, 9);
+	assert_int_equal(s.children[0].pid, 100);
+	assert_int_equal(s.children[0].link, 12);
+	assert_int_equal(s.children[0].state, CHILD_UP);
+	assert_true(bytes_eq(buf_view(&s.children[0].unread), B("half")));
+	assert_int_equal(counters_unpack(&counted,
+	    buf_view(&s.children[0].counters)), 0);
+	assert_int_equal(counted.accepted, 5);
+	assert_int_equal(s.slots[0].generation, 3);
+	assert_int_equal(s.callers[0].fd, 20);
+	assert_int_equal(s.callers[0].waits, 4);
+	assert_int_equal(s.reload, 4);
+	assert_true(bytes_eq(buf_view(&s.next), B("opaque")));
+	state_done(&s);
+}
+
+static void
+next_is_it(struct bytes packed)
+{
+	struct next next;
+	const char *why;
+
+	if (next_unpack(&next, packed, &why) < 0)
+		fail_msg("%s", why);
+	settings_are_it(buf_view(&next.settings), next.certificates,
+	    next.n_certificates);
+	assert_int_equal(next.uid, 1000);
+	next_done(&next);
+}
+
+static const struct {
+	const char	*name;
+	void		(*make)(struct buf *);
+	void		(*check)(struct bytes);
+} examples[] = {
+	{ "state", state_example, state_is_it },
+	{ "next", next_example, next_is_it },
+};
+
+static FILE *
+example_open(const char *folder, const char *name, const char *how)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%.3000s/%s", folder, name);
+	return fopen(path, how);
+}
+
+static void
+release_check(const char *folder)
+{
+	char text[65536];
+	size_t n;
+	FILE *f;
+
+	for (size_t i = 0; i < NELEM(examples); i++) {
+		f = example_open(folder, examples[i].name, "rb");
+		if (f == NULL)
+			fail_msg("%s has no %s", folder, examples[i].name);
+		n = fread(text, 1, sizeof(text), f);
+		fclose(f);
+		examples[i].check(bytes_of(text, n));
+	}
+}
+
+static void
+test_every_release(void **state)
+{
+	const char *srcdir = getenv("srcdir");
+	char path[PATH_MAX], one[PATH_MAX];
+	struct dirent **names;
+	int n, found = 0;
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/tests/master/records",
+	    srcdir != NULL ? srcdir : ".");
+	n = scandir(path, &names, NULL, alphasort);
+	assert_true(n > 0);
+	for (int i = 0; i < n; i++) {
+		if (names[i]->d_name[0] != '.') {
+			snprintf(one, sizeof(one), "%.3000s/%.500s", path,
+			    names[i]->d_name);
+			release_check(one);
+			found++;
+		}
+		free(names[i]);
+	}
+	free(names);
+	assert_true(found > 0);
+}
+
+static void
+test_this_release(void **state)
+{
+	struct buf packed = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < NELEM(examples); i++) {
+		buf_clear(&packed);
+		examples[i].make(&packed);
+		examples[i].check(buf_view(&packed));
+	}
+	buf_done(&packed);
+}
+
+static int
+write_examples(const char *folder)
+{
+	struct buf packed = { 0 };
+	size_t written = 0;
+	FILE *f;
+
+	for (size_t i = 0; i < NELEM(examples); i++) {
+		buf_clear(&packed);
+		examples[i].make(&packed);
+		f = example_open(folder, examples[i].name, "wb");
+		if (f == NULL)
+			return 1;
+		written += fwrite(packed.p, packed.n, 1, f);
+		fclose(f);
+	}
+	buf_done(&packed);
+	return written != NELEM(examples);
+}
+
 int
-main(void)
+main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 #define RECORD(name)		cmocka_unit_test(test_keys_##name),
@@ -515,7 +747,12 @@ main(void)
 		cmocka_unit_test(test_deep),
 		cmocka_unit_test(test_check),
 		cmocka_unit_test(test_settings),
+		cmocka_unit_test(test_every_release),
+		cmocka_unit_test(test_this_release),
 	};
+
+	if (argc == 3 && strcmp(argv[1], "--write") == 0)
+		return write_examples(argv[2]);
 
 	return cmocka_run_group_tests_name("state", tests, NULL, NULL);
 }
