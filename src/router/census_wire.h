@@ -29,8 +29,8 @@
 #ifndef PEAL_CENSUS_WIRE_H
 #define PEAL_CENSUS_WIRE_H
 
+#include "common/packed.h"
 #include "router/item.h"
-#include "router/packed.h"
 
 #define WIRE_APP_MAX		200
 #define WIRE_NAME_MAX		1024

@@ -7,7 +7,7 @@
 #include "router/envelope.h"
 
 #include "common/crypto.h"
-#include "router/packed.h"
+#include "common/packed.h"
 
 #define FIELDS		8
 #define FIELDS_MAX	64	/* of another version */

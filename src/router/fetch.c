@@ -8,8 +8,8 @@
 
 #include <stdlib.h>
 
+#include "common/packed.h"
 #include "common/util.h"
-#include "router/packed.h"
 #include "router/router.h"
 
 struct fetch {

@@ -18,7 +18,6 @@ libpeal_a_SOURCES += \
 	src/router/fetch.c src/router/fetch.h \
 	src/router/flight.c src/router/flight.h \
 	src/router/hear.c src/router/hear.h \
-	src/router/packed.h \
 	src/router/overview.c src/router/overview.h \
 	src/router/passage.c src/router/passage.h \
 	src/router/payload.c src/router/payload.h \

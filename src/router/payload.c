@@ -6,7 +6,7 @@
  */
 #include "router/payload.h"
 
-#include "router/packed.h"
+#include "common/packed.h"
 
 #define EVENT_FIELDS	8
 #define KICK_FIELDS	4

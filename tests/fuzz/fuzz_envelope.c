@@ -9,7 +9,7 @@
 #include "common/crypto.h"
 #include "common/util.h"
 #include "router/envelope.h"
-#include "router/packed.h"
+#include "common/packed.h"
 
 #define KEY	"a key of thirty-two characters.."
 

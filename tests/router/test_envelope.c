@@ -6,7 +6,7 @@
 #include "driver.h"
 
 #include "common/crypto.h"
-#include "router/packed.h"
+#include "common/packed.h"
 
 #define KEY	"0123456789abcdef0123456789abcdef"
 
