@@ -601,7 +601,8 @@ a_new_router_hears_who_is_on_his_way(void **state)
 	assert_int_equal(retold.conn, a->conn->id);
 	assert_int_equal(retold.came, 1);
 	assert_false(a->arriving);
-	/* As any other when that one has given more. */
+	/* As any other when that one gives more. */
+	uplink_known(3, 4);
 	channel_adopt(b, B("x"), none);
 	b->established = true;
 	came(b, 45);
