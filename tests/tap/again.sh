@@ -44,11 +44,16 @@ put "$built"
 # An environment with nothing in it but what is needed here: ps shows the title
 # where the arguments and it were.
 cd "$dir" || exit 99
+"$tool" datagrams "$dir/notify" >>"$dir/told" &
+started="$started $!"
+wait_for test -S "$dir/notify"
+told() { grep -q "$1" "$dir/told"; }
 : >"$dir/log"
 log=$dir/log
 env -i PATH="$PATH" ${ASAN_OPTIONS:+ASAN_OPTIONS="$ASAN_OPTIONS"} \
     PEAL_TEST_TOOL="$PEAL_TEST_TOOL" PEAL_TEST_PEALD="$PEAL_TEST_PEALD" \
     REVERB_APP_ID=from-env REVERB_APP_KEY=k \
+    NOTIFY_SOCKET="$dir/notify" WATCHDOG_USEC=400000 \
     "$peald" -c "$ini" --env-file site.env --debug >>"$log" 2>&1 </dev/null &
 pid=$!
 started="$started $pid"
@@ -91,6 +96,8 @@ refuses "one that crashes" 'killed by signal 11'
 script 'echo "I do not like [peal] workers" >&4; echo more >&4; exit 1'
 refuses "one that refuses" 'I do not like [peal] workers'
 ok "only a line of it is told" not holds more
+ok "systemd hears of it, too" wait_for \
+    told '^STATUS=reload refused: I do not like'
 ok "the log says so too" grep -q \
     'error master: reload refused: I do not like' "$log"
 
@@ -142,6 +149,11 @@ for round in 1 2 3; do
 	before=$(everyone)
 	ok "exec $round: it answers" up
 done
+ok "systemd hears of those" wait_for told '^STATUS=settings reloaded'
+ready_again() { [ "$(grep -cE '^(RELOADING|READY)=1' "$dir/told")" -gt 2 ]; }
+ok "a reload is announced and ended" ready_again
+: >"$dir/told"		# it appends where it was
+ok "the watchdog is fed" wait_for told WATCHDOG=1
 ok "the pid file names it" test "$(cat "$dir/peald.pid")" = "$pid"
 settings "$dir/second.ini" 127.0.0.1:0 <<END
 control = $dir/other.sock
