@@ -1,679 +1,384 @@
 /* SPDX-License-Identifier: MIT
  *
- * Routers that follow each other, under random schedules: clients of two hosts
- * publish, come and go, sign in and watch while the broker moves in steps, and
- * again and again a host's router is replaced, at any moment.  Every worker gets
- * every message once, each publisher's in order; is told of every member, user
- * and count that changed, and of none that did not; and in the end caches and
- * counts are what they should be, and no host was ever told anew.
+ * Tests src/router/elder.c and heir.c: one router follows another, alone; and
+ * what becomes of it when one of them dies.  Over a broker, and at any moment:
+ * test_succession_random.c.
  */
-#include "broker.h"
+#include "driver.h"
 
-#include <inttypes.h>
-#include <stdio.h>
+#include <unistd.h>
 
 #include "common/counters.h"
 
-#define HOSTS		2
-#define WORKERS		2	/* of each */
-#define ALL		(HOSTS * WORKERS)
-#define CHANNELS	3
-#define USERS		4
-#define CONNS		6	/* of a worker that may sign in */
-#define MESSAGES	400
-#define SCHEDULES	(getenv("PEAL_TEST_BRIEF") == NULL ? 60u : 6u)
-#define STEPS		900
+#define ROOMS	"subscription_count = yes\n[rooms]\napp = 1\nhistory = 10\n"
 
-static const char ini[] = "subscription_count = yes\n";
-static const char *const channels[CHANNELS] = { "c0", "cache-c1", "c2" };
-
-/* A connection that has signed in. */
-struct signed_in {
-	bool		 on;
-	uint64_t	 conn;
-	unsigned	 user;
-	bool		 listed;	/* it was told how all are */
-	bool		 online[USERS];	/* as it was told */
-};
-
-/* What a worker holds, and what it has heard. */
-struct work {
-	struct mate	*mate;
-	unsigned	 host, slot;
-	uint64_t	 serial, acked;
-	struct { unsigned channel, n; } sent[MESSAGES];
-	uint64_t	 seen[CHANNELS][ALL];	/* serial, by publisher */
-	unsigned	 got[CHANNELS][ALL];	/* how many */
-	unsigned	 last[CHANNELS][ALL];	/* number of the last */
-	uint64_t	 seats[USERS];
-	bool		 member[USERS], row[USERS], knows;
-	uint64_t	 subs;		/* of the channel that is counted */
-	uint64_t	 count;		/* as it was told; 0: never */
-	struct signed_in conns[CONNS];
-};
-
-enum moment { QUIET, RAISING, READY, YIELDING, YIELDED };
-
-struct seat {
-	struct rig	*rig, *heir;
-	enum moment	 moment;
-};
-
-static struct broker broker;
-static struct seat seats[HOSTS];
-static struct work works[ALL];
-static unsigned published[CHANNELS][ALL];
-static unsigned successions, schedule;
-static uint64_t conns, random_state;
-
-static unsigned
-dice(unsigned n)
-{
-	random_state = random_state * UINT64_C(6364136223846793005) +
-	    UINT64_C(1442695040888963407);
-	return (unsigned)(random_state >> 33) % n;
-}
-
-static struct bytes
-user_name(unsigned user)
-{
-	static const char names[USERS][3] = { "u0", "u1", "u2", "u3" };
-
-	return bytes_of(names[user], 2);
-}
-
-static uint64_t
-index_of(const struct work *w)
-{
-	return (uint64_t)(w - works);
-}
-
-/* ---- what a worker hears --------------------------------------------------- */
-
-#define WRONG(what) \
-	fail_msg("schedule %u: worker %" PRIu64 ": %s: %s", schedule,	\
-	    index_of(w), what, line)
+static struct rig *elder, *heir;
 
 static void
-hear_deliver(struct work *w, const char *line)
+both_run(void)
 {
-	unsigned channel = 0, by, n;
-	uint64_t from, serial;
-	char name[20];
-
-	if (sscanf(line, "deliver %19s e=\"%u-%u\" from=%" SCNu64 " n=%" SCNu64,
-	    name, &by, &n, &from, &serial) != 5)
-		WRONG("unreadable");
-	while (strcmp(channels[channel], name) != 0)
-		channel++;
-	/* As a worker does: what it has seen of an origin is dropped. */
-	if (serial != 0 && serial <= w->seen[channel][by])
-		return;
-	if (serial != 0)
-		w->seen[channel][by] = serial;
-	if (n <= w->last[channel][by] && w->got[channel][by] > 0)
-		WRONG("twice, or out of order");
-	w->last[channel][by] = n;
-	w->got[channel][by]++;
-}
-
-static bool
-user_in(const char *line, const char *before, unsigned *user)
-{
-	size_t n = strlen(before);
-
-	if (strncmp(line, before, n) != 0)
-		return false;
-	*user = (unsigned)(line[n + 1] - '0');
-	return true;
-}
-
-static void
-hear_roster(struct work *w)
-{
-	memcpy(w->member, w->row, sizeof(w->row));
-	memset(w->row, 0, sizeof(w->row));
-	w->knows = true;
-}
-
-static void
-hear_member(struct work *w, const char *line)
-{
-	unsigned user;
-
-	if (user_in(line, "member presence-r ", &user)) {
-		w->row[user] = true;
-	} else if (user_in(line, "added presence-r ", &user) && w->knows) {
-		if (w->member[user])
-			WRONG("came twice");
-		w->member[user] = true;
-	} else if (user_in(line, "removed presence-r ", &user) && w->knows) {
-		if (!w->member[user])
-			WRONG("went twice");
-		w->member[user] = false;
+	for (int i = 0; i < 3; i++) {
+		rig_run(elder);
+		rig_run(heir);
 	}
 }
 
 static void
-hear_names(struct work *w, struct signed_in *c, const char *line,
-    const char *list, bool online)
+begin(const char *ini)
 {
-	unsigned user;
-
-	for (list = strstr(list, online ? "online=" : "offline=");
-	    list != NULL && *list != ' ' && *list != '\0'; list++) {
-		if (*list != 'u')
-			continue;
-		user = (unsigned)(list[1] - '0');
-		if (c->listed && c->online[user] == online)
-			WRONG("told twice");
-		c->online[user] = online;
-	}
+	elder = rig_new(ini);
+	heir = NULL;
 }
 
 static void
-hear_watch(struct work *w, const char *line)
+raise_heir(const char *ini)
 {
-	const char *rest = line;
-	uint64_t conn = strtoull(line + 6, (char **)&rest, 10);
-
-	for (unsigned i = 0; i < CONNS; i++) {
-		struct signed_in *c = &w->conns[i];
-
-		if (!c->on || c->conn != conn)
-			continue;
-		hear_names(w, c, line, rest, true);
-		hear_names(w, c, line, rest, false);
-		c->listed = true;
-	}
+	heir = rig_heir(ini, NULL, elder);
+	both_run();
+	GETS(&heir->master, "ready");
 }
 
 static void
-hear_count(struct work *w, const char *line)
+yield(void)
 {
-	uint64_t n = strtoull(strrchr(line, ' '), NULL, 10);
-
-	if (strstr(line, " counted ") == NULL)
-		return;
-	if (n == w->count)
-		WRONG("a count that did not change");
-	w->count = n;
+	elder_yield(elder->router);
+	both_run();
+	GETS(&elder->master, "yielded");
 }
 
-static void
-hear_line(struct work *w, const char *line)
+/* The worker has a link to the heir now, and has said who it is. */
+static struct mate *
+moves(struct mate *w, unsigned slot)
 {
-	if (strncmp(line, "deliver ", 8) == 0)
-		hear_deliver(w, line);
-	else if (strncmp(line, "roster ", 7) == 0)
-		hear_roster(w);
-	else if (strncmp(line, "watch ", 6) == 0)
-		hear_watch(w, line);
-	else if (strncmp(line, "count ", 6) == 0)
-		hear_count(w, line);
-	else if (strncmp(line, "ack ", 4) == 0)
-		w->acked = strtoull(line + 4, NULL, 10);
-	else
-		hear_member(w, line);
-}
+	struct mate *to = rig_stranger(heir, slot);
 
-static void
-hear(struct work *w)
-{
-	for (size_t k = 0; k < w->mate->n_lines; k++) {
-		hear_line(w, w->mate->lines[k]);
-		free(w->mate->lines[k]);
-	}
-	w->mate->n_lines = 0;
-}
-
-/* ---- what a worker says ---------------------------------------------------- */
-
-static void
-say_publish(struct work *w, uint64_t serial)
-{
-	unsigned channel = w->sent[serial].channel;
-	char data[40];
-
-	snprintf(data, sizeof(data), "\"%u-%u\"", (unsigned)index_of(w),
-	    w->sent[serial].n);
-	SAY(w->mate, publish, .serial = serial, .app = B("1"),
-	    .channel = bytes_str(channels[channel]), .event = B("e"),
-	    .data = bytes_str(data),
-	    .flags = channel == 1 ? PUBLISH_CACHE : 0);
-}
-
-static void
-do_publish(struct work *w)
-{
-	unsigned channel = dice(CHANNELS), by = (unsigned)index_of(w);
-
-	if (w->serial + 1 >= MESSAGES)
-		return;
-	w->serial++;
-	w->sent[w->serial].channel = channel;
-	w->sent[w->serial].n = ++published[channel][by];
-	say_publish(w, w->serial);
-}
-
-static void
-say_enter(struct work *w, unsigned user, uint64_t n, uint64_t flags)
-{
-	SAY(w->mate, join, .app = B("1"), .channel = B("presence-r"), .n = n,
-	    .flags = JOIN_PRESENCE | flags, .user = user_name(user),
-	    .member = B("{}"));
-}
-
-static void
-do_presence(struct work *w)
-{
-	unsigned user = dice(USERS);
-
-	if (w->seats[user] > 0 && dice(2) == 0) {
-		w->seats[user]--;
-		SAY(w->mate, leave, .app = B("1"), .channel = B("presence-r"),
-		    .n = 1, .user = user_name(user));
-		return;
-	}
-	w->seats[user]++;
-	say_enter(w, user, 1, w->knows ? 0 : JOIN_ROSTER);
-}
-
-static void
-say_signin(struct work *w, const struct signed_in *c, uint64_t flags)
-{
-	struct bytes all[USERS];
-
-	for (unsigned i = 0; i < USERS; i++)
-		all[i] = user_name(i);
-	SAY(w->mate, signin, .app = B("1"), .conn = c->conn,
-	    .user = user_name(c->user), .flags = flags,
-	    .watch_out = { all, USERS });
-}
-
-static void
-do_user(struct work *w)
-{
-	struct signed_in *c = &w->conns[dice(CONNS)];
-
-	if (c->on) {
-		SAY(w->mate, signout, .app = B("1"), .conn = c->conn,
-		    .user = user_name(c->user));
-		*c = (struct signed_in){ .on = false };
-		return;
-	}
-	*c = (struct signed_in){ .on = true, .conn = ++conns,
-	    .user = dice(USERS) };
-	say_signin(w, c, 0);
-}
-
-static void
-do_count(struct work *w)
-{
-	if (w->subs > 1 && dice(2) == 0) {
-		w->subs--;
-		SAY(w->mate, leave, .app = B("1"), .channel = B("counted"),
-		    .n = 1);
-		return;
-	}
-	w->subs++;
-	SAY(w->mate, join, .app = B("1"), .channel = B("counted"), .n = 1,
-	    .flags = JOIN_COUNT);
-}
-
-/* All that it holds, to a new router. */
-static void
-say_all(struct work *w)
-{
-	for (unsigned i = 0; i < CHANNELS; i++)
-		SAY(w->mate, join, .app = B("1"),
-		    .channel = bytes_str(channels[i]), .n = 1,
-		    .flags = JOIN_SYNC | (i == 1 ? JOIN_CACHE : 0));
-	SAY(w->mate, join, .app = B("1"), .channel = B("counted"),
-	    .n = w->subs, .flags = JOIN_SYNC | JOIN_COUNT);
-	for (unsigned i = 0; i < USERS; i++) {
-		if (w->seats[i] > 0)
-			say_enter(w, i, w->seats[i], JOIN_SYNC);
-	}
-	for (unsigned i = 0; i < CONNS; i++) {
-		if (w->conns[i].on)
-			say_signin(w, &w->conns[i], JOIN_SYNC);
-	}
-	SAY(w->mate, load, .app = B("1"), .open = 1 + w->slot,
-	    .subscribed = 1);
-	for (uint64_t n = w->acked + 1; n <= w->serial; n++)
-		say_publish(w, n);
-	SAY(w->mate, synced, .end_ = "");
-}
-
-static void
-join_router(struct work *w, struct rig *g)
-{
-	w->mate = rig_stranger(g, w->slot);
-	SAY(w->mate, hello, .version = MSG_VERSION, .slot = w->slot,
-	    .generation = w->mate->generation);
-	say_all(w);
-}
-
-/* ---- successions ------------------------------------------------------------ */
-
-static bool
-master_heard(struct rig *g, const char *what)
-{
-	struct mate *m = &g->master;
-	bool found = false;
-
-	for (size_t i = 0; i < m->n_lines; i++) {
-		found |= strcmp(m->lines[i], what) == 0;
-		free(m->lines[i]);
-	}
-	m->n_lines = 0;
-	return found;
-}
-
-static void
-switch_over(struct seat *s, unsigned host)
-{
-	bool before = dice(2) == 0;
-
-	for (unsigned i = 0; i < WORKERS; i++)
-		hear(&works[host * WORKERS + i]);
-	if (before)
-		heir_take_over(s->heir->router, WORKERS);
-	for (unsigned i = 0; i < WORKERS; i++) {
-		struct work *w = &works[host * WORKERS + i];
-
-		/* What it said and was not read is lost. */
-		mate_dies(w->mate);
-		buf_clear(&w->mate->out);
-		join_router(w, s->heir);
-	}
-	if (!before) {
-		rig_run(s->heir);
-		heir_take_over(s->heir->router, WORKERS);
-	}
-	broker_drop(&broker, s->rig);
-	s->rig = s->heir;
-	s->heir = NULL;
-	s->moment = QUIET;
-	successions++;
-}
-
-static void
-succession_step(struct seat *s, unsigned host)
-{
-	switch (s->moment) {
-	case QUIET:
-		s->heir = broker_heir(&broker, ini, s->rig);
-		port_up(port_of(&broker, s->heir));
-		s->moment = RAISING;
-		break;
-	case RAISING:
-		if (master_heard(s->heir, "ready"))
-			s->moment = READY;
-		break;
-	case READY:
-		elder_yield(s->rig->router);
-		s->moment = YIELDING;
-		break;
-	case YIELDING:
-		if (master_heard(s->rig, "yielded"))
-			s->moment = YIELDED;
-		break;
-	case YIELDED:
-		switch_over(s, host);
-		break;
-	}
-}
-
-/* ---- the schedule ------------------------------------------------------------ */
-
-static void
-turn(struct seat *s)
-{
-	rig_run(s->rig);
-	if (s->heir != NULL)
-		rig_run(s->heir);
-	/* What one has written, the other reads. */
-	if (s->heir != NULL)
-		rig_run(s->rig);
-}
-
-static void
-broker_step(struct rig *g)
-{
-	struct port *port;
-
-	if (g == NULL)
-		return;
-	port = port_of(&broker, g);
-	switch (dice(3)) {
-	case 0:
-		port_take(port);
-		break;
-	case 1:
-		port_listen(port);
-		break;
-	default:
-		port_give(port);
-	}
-}
-
-static void
-step(void)
-{
-	unsigned host = dice(HOSTS);
-	struct seat *s = &seats[host];
-	struct work *w = &works[dice(ALL)];
-
-	switch (dice(12)) {
-	case 0: case 1: case 2:
-		do_publish(w);
-		break;
-	case 3:
-		do_presence(w);
-		break;
-	case 4:
-		do_user(w);
-		break;
-	case 5:
-		do_count(w);
-		break;
-	case 6:
-		if (dice(4) == 0)
-			succession_step(s, host);
-		break;
-	case 7: case 8:
-		turn(s);
-		break;
-	default:
-		broker_step(dice(2) == 0 ? s->rig : s->heir);
-	}
-	for (unsigned i = 0; i < ALL; i++)
-		hear(&works[i]);
-}
-
-static void
-settle(void)
-{
-	for (int i = 0; i < 30; i++) {
-		broker_run(&broker);
-		rig_later(seats[0].rig, 20);
-		for (unsigned k = 0; k < HOSTS; k++) {
-			if (seats[k].moment != QUIET)
-				succession_step(&seats[k], k);
-		}
-	}
-	broker_run(&broker);
-	for (unsigned i = 0; i < ALL; i++)
-		hear(&works[i]);
-}
-
-/* ---- what must hold in the end ------------------------------------------------- */
-
-static void
-check_messages(void)
-{
-	for (unsigned i = 0; i < ALL; i++) {
-		for (unsigned c = 0; c < CHANNELS; c++) {
-			for (unsigned by = 0; by < ALL; by++) {
-				if (works[i].got[c][by] == published[c][by])
-					continue;
-				fail_msg("schedule %u: worker %u got %u of %u"
-				    " that %u said in %s", schedule, i,
-				    works[i].got[c][by], published[c][by], by,
-				    channels[c]);
-			}
-		}
-	}
-}
-
-static bool
-is_seated(unsigned user)
-{
-	for (unsigned i = 0; i < ALL; i++) {
-		if (works[i].seats[user] > 0)
-			return true;
-	}
-	return false;
-}
-
-static bool
-is_online(unsigned user)
-{
-	for (unsigned i = 0; i < ALL * CONNS; i++) {
-		const struct signed_in *c = &works[i / CONNS].conns[i % CONNS];
-
-		if (c->on && c->user == user)
-			return true;
-	}
-	return false;
-}
-
-static bool
-has_seat(const struct work *w)
-{
-	for (unsigned u = 0; u < USERS; u++) {
-		if (w->seats[u] > 0)
-			return true;
-	}
-	return false;
-}
-
-static void
-check_worker(const struct work *w)
-{
-	uint64_t count = 0;
-
-	for (unsigned i = 0; i < ALL; i++)
-		count += works[i].subs;
-	if (w->count != count)
-		fail_msg("schedule %u: count %" PRIu64 " not %" PRIu64,
-		    schedule, w->count, count);
-	for (unsigned u = 0; u < USERS; u++) {
-		if (has_seat(w) && w->member[u] != is_seated(u))
-			fail_msg("schedule %u: worker %" PRIu64 " and u%u",
-			    schedule, index_of(w), u);
-		for (unsigned i = 0; i < CONNS; i++) {
-			const struct signed_in *c = &w->conns[i];
-
-			if (c->on && !c->listed)
-				fail_msg("schedule %u: conn %" PRIu64
-				    " was not answered", schedule, c->conn);
-			if (c->on && c->online[u] != is_online(u))
-				fail_msg("schedule %u: conn %" PRIu64
-				    " and u%u", schedule, c->conn, u);
-		}
-	}
-}
-
-static const struct route *
-route_at(const struct seat *s, const char *channel)
-{
-	return route_find(census_find(s->rig->router, B("1")),
-	    bytes_str(channel));
-}
-
-static void
-check_routers(void)
-{
-	struct bytes event, a = B(""), b = B("");
-
-	for (unsigned c = 0; c < CHANNELS; c++)
-		assert_int_equal(route_count(route_at(&seats[0], channels[c])),
-		    route_count(route_at(&seats[1], channels[c])));
-	history_get(route_at(&seats[0], "cache-c1"), &event, &a);
-	history_get(route_at(&seats[1], "cache-c1"), &event, &b);
-	assert_int_equal(a.n, b.n);
-	assert_memory_equal(a.p, b.p, a.n);
-	for (unsigned i = 0; i < HOSTS; i++) {
-		const struct router *r = seats[i].rig->router;
-		const struct host *h = TAILQ_FIRST(&r->hosts);
-
-		assert_int_equal(h->state, HOST_KNOWN);
-		assert_int_equal(tell_epoch(seats[1 - i].rig->router), h->epoch);
-		assert_int_equal(h->n_rows, seats[1 - i].rig->router->tell.rows);
-		assert_int_equal(h->sum, seats[1 - i].rig->router->tell.sum);
-	}
-}
-
-static void
-begin(void)
-{
-	memset(works, 0, sizeof(works));
-	memset(published, 0, sizeof(published));
-	broker = (struct broker){ 0 };
-	for (unsigned i = 0; i < HOSTS; i++) {
-		seats[i] = (struct seat){ .rig = broker_rig(&broker, ini,
-		    i + 1) };
-		for (unsigned k = 0; k < WORKERS; k++) {
-			struct work *w = &works[i * WORKERS + k];
-
-			w->host = i;
-			w->slot = k + 1;
-			w->subs = 1;
-			join_router(w, seats[i].rig);
-		}
-	}
-	settle();
-	counter.snapshots_taken = counter.host_gaps = counter.hosts_lost = 0;
+	assert_int_equal(to->generation, w->generation);
+	GETS_NONE(w);
+	mate_dies(w);
+	SAY(to, hello, .version = MSG_VERSION, .slot = slot,
+	    .generation = to->generation);
+	return to;
 }
 
 static void
 end(void)
 {
-	settle();
-	check_messages();
-	for (unsigned i = 0; i < ALL; i++)
-		check_worker(&works[i]);
-	check_routers();
-	assert_int_equal(counter.snapshots_taken, 0);
-	assert_int_equal(counter.host_gaps, 0);
-	assert_int_equal(counter.hosts_lost, 0);
-	for (unsigned i = 0; i < HOSTS; i++)
-		assert_null(seats[i].heir);
-	broker_done(&broker);
+	if (elder != NULL)
+		rig_free(elder);
+	if (heir != NULL)
+		rig_free(heir);
 }
 
 static void
-test_schedules(void **state)
+say_watch(struct mate *w, uint64_t conn, const char *user, uint64_t flags)
+{
+	struct bytes list[] = { B("a"), B("b") };
+
+	SAY(w, signin, .app = B("1"), .conn = conn, .user = bytes_str(user),
+	    .watch_out = { list, 2 }, .flags = flags);
+}
+
+/* What is kept goes on; what workers told is told of no more than it changed. */
+static void
+test_all_goes_on(void **state)
+{
+	struct mate *a, *b;
+
+	(void)state;
+	begin(ROOMS);
+	a = rig_worker(elder, 1);
+	b = rig_worker(elder, 2);
+	SAY(a, join, .app = B("1"), .channel = B("room-x"), .n = 1,
+	    .cookie = 1, .flags = JOIN_REPLAY);
+	SAY(a, join, .app = B("1"), .channel = B("n"), .n = 1, .cookie = 2,
+	    .flags = JOIN_COUNT);
+	rig_run(elder);
+	GETS(a, "subscribed room-x cookie=1 count=1");
+	GETS(a, "subscribed n cookie=2 count=1");
+	GETS(a, "count n 1");
+	SAY(b, publish, .serial = 1, .app = B("1"), .channel = B("room-x"),
+	    .event = B("e"), .data = B("1"));
+	SAY(b, publish, .serial = 2, .app = B("1"), .channel = B("cache-c"),
+	    .event = B("e"), .data = B("2"), .flags = PUBLISH_CACHE);
+	rig_run(elder);
+	GETS(a, "deliver room-x e=1 from=2 n=1 at=1");
+	GETS(b, "ack 2");
+	say_watch(a, 7, "a", 0);
+	rig_run(elder);
+	GETS(a, "watch 7 online=a offline=b");
+
+	raise_heir(ROOMS);
+	/* It goes on telling. */
+	SAY(b, publish, .serial = 3, .app = B("1"), .channel = B("room-x"),
+	    .event = B("e"), .data = B("3"));
+	SAY(b, publish, .serial = 4, .app = B("1"), .channel = B("cache-d"),
+	    .event = B("e"), .data = B("4"), .flags = PUBLISH_CACHE);
+	both_run();
+	GETS(a, "deliver room-x e=3 from=2 n=3 at=2");
+	GETS(b, "ack 4");
+	yield();
+
+	/* Not read by the elder any more. */
+	SAY(b, publish, .serial = 5, .app = B("1"), .channel = B("room-x"),
+	    .event = B("e"), .data = B("5"));
+	both_run();
+	GETS_NONE(a);
+	a = moves(a, 1);
+	b = moves(b, 2);
+	heir_take_over(heir->router, 2);
+	SAY(a, join, .app = B("1"), .channel = B("room-x"), .n = 1,
+	    .flags = JOIN_SYNC | JOIN_REPLAY);
+	SAY(a, join, .app = B("1"), .channel = B("n"), .n = 1,
+	    .flags = JOIN_SYNC | JOIN_COUNT);
+	say_watch(a, 7, "a", JOIN_SYNC);
+	SAY(a, synced, .end_ = "");
+	/* 3 is told again, as if it had not read the answer. */
+	SAY(b, signin, .app = B("1"), .conn = 9, .user = B("b"),
+	    .flags = JOIN_SYNC);
+	SAY(b, publish, .serial = 3, .app = B("1"), .channel = B("room-x"),
+	    .event = B("e"), .data = B("3"));
+	SAY(b, publish, .serial = 5, .app = B("1"), .channel = B("room-x"),
+	    .event = B("e"), .data = B("5"));
+	SAY(b, synced, .end_ = "");
+	both_run();
+	GETS(a, "watch 7 online=b");
+	GETS(a, "deliver room-x e=5 from=2 n=5 at=3");
+	GETS_NONE(a);
+	GETS(b, "ack 5");
+
+	/* Places are what they were. */
+	SAY(b, join, .app = B("1"), .channel = B("room-x"), .n = 1,
+	    .cookie = 3, .flags = JOIN_REPLAY, .since_offset = 1,
+	    .since_epoch = route_find(census_find(elder->router, B("1")),
+	    B("room-x"))->epoch);
+	SAY(b, join, .app = B("1"), .channel = B("cache-d"), .n = 1,
+	    .cookie = 4, .flags = JOIN_CACHE);
+	SAY(b, join, .app = B("1"), .channel = B("cache-c"), .n = 1,
+	    .cookie = 5, .flags = JOIN_CACHE);
+	both_run();
+	GETS(b, "replay room-x cookie=3 e=3 at=2");
+	GETS(b, "replay room-x cookie=3 e=5 at=3");
+	GETS(b, "subscribed room-x cookie=3 count=2");
+	GETS(b, "subscribed cache-d cookie=4 count=1 at=0 cached=e:4");
+	GETS(b, "subscribed cache-c cookie=5 count=1 at=0 cached=e:2");
+	end();
+}
+
+/* A sign-in and a member that the elder did not read are news to the heir. */
+static void
+test_news(void **state)
+{
+	struct mate *a, *b;
+
+	(void)state;
+	begin("subscription_count = yes");
+	a = rig_worker(elder, 1);
+	b = rig_worker(elder, 2);
+	say_watch(b, 8, "b", 0);
+	SAY(b, join, .app = B("1"), .channel = B("n"), .n = 2, .cookie = 1,
+	    .flags = JOIN_COUNT);
+	rig_run(elder);
+	GETS(b, "subscribed n cookie=1 count=2");
+	GETS(b, "watch 8 online=b offline=a");
+	GETS(b, "count n 2");
+	raise_heir("subscription_count = yes");
+	yield();
+	say_watch(a, 7, "a", 0);
+	both_run();
+	a = moves(a, 1);
+	b = moves(b, 2);
+	say_watch(a, 7, "a", JOIN_SYNC);
+	SAY(a, join, .app = B("1"), .channel = B("n"), .n = 1,
+	    .flags = JOIN_SYNC | JOIN_COUNT);
+	SAY(a, synced, .end_ = "");
+	say_watch(b, 8, "b", JOIN_SYNC);
+	SAY(b, join, .app = B("1"), .channel = B("n"), .n = 2,
+	    .flags = JOIN_SYNC | JOIN_COUNT);
+	SAY(b, synced, .end_ = "");
+	both_run();
+	/* Nothing is read before the heir is in force. */
+	GETS_NONE(a);
+	heir_take_over(heir->router, 2);
+	both_run();
+	GETS(b, "watch 8 online=a");
+	GETS(b, "count n 3");
+	GETS(a, "watch 7 online=a,b");
+	GETS(a, "count n 3");
+	GETS_NONE(a);
+	GETS_NONE(b);
+	end();
+}
+
+/* A room that was left, and one whose last client leaves in that moment, wait
+ * for those who come back. */
+static void
+test_deserted_rooms(void **state)
+{
+	static const char *const rooms[] = { "room-x", "room-y" };
+	struct mate *a;
+
+	(void)state;
+	begin(ROOMS);
+	a = rig_worker(elder, 1);
+	for (int i = 0; i < 2; i++)
+		SAY(a, join, .app = B("1"), .channel = bytes_str(rooms[i]),
+		    .n = 1, .flags = JOIN_REPLAY);
+	SAY(a, publish, .serial = 1, .app = B("1"), .channel = B("room-x"),
+	    .event = B("e"), .data = B("1"));
+	SAY(a, leave, .app = B("1"), .channel = B("room-x"), .n = 1);
+	rig_run(elder);
+	GETS(a, "deliver room-x e=1 from=1 n=1 at=1");
+	GETS(a, "ack 1");
+	raise_heir(ROOMS);
+	yield();
+	a = moves(a, 1);
+	SAY(a, publish, .serial = 2, .app = B("1"), .channel = B("room-y"),
+	    .event = B("e"), .data = B("2"));
+	SAY(a, synced, .end_ = "");
+	heir_take_over(heir->router, 1);
+	both_run();
+	GETS(a, "ack 2");
+	for (int i = 0; i < 2; i++)
+		SAY(a, join, .app = B("1"), .channel = bytes_str(rooms[i]),
+		    .n = 1, .cookie = 1, .flags = JOIN_REPLAY,
+		    .since_epoch = route_find(census_find(elder->router,
+		    B("1")), bytes_str(rooms[i]))->epoch);
+	both_run();
+	GETS(a, "replay room-x cookie=1 e=1 at=1");
+	GETS(a, "subscribed room-x cookie=1 count=1");
+	GETS(a, "replay room-y cookie=1 e=2 at=1");
+	GETS(a, "subscribed room-y cookie=1 count=1");
+	mate_dies(a);
+	both_run();
+	/* They are forgotten when their time has come. */
+	rig_later(heir, 600000);
+	assert_true(TAILQ_EMPTY(&census_find(heir->router, B("1"))->order));
+	end();
+}
+
+/* The elder dies before it could end well: as after any crash, but with what
+ * was kept. */
+static void
+test_elder_dies(void **state)
+{
+	struct mate *a;
+	uint64_t epoch;
+
+	(void)state;
+	begin(ROOMS);
+	a = rig_worker(elder, 1);
+	SAY(a, join, .app = B("1"), .channel = B("room-x"), .n = 1,
+	    .flags = JOIN_REPLAY);
+	SAY(a, publish, .serial = 1, .app = B("1"), .channel = B("cache-c"),
+	    .event = B("e"), .data = B("1"), .flags = PUBLISH_CACHE);
+	SAY(a, publish, .serial = 2, .app = B("1"), .channel = B("room-x"),
+	    .event = B("e"), .data = B("2"));
+	rig_run(elder);
+	GETS(a, "deliver room-x e=2 from=1 n=2 at=1");
+	GETS(a, "ack 2");
+	epoch = route_find(census_find(elder->router, B("1")),
+	    B("room-x"))->epoch;
+	raise_heir(ROOMS);
+	a = moves(a, 1);
+	rig_free(elder);
+	elder = NULL;
+	rig_run(heir);
+	heir_take_over(heir->router, 1);
+	SAY(a, synced, .end_ = "");
+	SAY(a, join, .app = B("1"), .channel = B("room-x"), .n = 1,
+	    .cookie = 1, .flags = JOIN_REPLAY, .since_epoch = epoch);
+	SAY(a, join, .app = B("1"), .channel = B("cache-c"), .n = 1,
+	    .cookie = 2, .flags = JOIN_CACHE);
+	rig_run(heir);
+	GETS(a, "subscribed room-x cookie=1 count=1");
+	GETS(a, "subscribed cache-c cookie=2 count=1 at=0 cached=e:1");
+	assert_int_not_equal(route_find(census_find(heir->router, B("1")),
+	    B("room-x"))->epoch, epoch);
+	end();
+}
+
+/* Before it has told anything: the heir is there for the master all the same. */
+static void
+test_elder_dies_at_once(void **state)
 {
 	(void)state;
-	for (schedule = 0; schedule < SCHEDULES; schedule++) {
-		random_state = schedule * 7919 + 1;
-		begin();
-		for (unsigned i = 0; i < STEPS; i++)
-			step();
+	begin("");
+	heir = rig_heir("", NULL, elder);
+	rig_free(elder);
+	elder = NULL;
+	rig_run(heir);
+	GETS(&heir->master, "ready");
+	end();
+}
+
+/* The elder goes on as if nothing had been, also if it had yielded already. */
+static void
+test_heir_dies(void **state)
+{
+	struct mate *a;
+
+	(void)state;
+	for (int yields = 0; yields < 2; yields++) {
+		begin("");
+		a = rig_worker(elder, 1);
+		raise_heir("");
+		if (yields)
+			elder_yield(elder->router);
+		rig_free(heir);
+		heir = NULL;
+		rig_run(elder);
+		SAY(a, publish, .serial = 1, .app = B("1"), .channel = B("c"),
+		    .event = B("e"), .data = B("1"));
+		rig_run(elder);
+		GETS(a, "ack 1");
+		/* And may have another. */
+		raise_heir("");
+		yield();
 		end();
 	}
-	assert_true(successions > SCHEDULES);
+}
+
+/* Nobody is told that workers leave when their links go over one by one. */
+static void
+test_silence(void **state)
+{
+	struct mate *a, *b;
+
+	(void)state;
+	begin("");
+	a = rig_worker(elder, 1);
+	b = rig_worker(elder, 2);
+	SAY(a, join, .app = B("1"), .channel = B("presence-r"), .n = 1,
+	    .cookie = 1, .flags = JOIN_PRESENCE | JOIN_ROSTER, .user = B("a"),
+	    .member = B("{}"));
+	rig_run(elder);
+	SAY(b, join, .app = B("1"), .channel = B("presence-r"), .n = 1,
+	    .cookie = 1, .flags = JOIN_PRESENCE | JOIN_ROSTER, .user = B("b"),
+	    .member = B("{}"));
+	rig_run(elder);
+	while (a->n_lines > 0)
+		free(a->lines[--a->n_lines]);
+	while (b->n_lines > 0)
+		free(b->lines[--b->n_lines]);
+	raise_heir("");
+	yield();
+	mate_dies(a);
+	both_run();
+	GETS_NONE(b);
+	end();
 }
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_schedules),
+		cmocka_unit_test(test_all_goes_on),
+		cmocka_unit_test(test_news),
+		cmocka_unit_test(test_deserted_rooms),
+		cmocka_unit_test(test_elder_dies),
+		cmocka_unit_test(test_elder_dies_at_once),
+		cmocka_unit_test(test_heir_dies),
+		cmocka_unit_test(test_silence),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
