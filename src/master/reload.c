@@ -32,9 +32,12 @@ static struct {
 	uint64_t	 since_ms, wall_ms;
 	uint64_t	 asked;		/* LIVE: a question to all processes */
 	bool		 binary;	/* FULL: it is another one */
+	bool		 resumed;	/* FULL: behind the exec */
 	struct buf	 changed;
 } job;
 
+/* The master is another binary than its children, since a reload failed. */
+static bool		 stale;
 static bool		 queued;	/* another one waits for its turn */
 static bool		 again;		/* and may have it now */
 
@@ -252,6 +255,8 @@ reload_done(const char *why)
 		answer_bad(why);
 	else
 		answer_good();
+	if (last.full)
+		stale = !last.ok && (stale || (job.binary && job.resumed));
 	job.kind = NONE;
 	again = queued;
 	control_check();
@@ -304,11 +309,19 @@ full_begin(void)
 	free(why);
 }
 
+/* A file that is gone for the moment is no other binary. */
+static bool
+another_binary(void)
+{
+	return stale ||
+	    (access(master.exe, F_OK) == 0 && again_binary_changed());
+}
+
 /* Another release may understand settings that we do not, so it reads them. */
 static uint64_t
 begin(void)
 {
-	bool binary = access(master.exe, F_OK) == 0 && again_binary_changed();
+	bool binary = another_binary();
 	struct fresh f = { NULL, NULL, true };
 	struct buf changed = { 0 };
 	char *why = NULL;
@@ -328,6 +341,7 @@ begin(void)
 	job.wall_ms = clock_wall_ms();
 	job.asked = 0;
 	job.binary = binary;
+	job.resumed = false;
 	buf_done(&job.changed);
 	job.changed = changed;
 	if (r < 0)
@@ -399,6 +413,7 @@ void
 reload_restore(const struct state *s)
 {
 	job.kind = FULL;
+	job.resumed = true;
 	job.number = s->reload;
 	job.binary = s->reload_binary != 0;
 	job.since_ms = s->reload_since_ms;

@@ -31,6 +31,7 @@ static enum replace_phase phase;
 static bool		 failed;	/* raising: they are only reaped yet */
 static bool		 orphaned;	/* raising: the router in force died */
 static uint64_t		 linked;	/* a question: have all the new link? */
+static bool		 unpaired;	/* moving: an elder lacks an heir */
 static struct event	*timer;		/* of the phase */
 static uid_t		 uid;		/* of the crew that comes */
 static gid_t		 gid;
@@ -345,8 +346,22 @@ replace_brought_up(struct child *heir)
 	if (old == NULL || heir->crew != in_force())
 		return;
 	for (unsigned i = SLOT_WORKER_FIRST; i < old->n; i++)
-		if (inherits(&old->at[i], heir))
-			tell_handover(&old->at[i], heir);
+		if (inherits(&old->at[i], heir) &&
+		    tell_handover(&old->at[i], heir) < 0)
+			unpaired = true;
+}
+
+/* Descriptors had run out: again.  An elder may have the same heir twice. */
+static void
+pair_again(void)
+{
+	struct crew *crew = in_force();
+
+	if (!unpaired)
+		return;
+	unpaired = false;
+	for (unsigned i = SLOT_WORKER_FIRST; i < crew->n; i++)
+		replace_brought_up(&crew->at[i]);
 }
 
 static void
@@ -452,6 +467,7 @@ replace_tick(uint64_t now)
 
 	if (phase != REPLACE_MOVING || master.stopping)
 		return;
+	pair_again();
 	for (unsigned i = SLOT_WORKER_FIRST; i < old->n; i++) {
 		h = &old->at[i].handed;
 		if (old->at[i].pid == 0 || h->settled ||

@@ -165,7 +165,7 @@ tell_succession(struct child *old, struct child *heir)
 	close(ends[1]);
 }
 
-void
+int
 tell_handover(struct child *old, struct child *heir)
 {
 	int ends[2];
@@ -174,7 +174,7 @@ tell_handover(struct child *old, struct child *heir)
 	    0, ends) < 0) {
 		log_error("no socket pair for %s: %s", child_name(old),
 		    strerror(errno));
-		return;
+		return -1;
 	}
 	SEND_END(old, heir, ends[0], .slot = heir->slot,
 	    .generation = heir->generation);
@@ -182,6 +182,7 @@ tell_handover(struct child *old, struct child *heir)
 	    .generation = old->generation);
 	close(ends[0]);
 	close(ends[1]);
+	return 0;
 }
 
 void

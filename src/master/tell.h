@@ -27,8 +27,9 @@ void	tell_link(struct child *router, struct child *worker);
 /* Router and successor get the ends of a new pair; if there is no router, the
  * successor learns it at once.  Before its go. */
 void	tell_succession(struct child *old, struct child *heir);
-/* A worker that leaves and one that takes over get the ends of a new pair. */
-void	tell_handover(struct child *old, struct child *heir);
+/* A worker that leaves and one that takes over get the ends of a new pair; -1 if
+ * there is none to be had. */
+int	tell_handover(struct child *old, struct child *heir);
 
 void	tell_settings(struct child *);
 void	tell_certificates(struct child *);

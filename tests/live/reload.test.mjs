@@ -132,6 +132,25 @@ test("the binary is replaced; HUP does it, too", () => {
 		install();
 		assert.equal((await reload(server)).code, 0);
 		await alive(server, clients, channel);
+		await quiet(server);
+		// A binary that came with bad settings comes when these are good again.
+		const good = fs.readFileSync(server.ini), old = server.pids("peald: ");
+		install();
+		edit(server, /workers = 2/, `workers = 3\nlog = ${dir}`);
+		assert.match((await reload(server)).text, /log/);
+		fs.writeFileSync(server.ini, good);
+		await quiet(server);
+		assert.deepEqual(server.pids("peald: "), old);
+		assert.match((await reload(server)).text, /^reloaded: binary; \d+ connections moved\n$/);
+		await alive(server, clients, channel);
+		await quiet(server);
+		assert.deepEqual(server.pids("peald: ").filter((pid) => old.includes(pid)), []);
+		assert.match((await reload(server)).text, /nothing has changed/);
+		// Settings that are live need no binary on disk.
+		fs.renameSync(copy, `${copy}.away`);
+		edit(server, /\[app main\]/, "$&\nclient_events = all");
+		assert.match((await reload(server)).text, /^reloaded: app\.main\.client_events\n$/);
+		fs.renameSync(`${copy}.away`, copy);
 	});
 });
 
