@@ -130,6 +130,64 @@ test_query(void **state)
 	rig_free(g);
 }
 
+/* One of the three that say that a connection has changed workers. */
+static void
+say_part(struct rig *g, struct mate *elder, struct mate *heir, int part)
+{
+	if (part == 0)
+		SAY(elder, load, .app = B("1"), .open = 2, .subscribed = 1,
+		    .went = 1, .went_subscribed = 1);
+	else if (part == 1)
+		SAY(heir, load, .app = B("1"), .open = 1, .subscribed = 1,
+		    .came = 1, .came_subscribed = 1);
+	else
+		SAY(heir, moved, .slot = elder->slot,
+		    .generation = elder->generation, .app = B("1"), .was = 1,
+		    .conn = 2, .open = 1, .first = 1,
+		    .epoch = g->router->epoch,
+		    .channels_out = { &(struct bytes){ "x", 1 }, 1 },
+		    .users_out = { &(struct bytes){ NULL, 0 }, 1 });
+}
+
+/* In any order there is room for no more, and never for less. */
+static void
+test_handed_over_in_any_order(void **state)
+{
+	static const int orders[][3] = { { 0, 1, 2 }, { 0, 2, 1 }, { 1, 0, 2 },
+		{ 1, 2, 0 }, { 2, 0, 1 }, { 2, 1, 0 } };
+
+	(void)state;
+	for (size_t i = 0; i < NELEM(orders); i++) {
+		struct rig *g = rig_new("max_connections = 3\n");
+		struct mate *a = rig_worker(g, 1), *b = rig_worker(g, 2);
+		struct mate *c = rig_worker(g, 3);
+
+		load(a, 3, 2, 0);
+		rig_run(g);
+		for (unsigned k = 0; k < 3; k++) {
+			say_part(g, a, b, orders[i][k]);
+			rig_run(g);
+			connects(c, k + 1);
+			SAY(c, query, .cookie = 1, .kind = QUERY_CONNECTIONS,
+			    .app = B("1"));
+			rig_run(g);
+			mate_gets(c, k == 0 ? "grant 1 0" : k == 1 ?
+			    "grant 2 0" : "grant 3 0", __FILE__, __LINE__);
+			GETS(c, "row 1 2/3");
+			GETS(c, "done 1");
+		}
+		/* Each has its own now. */
+		mate_dies(a);
+		rig_run(g);
+		SAY(c, query, .cookie = 1, .kind = QUERY_CONNECTIONS,
+		    .app = B("1"));
+		rig_run(g);
+		GETS(c, "row 1 1/1");
+		GETS(c, "done 1");
+		rig_free(g);
+	}
+}
+
 int
 main(void)
 {
@@ -138,6 +196,7 @@ main(void)
 		cmocka_unit_test(test_death_gives_back),
 		cmocka_unit_test(test_no_limit),
 		cmocka_unit_test(test_query),
+		cmocka_unit_test(test_handed_over_in_any_order),
 	};
 
 	return cmocka_run_group_tests_name("load", tests, NULL, NULL);

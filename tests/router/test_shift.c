@@ -113,6 +113,13 @@ asks(unsigned kind, const char *name, const char *row)
 }
 
 static void
+forget_lines(struct mate *w)
+{
+	while (w->n_lines > 0)
+		free(w->lines[--w->n_lines]);
+}
+
+static void
 silence(void)
 {
 	rig_run(g);
@@ -263,7 +270,9 @@ test_nobody_hears(void **state)
 	expects(b, "x", 0, 0);
 	expects(b, P, 0, JOIN_PRESENCE);
 	rig_run(g);
-	a->n_lines = b->n_lines = c->n_lines = 0;
+	forget_lines(a);
+	forget_lines(b);
+	forget_lines(c);
 	MOVED(b, a, .channel = "x", .was = 1, .conn = 11);
 	silence();
 	MOVED(b, a, .channel = P, .user = "u", .was = 2, .conn = 12);
@@ -369,7 +378,7 @@ test_elder_is_dead(void **state)
 	expects(b, P, 0, JOIN_PRESENCE);
 	load(a, 1, 0, 0);
 	rig_run(g);
-	c->n_lines = 0;
+	forget_lines(c);
 	mate_dies(a);
 	rig_run(g);
 	GETS(c, "removed " P " u");
@@ -392,7 +401,7 @@ test_last_words(void **state)
 	enters(c, "w", 0);
 	expects(b, P, 0, JOIN_PRESENCE);
 	rig_run(g);
-	c->n_lines = 0;
+	forget_lines(c);
 	MOVED(b, a, .channel = P, .user = "u", .was = 2, .conn = 12);
 	a->peer->gone = true;
 	mate_dies(a);
@@ -414,7 +423,7 @@ test_gone_with_its_heir(void **state)
 		enters(c, "w", 0);
 		load(a, 1, 0, 1);
 		rig_run(g);
-		a->n_lines = c->n_lines = 0;
+		forget_lines(c);
 		if (said == 1)
 			MOVED(b, a, .channel = "x", .was = 1, .conn = 11);
 		rig_run(g);
