@@ -329,7 +329,7 @@ trust(size_t n)
 
 /* Lines are apart by '|'. */
 static const char *
-client_of(const char *text)
+who_is(const char *text)
 {
 	static char room[IP_TEXT];
 	struct http_header lines[8];
@@ -387,9 +387,9 @@ forwarded_chains(void **state)
 	trust(2);
 	for (i = 0; i < NELEM(cases); i++)
 		if (cases[i].client == NULL)
-			assert_null(client_of(cases[i].text));
+			assert_null(who_is(cases[i].text));
 		else
-			assert_string_equal(client_of(cases[i].text),
+			assert_string_equal(who_is(cases[i].text),
 			    cases[i].client);
 }
 
@@ -405,9 +405,9 @@ long_chains_are_not_walked(void **state)
 	buf_str(&b, "203.0.113.9,10.0.0.2");
 	for (i = 2; i < FORWARDED_MAX; i++)
 		buf_str(&b, ",10.0.0.1");
-	assert_string_equal(client_of(buf_cstr(&b)), "203.0.113.9");
+	assert_string_equal(who_is(buf_cstr(&b)), "203.0.113.9");
 	buf_str(&b, ",10.0.0.1");
-	assert_string_equal(client_of(buf_cstr(&b)), "10.0.0.2");
+	assert_string_equal(who_is(buf_cstr(&b)), "10.0.0.2");
 }
 
 /* ---- who is counted ------------------------------------------------------ */
