@@ -37,6 +37,7 @@ struct caller {
 	size_t			 sent;
 	uint64_t		 waits_for;	/* the end of this reload */
 	bool			 waits_for_end;	/* of the service */
+	bool			 silent;	/* it has closed its side */
 };
 
 static struct {
@@ -153,7 +154,8 @@ caller_wait(struct caller *c)
 		event_del(c->event);
 		event_assign(c->event, master.base, c->fd, EV_READ, on_caller,
 		    c);
-		event_add(c->event, NULL);
+		if (!c->silent)
+			event_add(c->event, NULL);
 		return;
 	}
 	c->waits_for = 0;
@@ -265,14 +267,15 @@ caller_read(struct caller *c)
 	caller_await(c, EV_READ);
 }
 
-/* Who waits for a reload says nothing more; if it goes, it goes. */
+/* Who waits for a reload says nothing more, but may read its answer yet. */
 static void
 caller_waiting(struct caller *c)
 {
 	char octet;
 	ssize_t n = recv(c->fd, &octet, 1, 0);
 
-	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+	c->silent |= n == 0;
+	if (n < 0 && errno != EAGAIN && errno != EINTR)
 		caller_free(c);
 	else
 		caller_wait(c);
