@@ -13,204 +13,18 @@
 #include "common/counters.h"
 #include "common/log.h"
 #include "common/util.h"
+#include "router/facts.h"
 #include "router/hear.h"
 #include "router/router.h"
 
 #define KEEP_MS		2000	/* what was heard, after it is over */
 #define JOIN_LATE_MS	1000	/* a text may come later here than there */
 
-/* Something that the elder told, by its name. */
-struct fact {
-	struct hash_link	 link;
-	uint64_t		 n;
-	uint64_t		 until;		/* raw texts: clock_ms() */
-	uint32_t		 key_n;
-	char			 key[];
-};
-
-/* How far the elder has heard a host. */
-struct heard {
-	struct hash_link	 link;
-	uint64_t		 key[2];	/* node, incarnation */
-	uint64_t		 numbers[LANES];
-};
-
 #define MSG_ROLE	heir
 #define MSG_CTX		struct router
 #include "common/dispatch.inc"
 
-/* ---- facts ----------------------------------------------------------------- */
-
-enum fact_kind { FACT_ROW = 1, FACT_USER, FACT_WATCHER, FACT_TEXT };
-
-struct fact_head {
-	uint8_t		 kind, item;
-	uint16_t	 app_n, channel_n, user_n;
-};
-
-static struct bytes
-key_of_fact(const struct hash_link *l)
-{
-	const struct fact *f = container_of(l, const struct fact, link);
-
-	return bytes_of(f->key, f->key_n);
-}
-
-static struct bytes
-key_of_heard(const struct hash_link *l)
-{
-	const struct heard *d = container_of(l, const struct heard, link);
-
-	return bytes_of(d->key, sizeof(d->key));
-}
-
-/* Good until the next call. */
-static struct bytes
-key_of(enum fact_kind kind, const struct item_name *name)
-{
-	static struct buf key;
-	struct fact_head head = {
-		.kind = (uint8_t)kind, .item = (uint8_t)name->kind,
-		.app_n = (uint16_t)name->app.n,
-		.channel_n = (uint16_t)name->channel.n,
-		.user_n = (uint16_t)name->user.n,
-	};
-
-	buf_clear(&key);
-	buf_add(&key, &head, sizeof(head));
-	buf_bytes(&key, name->app);
-	buf_bytes(&key, name->channel);
-	buf_bytes(&key, name->user);
-	return buf_view(&key);
-}
-
-static struct item_name
-name_of(const struct fact *f)
-{
-	const char *p = f->key + sizeof(struct fact_head);
-	struct fact_head head;
-
-	memcpy(&head, f->key, sizeof(head));
-	return (struct item_name){
-		.kind = (enum item_kind)head.item,
-		.app = bytes_of(p, head.app_n),
-		.channel = bytes_of(p + head.app_n, head.channel_n),
-		.user = bytes_of(p + head.app_n + head.channel_n, head.user_n),
-	};
-}
-
-static enum fact_kind
-kind_of(const struct fact *f)
-{
-	struct fact_head head;
-
-	memcpy(&head, f->key, sizeof(head));
-	return (enum fact_kind)head.kind;
-}
-
-static struct fact *
-fact_find(struct router *r, struct bytes key)
-{
-	struct hash_link *l = hash_find(&r->heir.facts, key);
-
-	return l != NULL ? container_of(l, struct fact, link) : NULL;
-}
-
-static struct fact *
-fact_get(struct router *r, struct bytes key)
-{
-	struct fact *f = fact_find(r, key);
-
-	if (f != NULL)
-		return f;
-	f = xcalloc(1, sizeof(*f) + key.n);
-	f->key_n = (uint32_t)key.n;
-	memcpy(f->key, key.p, key.n);
-	hash_insert(&r->heir.facts, &f->link);
-	return f;
-}
-
-/* n is 0: there is no such thing any more. */
-static void
-fact_set(struct router *r, struct bytes key, uint64_t n)
-{
-	struct fact *f = n > 0 ? fact_get(r, key) : fact_find(r, key);
-
-	if (f == NULL)
-		return;
-	f->n = n;
-	if (n > 0)
-		return;
-	hash_remove(&r->heir.facts, &f->link);
-	free(f);
-}
-
-static struct bytes
-key_of_watcher(uint64_t slot, uint64_t generation, uint64_t conn)
-{
-	uint64_t id[3] = { slot, generation, conn };
-	struct item_name name = { .user = bytes_of(id, sizeof(id)) };
-
-	return key_of(FACT_WATCHER, &name);
-}
-
-static struct bytes
-key_of_user(struct bytes app, struct bytes user)
-{
-	struct item_name name = { .kind = ITEM_USER, .app = app,
-	    .user = user };
-
-	return key_of(FACT_USER, &name);
-}
-
-static struct bytes
-key_of_text(struct bytes channel, uint64_t hash)
-{
-	struct item_name name = { .channel = channel,
-	    .user = bytes_of(&hash, sizeof(hash)) };
-
-	return key_of(FACT_TEXT, &name);
-}
-
-static void
-facts_free(struct router *r)
-{
-	struct hash_cursor at = { 0 };
-	struct hash_link *l;
-
-	while ((l = hash_walk(&r->heir.facts, &at)) != NULL) {
-		hash_remove(&r->heir.facts, l);
-		free(container_of(l, struct fact, link));
-	}
-	at = (struct hash_cursor){ 0 };
-	while ((l = hash_walk(&r->heir.heard, &at)) != NULL) {
-		hash_remove(&r->heir.heard, l);
-		free(container_of(l, struct heard, link));
-	}
-	hash_done(&r->heir.facts);
-	hash_done(&r->heir.heard);
-	hash_init(&r->heir.facts, key_of_fact);
-	hash_init(&r->heir.heard, key_of_heard);
-}
-
 /* ---- what was heard ---------------------------------------------------------- */
-
-static struct heard *
-heard_find(struct router *r, uint64_t node, uint64_t incarnation, bool make)
-{
-	uint64_t key[2] = { node, incarnation };
-	struct hash_link *l = hash_find(&r->heir.heard,
-	    bytes_of(key, sizeof(key)));
-	struct heard *d;
-
-	if (l != NULL || !make)
-		return l != NULL ? container_of(l, struct heard, link) : NULL;
-	d = xcalloc(1, sizeof(*d));
-	d->key[0] = node;
-	d->key[1] = incarnation;
-	hash_insert(&r->heir.heard, &d->link);
-	return d;
-}
 
 bool
 heir_heard(struct router *r, const struct envelope *e, unsigned lane)
@@ -228,7 +42,7 @@ heir_raw(struct router *r, const struct topic *topic, struct bytes text)
 
 	if (r->heir.facts.count == 0)
 		return false;
-	f = fact_find(r, key_of_text(topic->channel, legacy_hash(r, text)));
+	f = fact_find(r, fact_of_text(topic->channel, legacy_hash(r, text)));
 	if (f == NULL || f->n == 0 || f->until < r->now)
 		return false;
 	f->n--;
@@ -415,7 +229,7 @@ take_own_rows(struct router *r, struct wire_eye eye)
 	uint64_t n;
 
 	while (wire_read_row(&eye, &name, &n))
-		fact_set(r, key_of(FACT_ROW, &name), n);
+		fact_set(r, fact_key(FACT_ROW, &name), n);
 }
 
 static void
@@ -521,7 +335,7 @@ heir_on_legacy_raw(struct router *r, struct ipc *ipc,
 	(void)ipc;
 	if (early_remove(&r->reach.early, &topic, &text, is_text))
 		return;
-	f = fact_get(r, key_of_text(m->channel, m->hash));
+	f = fact_get(r, fact_of_text(m->channel, m->hash));
 	if (f->until < r->now)
 		f->n = 0;
 	f->n++;
@@ -533,7 +347,7 @@ heir_on_legacy_user(struct router *r, struct ipc *ipc,
     const struct msg_legacy_user *m)
 {
 	(void)ipc;
-	fact_set(r, key_of_user(m->app, m->user), m->online);
+	fact_set(r, fact_of_user(m->app, m->user), m->online);
 }
 
 void
@@ -541,7 +355,7 @@ heir_on_legacy_watcher(struct router *r, struct ipc *ipc,
     const struct msg_legacy_watcher *m)
 {
 	(void)ipc;
-	fact_set(r, key_of_watcher(m->slot, m->generation, m->conn), !m->gone);
+	fact_set(r, fact_of_watcher(m->slot, m->generation, m->conn), !m->gone);
 }
 
 void
@@ -613,8 +427,7 @@ void
 heir_init(struct router *r)
 {
 	r->heir = (struct heir){ 0 };
-	hash_init(&r->heir.facts, key_of_fact);
-	hash_init(&r->heir.heard, key_of_heard);
+	facts_init(r);
 }
 
 void
@@ -626,16 +439,6 @@ heir_begin(struct router *r, int fd)
 	}
 	r->heir.waits = true;
 	r->heir.ipc = ipc_new(r->base, fd, false, &ops, r);
-}
-
-void
-heir_done(struct router *r)
-{
-	ipc_free(r->heir.ipc);
-	r->heir.ipc = NULL;
-	facts_free(r);
-	hash_done(&r->heir.facts);
-	hash_done(&r->heir.heard);
 }
 
 bool
@@ -744,7 +547,8 @@ heir_turn(struct router *r)
 	}
 	if (h->over && r->now >= h->told_since + KEEP_MS) {
 		h->over = false;
-		facts_free(r);
+		facts_done(r);
+		facts_init(r);
 	}
 }
 
@@ -830,14 +634,14 @@ heir_take_over(struct router *r, uint64_t expect)
 bool
 heir_news(struct router *r, const struct peer *p, uint64_t conn)
 {
-	return r->heir.same && fact_find(r, key_of_watcher(p->slot,
+	return r->heir.same && fact_find(r, fact_of_watcher(p->slot,
 	    p->generation, conn)) == NULL;
 }
 
 bool
 heir_online(struct router *r, struct bytes app, struct bytes user)
 {
-	return fact_find(r, key_of_user(app, user)) != NULL;
+	return fact_find(r, fact_of_user(app, user)) != NULL;
 }
 
 /* What others were told, compared to what there is. */
@@ -854,9 +658,9 @@ heir_settle(struct router *r)
 	tell->rows = tell->sum = 0;
 	while ((l = hash_walk(&r->heir.facts, &at)) != NULL) {
 		const struct fact *f = container_of(l, struct fact, link);
-		struct item_name name = name_of(f);
+		struct item_name name = fact_name(f);
 
-		if (kind_of(f) == FACT_ROW)
+		if (fact_kind_of(f) == FACT_ROW)
 			tell_legacy(r, &name, f->n);
 	}
 	if (tell->rows == end->rows && tell->sum == end->sum)
@@ -902,19 +706,35 @@ let_all_go(struct census *c)
 	}
 }
 
-void
-heir_over(struct router *r)
+static void
+routes_let_go(struct router *r)
 {
 	struct census **all;
 	uint32_t n;
 
-	if (!r->heir.going)
-		return;
 	all = census_all(r, &n);
 	for (uint32_t i = 0; i < n; i++)
 		let_all_go(all[i]);
 	free(all);
+}
+
+void
+heir_over(struct router *r)
+{
+	if (!r->heir.going)
+		return;
+	routes_let_go(r);
 	r->heir.same = r->heir.going = false;
 	r->heir.over = true;
 	r->heir.told_since = r->now;
+}
+
+void
+heir_done(struct router *r)
+{
+	ipc_free(r->heir.ipc);
+	r->heir.ipc = NULL;
+	if (r->heir.waits || r->heir.going)
+		routes_let_go(r);
+	facts_done(r);
 }

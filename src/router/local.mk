@@ -15,6 +15,7 @@ libpeal_a_SOURCES += \
 	src/router/load.c src/router/load.h \
 	src/router/mark.c src/router/mark.h \
 	src/router/members.c src/router/members.h \
+	src/router/facts.c src/router/facts.h \
 	src/router/fetch.c src/router/fetch.h \
 	src/router/flight.c src/router/flight.h \
 	src/router/hear.c src/router/hear.h \

@@ -406,12 +406,8 @@ replay_inherit_kept(struct route *t, const struct msg_legacy_kept *m)
 void
 replay_disinherit(struct route *t)
 {
-	struct replay *p = t->replay;
-
-	if (p == NULL)
-		return;
-	replay_forget(p);
-	route_release(t);
+	if (t->replay != NULL)
+		replay_forget(t->replay);
 }
 
 void

@@ -46,7 +46,8 @@ void	replay_send(const struct route *, struct peer *, uint64_t cookie,
 	    uint64_t epoch, uint64_t offset);
 
 /* As it was with a router before this one: where the room stands, since when it
- * is deserted (0: it is not) / a message of it / it is not kept any more. */
+ * is deserted (0: it is not) / a message of it / it is not kept any more.  The
+ * route stays until released. */
 void	replay_inherit(struct route *, uint64_t epoch, uint64_t offset,
 	    uint64_t left);
 void	replay_inherit_kept(struct route *, const struct msg_legacy_kept *);

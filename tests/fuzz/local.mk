@@ -246,3 +246,15 @@ tests_fuzz_fuzz_thaw_SOURCES = tests/fuzz/fuzz_thaw.c tests/fuzz/fuzz.h
 tests_fuzz_fuzz_thaw_LDADD = libpeal.a
 tests_fuzz_fuzz_thaw_LDFLAGS = $(LDFLAGS_FUZZ)
 endif
+
+EXTRA_DIST += tests/fuzz/corpus/heir
+check_PROGRAMS += tests/fuzz/replay_heir
+tests_fuzz_replay_heir_SOURCES = tests/fuzz/fuzz_heir.c $(FUZZ_REPLAY)
+tests_fuzz_replay_heir_LDADD = libpeal.a
+TESTS += tests/fuzz/replay_heir
+if FUZZING
+noinst_PROGRAMS += tests/fuzz/fuzz_heir
+tests_fuzz_fuzz_heir_SOURCES = tests/fuzz/fuzz_heir.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_heir_LDADD = libpeal.a
+tests_fuzz_fuzz_heir_LDFLAGS = $(LDFLAGS_FUZZ)
+endif
