@@ -403,7 +403,8 @@ client_read(struct herd *f, struct client *c)
 	if (n < 0 && errno == EAGAIN)
 		return;
 	if (n <= 0) {
-		client_lost(f, c, 1006);
+		/* The end of an event stream has no code. */
+		client_lost(f, c, n == 0 && c->door == DOOR_STREAM ? 0 : 1006);
 		return;
 	}
 	digest(f, c, room, kept + (size_t)n);

@@ -105,6 +105,23 @@ export class Crowd {
 	}
 }
 
+/** define(server, crowd) under load; what the server said is shown if it fails. */
+export async function crowded(options, load, define) {
+	const server = await reloadable(options);
+	let crowd;
+	try {
+		crowd = await Crowd.start(server, load);
+		await define(server, crowd);
+	} catch (error) {
+		error.message += `\n${server.log.slice(-10000)}`;
+		await crowd?.stop();
+		await server.stop().catch(() => {});	// the first error tells more
+		throw error;
+	}
+	await crowd.stop();
+	await server.stop();
+}
+
 // ---- a server that is reloaded ----------------------------------------------------
 
 /** A Server that runs a binary of its own, which can be replaced. */

@@ -3,7 +3,7 @@
 // asserted: it is the machine's as well.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Crowd, brief, change, faults, reloadable, replace } from "./crowd.mjs";
+import { brief, change, crowded, faults, replace } from "./crowd.mjs";
 import { until } from "./harness.mjs";
 
 const LOAD = brief ?
@@ -43,7 +43,7 @@ async function reload(server, kind) {
 	const took = performance.now() - began;
 	if (kind === "live") {
 		assert.deepEqual(pids(server), before);
-		return { took };
+		return took;
 	}
 	const left = await until(() => {
 		const now = pids(server);
@@ -52,31 +52,22 @@ async function reload(server, kind) {
 	}, "the old processes to leave");
 	assert.equal(left.workers.length, workers_after(kind, before.workers.length));
 	assert.equal(left.router.length, 1);
-	return { took };
+	return took;
 }
 
-test(`${PLAN.length} reloads in a row under load: nobody notices`, async (t) => {
-	const server = await reloadable({ workers: 2, "rooms plain": {} });
-	const pauses = [];
-	let crowd;
-	try {
-		crowd = await Crowd.start(server, LOAD);
-		const calm = await crowd.hears(HEARD);
-		assert.deepEqual(faults(calm), {}, "before any reload");
-		for (const kind of PLAN) {
-			const { took } = await reload(server, kind);
-			const now = await crowd.hears(HEARD);
-			assert.deepEqual(faults(now), {}, `after ${kind}`);
-			pauses.push(`${kind}: ${Math.round(took)} ms`);
-		}
-		const end = await crowd.end();
-		assert.deepEqual(faults(end), {});
-		assert.equal(end.counts_right, true);
-		t.diagnostic(pauses.join(", "));
-		t.diagnostic(`longest pause of any client ${end.longest_pause_ms} ms (without reloads ${
-		    calm.longest_pause_ms} ms), of half of them ${end.pause_ms.p50} ms; ${end.received} messages`);
-	} finally {
-		await crowd?.stop();
-		await server.stop();
+test(`${PLAN.length} reloads in a row under load: nobody notices`, (t) => crowded({ workers: 2, "rooms plain": {} }, LOAD,
+    async (server, crowd) => {
+	const took = [], calm = await crowd.hears(HEARD);
+	assert.deepEqual(faults(calm), {}, "before any reload");
+	for (const kind of PLAN) {
+		took.push(`${kind}: ${Math.round(await reload(server, kind))} ms`);
+		const now = await crowd.hears(HEARD);
+		assert.deepEqual(faults(now), {}, `after ${kind}: ${JSON.stringify(faults(now))}`);
 	}
-});
+	const end = await crowd.end();
+	assert.deepEqual(faults(end), {});
+	assert.equal(end.counts_right, true);
+	t.diagnostic(took.join(", "));
+	t.diagnostic(`longest pause of any client ${end.longest_pause_ms} ms (without reloads ${
+	    calm.longest_pause_ms} ms), of half of them ${end.pause_ms.p50} ms at most; ${end.received} messages`);
+}));
