@@ -9,6 +9,7 @@
 #include <event2/event.h>
 
 #include <sys/mman.h>
+#include <sys/auxv.h>
 #include <sys/stat.h>
 
 #include <errno.h>
@@ -37,9 +38,38 @@ static const char running[] = "/proc/self/exe";
 
 /* ---- the binary ---------------------------------------------------------- */
 
+static bool
+is_this_binary(const char *path)
+{
+	struct stat file, self;
+
+	return stat(path, &file) == 0 && stat(running, &self) == 0 &&
+	    file.st_dev == self.st_dev && file.st_ino == self.st_ino;
+}
+
+/* The name that it was called by: it may be a link to the release in use, and an
+ * upgrade points that to another one.  NULL: it is not that any more. */
+static char *
+name_called(void)
+{
+	const char *name = (const char *)(uintptr_t)getauxval(AT_EXECFN);
+	char here[4096], *path;
+
+	if (name == NULL || (name[0] != '/' &&
+	    getcwd(here, sizeof(here)) == NULL))
+		return NULL;
+	path = name[0] == '/' ? xstrdup(name) :
+	    xasprintf("%s/%s", here, name);
+	/* Also "/proc/self/exe" itself would be found for ever. */
+	if (strncmp(path, "/proc/", 6) != 0 && is_this_binary(path))
+		return path;
+	free(path);
+	return NULL;
+}
+
 /* A file that was replaced before we looked is found by its name again. */
-char *
-again_exe(void)
+static char *
+name_of_kernel(void)
 {
 	static const char gone[] = " (deleted)";
 	char path[4096];
@@ -55,13 +85,18 @@ again_exe(void)
 	return xstrdup(path);
 }
 
+char *
+again_exe(void)
+{
+	char *path = name_called();
+
+	return path != NULL ? path : name_of_kernel();
+}
+
 bool
 again_binary_changed(void)
 {
-	struct stat file, self;
-
-	return stat(master.exe, &file) < 0 || stat(running, &self) < 0 ||
-	    file.st_dev != self.st_dev || file.st_ino != self.st_ino;
+	return !is_this_binary(master.exe);
 }
 
 /* ---- what is carried ----------------------------------------------------- */

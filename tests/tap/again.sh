@@ -109,7 +109,8 @@ asked=$!
 trial() { [ -n "$(children 'peald: preflight')" ]; }
 ok "one that hangs: it is tried" wait_for trial
 ok "the service goes on meanwhile" up
-ok "so does its master" ctl status >"$dir/status" || show "$dir/status"
+answers() { ctl status >"$dir/status" 2>&1; }
+ok "so does its master" answers || show "$dir/status"
 kill -KILL "$(children 'peald: preflight')"
 wait $asked
 ok "killed: the reload fails" test $? = 1
@@ -225,6 +226,23 @@ ok "a file that is replaced while it is tried is not executed" test $? = 1
 ok "and that is said" holds 'was replaced while it was tried' ||
     show "$dir/said"
 ok "nothing has changed" unchanged
+
+# ---- a link to the release in use ---------------------------------------------------
+kill "$pid" && wait "$pid"
+mkdir "$dir/1.0" "$dir/1.1"
+cp "$built" "$dir/1.0/peald" && cp "$built" "$dir/1.1/peald"
+ln -sfn 1.0 "$dir/current"
+: >"$log"
+env REVERB_APP_ID=from-env REVERB_APP_KEY=k \
+    "$dir/current/peald" -c "$ini" --env-file site.env >>"$log" 2>&1 </dev/null &
+pid=$!
+started="$started $pid"
+must_be_ready
+ln -sfn 1.1 "$dir/current"
+reload
+ok "a link that points to another release: that is taken" test $rc = 0 ||
+    show "$dir/said"
+ok "and runs" test "$(inode "/proc/$pid/exe")" = "$(inode "$dir/1.1/peald")"
 
 # ---- end ---------------------------------------------------------------------------
 stop_with TERM
