@@ -94,6 +94,17 @@ struct backplane_up {
 	void	(*resolve)(void *ctx, uint64_t cookie, struct bytes host);
 };
 
+/* What was published and is not answered, as the driver would write it; only a
+ * driver of the same kind, with the same settings, can make use of it.  plain:
+ * if something is stored with it, the part that publishes. */
+struct backplane_parcel {
+	unsigned	 lane;
+	uint64_t	 queued;	/* clock_ms() */
+	unsigned	 commands;
+	size_t		 plain_at, plain_n;
+	struct bytes	 wire;
+};
+
 struct backplane {
 	const char	*name;		/* as in [backplane] driver */
 	unsigned	 flags;		/* BACKPLANE_* */
@@ -133,6 +144,13 @@ struct backplane {
 	void	(*connected)(void *self, uint64_t cookie, int fd);
 
 	void	(*state)(const void *self, struct backplane_state *);
+
+	/* Shows all that was published and is not answered, each lane's oldest
+	 * first / takes it over from a process that ends (wire is copied).  May
+	 * be NULL. */
+	void	(*unsent)(const void *self, void *arg, void (*each)(void *arg,
+		    const struct backplane_parcel *));
+	void	(*adopt)(void *self, const struct backplane_parcel *);
 };
 
 extern const struct backplane backplane_none, backplane_redis;

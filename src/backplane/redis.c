@@ -226,6 +226,24 @@ redis_state(const void *self, struct backplane_state *s)
 	}
 }
 
+static void
+redis_unsent(const void *self, void *arg, void (*each)(void *arg,
+    const struct backplane_parcel *))
+{
+	const struct redis *r = self;
+	const struct redis_node *node;
+
+	redis_outbox_show(&r->limbo, arg, each);
+	TAILQ_FOREACH(node, &r->nodes, link)
+		redis_outbox_show(&node->outbox, arg, each);
+}
+
+static void
+redis_adopt(void *self, const struct backplane_parcel *p)
+{
+	redis_outbox_adopt(self, p);
+}
+
 const struct backplane backplane_redis = {
 	.name = "redis",
 	.flags = BACKPLANE_ORDERED | BACKPLANE_ECHOES,
@@ -241,4 +259,6 @@ const struct backplane backplane_redis = {
 	.resolved = redis_resolved,
 	.connected = redis_connected,
 	.state = redis_state,
+	.unsent = redis_unsent,
+	.adopt = redis_adopt,
 };

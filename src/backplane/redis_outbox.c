@@ -20,6 +20,7 @@
 #define COMMAND_EXTRA	128		/* memory of one, besides its octets */
 #define WRITE_AHEAD	(256u << 10)	/* octets given to a link at a time */
 #define PROBE_MS	10000
+#define STORE_COMMANDS	4		/* MULTI, SET, PUBLISH, EXEC */
 
 /* ---- commands ------------------------------------------------------------ */
 
@@ -383,6 +384,46 @@ redis_outbox_fetch(struct redis *r, const struct topic *t, uint64_t cookie)
 	command_say(c, 2, (struct bytes[]){ B("GET"), key });
 	command_say(c, 2, (struct bytes[]){ B("PTTL"), key });
 	queue(r, c);
+}
+
+void
+redis_outbox_show(const struct redis_outbox *o, void *arg,
+    void (*each)(void *arg, const struct backplane_parcel *))
+{
+	const struct redis_command *c;
+
+	TAILQ_FOREACH(c, &o->all, link) {
+		if (c->kind != COMMAND_PUBLISH && c->kind != COMMAND_STORE)
+			continue;
+		each(arg, &(struct backplane_parcel){
+		    .lane = c->lane, .queued = c->queued_ms,
+		    .commands = c->replies, .plain_at = c->plain_at,
+		    .plain_n = c->plain_n,
+		    .wire = bytes_of(c->wire, c->wire_n) });
+	}
+}
+
+void
+redis_outbox_adopt(struct redis *r, const struct backplane_parcel *p)
+{
+	bool stores = p->plain_n > 0;
+	struct redis_command *c;
+
+	if (p->lane >= LANES || p->wire.n == 0 ||
+	    p->commands != (stores ? STORE_COMMANDS : 1) ||
+	    p->plain_at > p->wire.n || p->plain_n > p->wire.n - p->plain_at)
+		return;
+	c = command_new(stores ? COMMAND_STORE : COMMAND_PUBLISH, p->lane, 0);
+	c->wire = xmalloc(p->wire.n);
+	memcpy(c->wire, p->wire.p, p->wire.n);
+	c->wire_n = p->wire.n;
+	c->replies = p->commands;
+	c->plain_at = p->plain_at;
+	c->plain_n = p->plain_n;
+	queue(r, c);
+	if (TAILQ_LAST(&redis_lane_outbox(r, p->lane)->all, redis_commands) ==
+	    c && p->queued < c->queued_ms)
+		c->queued_ms = p->queued;
 }
 
 void

@@ -80,6 +80,11 @@ void	redis_outbox_store(struct redis *, const struct topic *,
 void	redis_outbox_fetch(struct redis *, const struct topic *,
 	    uint64_t cookie);
 
+/* For another process: all messages in it, the oldest first / one of these. */
+void	redis_outbox_show(const struct redis_outbox *, void *arg,
+	    void (*each)(void *arg, const struct backplane_parcel *));
+void	redis_outbox_adopt(struct redis *, const struct backplane_parcel *);
+
 /* Asks whether values can be kept. */
 void	redis_outbox_probe(struct redis_node *);
 

@@ -580,6 +580,14 @@ has_written(const struct router *r)
 }
 
 static void
+unsent_out(void *arg, const struct backplane_parcel *p)
+{
+	msg_pack_legacy_unsent(elder_out(arg), &(struct msg_legacy_unsent){
+	    .lane = p->lane, .queued = p->queued, .commands = p->commands,
+	    .plain_at = p->plain_at, .plain = p->plain_n, .wire = p->wire });
+}
+
+static void
 tell_end(struct router *r)
 {
 	struct elder *e = &r->elder;
@@ -591,6 +599,8 @@ tell_end(struct router *r)
 		return;
 	heard_out(r);
 	rows_out(r);
+	if (r->backplane->unsent != NULL)
+		r->backplane->unsent(r->carrier, r, unsent_out);
 	TAILQ_FOREACH(p, &r->peers, link) {
 		msg_pack_legacy_worker(out, &(struct msg_legacy_worker){
 		    .slot = p->slot, .generation = p->generation,

@@ -13,7 +13,8 @@
  *				says that it listens to all topics (legacy_live);
  *				what was under way to us before that comes
  *				(then the broker is not heard any more: frozen)
- *				all links are written, the broker has taken all;
+ *				all links are written, the broker has taken all
+ *				(or the heir gets what it has not);
  *				legacy_end, and yielded is said
  *	master: stop		exit, without a word to other hosts: we live on
  *

@@ -370,6 +370,20 @@ heir_on_legacy_worker(struct router *r, struct ipc *ipc,
 }
 
 void
+heir_on_legacy_unsent(struct router *r, struct ipc *ipc,
+    const struct msg_legacy_unsent *m)
+{
+	(void)ipc;
+	if (m->lane < LANES && m->commands <= UINT8_MAX &&
+	    r->backplane->adopt != NULL)
+		r->backplane->adopt(r->carrier, &(struct backplane_parcel){
+		    .lane = (unsigned)m->lane, .queued = m->queued,
+		    .commands = (unsigned)m->commands,
+		    .plain_at = m->plain_at, .plain_n = m->plain,
+		    .wire = m->wire });
+}
+
+void
 heir_on_legacy_told(struct router *r, struct ipc *ipc,
     const struct msg_legacy_told *m)
 {

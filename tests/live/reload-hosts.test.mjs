@@ -190,13 +190,16 @@ describe("a reload among hosts", () => {
 		back.close();
 	});
 
-	test("while the broker is away a reload goes through, and all is well after it", async () => {
-		const channel = unique(), c = await hosts[0].connect();
+	test("while the broker is away a reload goes through; what waited for it waits on", async () => {
+		const channel = unique(), c = await hosts[0].connect(), far = await hosts[1].connect();
 		await subscribed(c, channel);
+		await subscribed(far, channel);
 		for (const host of hosts)
 			host.allow(TROUBLE);
 		await fleet.redis.kill();
 		await until(async () => !(await backplane(hosts[0])).up, "the broker to be missed");
+		await hosts[0].publish(channel, "before", "1");
+		await c.skipTo("before", channel);
 		await reload(hosts[0]);
 		await hosts[0].publish(channel, "alone", "1");
 		await c.skipTo("alone", channel);
@@ -204,6 +207,9 @@ describe("a reload among hosts", () => {
 		await fleet.joined();
 		await hosts[2].publish(channel, "again", "1");
 		await c.skipTo("again", channel);
+		for (const name of ["before", "alone", "again"])
+			await far.skipTo(name, channel);
 		await c.close();
+		await far.close();
 	});
 });
