@@ -175,9 +175,6 @@ peers_bury(struct router *r)
 {
 	struct peer *p, *next;
 
-	/* They go to our heir, one after the other: nobody has left. */
-	if (elder_yielded(r))
-		return;
 	for (p = TAILQ_FIRST(&r->peers); p != NULL; p = next) {
 		next = TAILQ_NEXT(p, link);
 		if (p->gone)
