@@ -314,7 +314,7 @@ control_run(struct control *c, struct request *q)
 		why = "unknown verb";
 	else if (c->verb->of_host)
 		why = NULL;
-	else if (c->router->sync.on)
+	else if (c->router->sync.on || elder_frozen(c->router))
 		why = "the router is starting, try again";
 	else
 		why = find_app(c->router->config, q);
@@ -362,7 +362,7 @@ control_parse(struct control *c, struct bytes line)
 static bool
 is_held(const struct router *r)
 {
-	return heir_waits(r) || heir_same(r) || elder_frozen(r);
+	return heir_waits(r) || heir_same(r);
 }
 
 void

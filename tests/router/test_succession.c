@@ -8,7 +8,7 @@
 
 #include <unistd.h>
 
-#include "common/counters.h"
+#include "router/control.h"
 
 #define ROOMS	"subscription_count = yes\n[rooms]\napp = 1\nhistory = 10\n"
 
@@ -368,6 +368,40 @@ test_silence(void **state)
 	end();
 }
 
+/* pealctl waits for the answer, and gets the whole truth. */
+static void
+test_control(void **state)
+{
+	static const char request[] = "{\"verb\":\"connections\"}";
+	char answer[200];
+	struct mate *a;
+	ssize_t n;
+	int fds[2];
+
+	(void)state;
+	begin("");
+	a = rig_worker(elder, 1);
+	raise_heir("");
+	yield();
+	a = moves(a, 1);
+	assert_int_equal(ipc_pair(fds), 0);
+	control_take(heir->router, fds[0], bytes_str(request));
+	both_run();
+	assert_true(read(fds[1], answer, sizeof(answer)) < 0);
+	heir_take_over(heir->router, 1);
+	both_run();
+	assert_true(read(fds[1], answer, sizeof(answer)) < 0);
+	SAY(a, load, .app = B("1"), .open = 3, .subscribed = 2);
+	SAY(a, synced, .end_ = "");
+	both_run();
+	n = read(fds[1], answer, sizeof(answer) - 1);
+	assert_true(n > 0);
+	answer[n] = '\0';
+	assert_non_null(strstr(answer, "\"open\":3,\"subscribed\":2"));
+	close(fds[1]);
+	end();
+}
+
 int
 main(void)
 {
@@ -379,6 +413,7 @@ main(void)
 		cmocka_unit_test(test_elder_dies_at_once),
 		cmocka_unit_test(test_heir_dies),
 		cmocka_unit_test(test_silence),
+		cmocka_unit_test(test_control),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
