@@ -70,6 +70,7 @@ do_sockets(void)
 	struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1,
 		.msg_control = control, .msg_controllen = sizeof(control) };
 	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+	struct mmsghdr many = { .msg_hdr = { .msg_iov = &v, .msg_iovlen = 1 } };
 	int fd = accept4(listening, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	int on = 1, epoll = epoll_create1(EPOLL_CLOEXEC);
 	struct epoll_event e = { .events = EPOLLIN };
@@ -87,6 +88,9 @@ do_sockets(void)
 	if (sendmsg(pair[0], &m, MSG_NOSIGNAL) < 0 ||
 	    recvmsg(pair[1], &m, MSG_CMSG_CLOEXEC) < 0)
 		return 2;
+	if (sendmmsg(pair[0], &many, 1, MSG_NOSIGNAL) != 1 ||
+	    recvmmsg(pair[1], &many, 1, MSG_CMSG_CLOEXEC, NULL) != 1)
+		return 4;
 	return shutdown(fd, SHUT_RDWR) < 0 || close(fd) < 0 ? 3 : 0;
 }
 

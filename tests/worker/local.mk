@@ -86,7 +86,13 @@ update-records: tests/worker/test_thaw
 	    $(srcdir)/tests/worker/records/$(PACKAGE_VERSION)
 
 # A hand-over between two workers.
-check_PROGRAMS += tests/worker/test_parcel
+check_PROGRAMS += tests/worker/test_parcel tests/worker/test_handover \
+	tests/worker/test_inherit
+tests_worker_test_handover_SOURCES = tests/worker/test_handover.c
+tests_worker_test_handover_LDADD = $(TEST_LDADD)
+tests_worker_test_inherit_SOURCES = tests/worker/test_inherit.c
+tests_worker_test_inherit_LDADD = $(TEST_LDADD)
+TESTS += tests/worker/test_handover tests/worker/test_inherit
 tests_worker_test_parcel_SOURCES = tests/worker/test_parcel.c
 tests_worker_test_parcel_LDADD = $(TEST_LDADD)
 TESTS += tests/worker/test_parcel
