@@ -515,13 +515,13 @@ ask(struct router *r)
 		    &(struct msg_legacy_ask){ .end_ = "" });
 }
 
-/* A dead elder leaves us what there is. */
+/* A dead elder leaves us what there is, and the master may not wait for us. */
 static void
 say_ready(struct router *r)
 {
 	struct heir *h = &r->heir;
 
-	if (h->ready || !h->going || (!h->lost && !(h->told &&
+	if (h->ready || !h->going || (h->waits && !h->lost && !(h->told &&
 	    (is_listening(r) || is_late(r, h->told_since, HEIR_JOIN)))))
 		return;
 	h->ready = true;
@@ -550,9 +550,9 @@ heir_turn(struct router *r)
 	if (h->waits) {
 		early_prune(&r->reach.early, r, is_done);
 		ask(r);
-		say_ready(r);
 		say_live(r);
 	}
+	say_ready(r);
 	if (h->ipc != NULL)
 		ipc_flush(h->ipc);
 	if (h->ipc != NULL && (h->lost || !h->waits)) {
