@@ -12,6 +12,7 @@
 #include <sys/un.h>
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -144,23 +145,34 @@ verb_check(struct caller *c, const struct json *request)
 	free(why);
 }
 
+/* Nobody is there to read an answer. */
+static bool
+caller_gone(const struct caller *c)
+{
+	struct pollfd p = { .fd = c->fd };
+
+	return poll(&p, 1, 0) == 1 && (p.revents & (POLLHUP | POLLERR)) != 0;
+}
+
 /* Without a time limit: the reload has its own, and a queue. */
 static void
 caller_wait(struct caller *c)
 {
 	const struct buf *answer = reload_answer(c->waits_for);
 
-	if (answer == NULL) {
+	if (answer == NULL && c->silent && caller_gone(c)) {
+		caller_free(c);
+	} else if (answer == NULL) {
 		event_del(c->event);
 		event_assign(c->event, master.base, c->fd, EV_READ, on_caller,
 		    c);
 		if (!c->silent)
 			event_add(c->event, NULL);
-		return;
+	} else {
+		c->waits_for = 0;
+		buf_bytes(&c->out, buf_view(answer));
+		caller_write(c);
 	}
-	c->waits_for = 0;
-	buf_bytes(&c->out, buf_view(answer));
-	caller_write(c);
 }
 
 /* Answered when all processes have the settings, or have been replaced. */

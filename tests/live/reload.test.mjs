@@ -3,12 +3,13 @@
 // binary; what is refused; who waits; stops in the middle of it.
 import assert from "node:assert/strict";
 import { execFile, execFileSync } from "node:child_process";
+import { once } from "node:events";
 import fs from "node:fs";
 import net from "node:net";
 import os from "node:os";
 import path from "node:path";
 import { after, test } from "node:test";
-import { Server, patience, peald, pealctl, unique, until } from "./harness.mjs";
+import { Server, patience, peald, pealctl, unique, until, within } from "./harness.mjs";
 
 const dir = fs.mkdtempSync(path.join(os.tmpdir(), "peal-reload-"));
 const key = path.join(dir, "key.pem"), chain = path.join(dir, "chain.pem");
@@ -433,6 +434,27 @@ test("who asks during a reload has the next one", () => running({ workers: 1 }, 
 	await quiet(server);
 	assert.equal((await status(server)).generations[0].generation, 2);
 	await alive(server, clients, "room");
+}));
+
+test("who hangs up while he waits makes room; who only has closed his side is answered", () =>
+    running({ workers: 1, peal: { reload_drain: "1h" }, ...secure }, async (server) => {
+	const kept = await overTls(server), line = `${JSON.stringify({ verb: "reload" })}\n`;
+	edit(server, /workers = 1/, "workers = 2");
+	assert.equal((await reload(server)).code, 0);
+	edit(server, /workers = 2/, "workers = 3");
+	const half = net.connect({ path: server.control, allowHalfOpen: true });
+	half.end(line);
+	for (let i = 0; i < 40; i++) {
+		const s = net.connect(server.control);
+		await new Promise((resolve) => s.write(line, resolve));
+		s.destroy();
+	}
+	assert.equal((await status(server)).reload.waiting, true);
+	kept.socket.close();
+	await kept.closed();
+	const [answer] = await within(once(half, "data"), "the answer");
+	assert.equal(JSON.parse(answer).changed, "peal.workers");
+	await quiet(server);
 }));
 
 test("a second signal hurries, both generations", () => running({ workers: 1, peal: { reload_drain: "1h", drain_timeout: "1h" }, ...secure }, async (server) => {
