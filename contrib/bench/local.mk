@@ -15,7 +15,7 @@ contrib_bench_crowd_SOURCES = \
 	contrib/bench/crowd_plan.c \
 	contrib/bench/crowd_tally.c
 CLEANFILES += contrib/bench/routerload
-EXTRA_DIST += contrib/bench/README
+EXTRA_DIST += contrib/bench/README contrib/bench/reload
 .PHONY: bench
 bench: peald$(EXEEXT) contrib/bench/routerload$(EXEEXT) contrib/bench/crowd$(EXEEXT)
 
