@@ -108,6 +108,7 @@ struct redis {
 	struct event		*held;
 	struct redis_outbox	 limbo;		/* of lanes without a node, or held */
 	struct redis_backlog	 backlog;
+	bool			 adopted;	/* some of it */
 	struct redis_topics	 topics;
 
 	bool			 told_up;	/* up() was the last word */

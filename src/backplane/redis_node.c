@@ -47,7 +47,8 @@ on_publish_up(void *ctx, struct redis_link *l)
 	struct redis_node *node = ctx;
 
 	(void)l;
-	if (node->gone)
+	/* To a process before this one it was there, and went. */
+	if (node->gone || (node->redis->adopted && !node->was_up))
 		hold(node);
 	node->was_up |= redis_node_up(node);
 	redis_outbox_probe(node);

@@ -420,6 +420,7 @@ redis_outbox_adopt(struct redis *r, const struct backplane_parcel *p)
 	c->replies = p->commands;
 	c->plain_at = p->plain_at;
 	c->plain_n = p->plain_n;
+	r->adopted = true;
 	queue(r, c);
 	if (TAILQ_LAST(&redis_lane_outbox(r, p->lane)->all, redis_commands) ==
 	    c && p->queued < c->queued_ms)

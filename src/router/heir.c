@@ -635,6 +635,8 @@ heir_take_over(struct router *r, uint64_t expect)
 	h->waits = false;
 	h->same = h->ended;
 	h->told_since = r->now;
+	/* It had its time. */
+	r->reach.tried |= is_refused(r);
 	if (h->same)
 		speak_on(r);
 	else
