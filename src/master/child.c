@@ -257,6 +257,9 @@ child_died(struct child *c, int status)
 {
 	uint64_t now = clock_ms();
 
+	/* Its last words may say why it went. */
+	if (c->ipc != NULL)
+		ipc_read_now(c->ipc);
 	death_log(c, status);
 	counters_retire(c);
 	if (c->ipc != NULL)
