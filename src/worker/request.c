@@ -11,6 +11,7 @@
 #include "front/front.h"
 #include "worker/address.h"
 #include "worker/api.h"
+#include "worker/handover.h"
 #include "worker/listener.h"
 #include "worker/request.h"
 #include "worker/worker.h"
@@ -111,7 +112,8 @@ request_answer(struct request *r, unsigned status, const char *type,
     const char *more, struct bytes body)
 {
 	struct conn *c = r->conn;
-	bool close_after = !r->head.keep_alive || worker.stopping;
+	bool close_after = !r->head.keep_alive || worker.stopping ||
+	    handover_keeps(c);
 
 	if (r->answered)
 		return;

@@ -9,6 +9,7 @@ import net from "node:net";
 import os from "node:os";
 import path from "node:path";
 import { after, test } from "node:test";
+import tls from "node:tls";
 import { Server, patience, peald, pealctl, unique, until, within } from "./harness.mjs";
 
 const dir = fs.mkdtempSync(path.join(os.tmpdir(), "peal-reload-"));
@@ -268,6 +269,60 @@ test("TLS is drained with 4200 in time", () => running({ workers: 2, peal: { rel
 		assert.equal((await c.closed()).code, 4200);
 	await quiet(server);
 	await (await overTls(server)).ping();
+}));
+
+/** A TLS connection for HTTP, kept; session: resumes that one. */
+async function httpsKept(server, session) {
+	const at = server.addresses[1].lastIndexOf(":"), kept = { text: "" };
+	kept.socket = tls.connect({ host: "127.0.0.1", port: Number(server.addresses[1].slice(at + 1)), ca, session, servername: "localhost" });
+	kept.socket.on("session", (ticket) => { kept.ticket = ticket; });
+	kept.socket.on("data", (data) => { kept.text += data; });
+	kept.socket.on("error", () => {});
+	kept.socket.on("close", () => { kept.closed = true; });
+	kept.ask = async () => {
+		kept.text = "";
+		kept.socket.write("GET /up HTTP/1.1\r\nHost: x\r\n\r\n");
+		await until(() => kept.text.endsWith('{"health":"OK"}'), "an answer");
+		return /^connection: close/im.test(kept.text);
+	};
+	await until(() => kept.socket.authorized, "TLS");
+	return kept;
+}
+
+test("HTTP goes on: half a request, kept connections, what cache channels keep; over TLS the next answer is the last, and sessions stay good",
+    () => running({ workers: 2, peal: { reload_drain: "1h" }, ...secure }, async (server) => {
+	const channel = unique("cache-h"), target = `/apps/${server.app.id}/events`;
+	const body = JSON.stringify({ name: "last", data: "kept", channel });
+	const request = `POST ${target}?${server.sign("POST", target, body)} HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+	const cuts = [10, request.length - body.length, request.length - 5];
+	const wires = await Promise.all(cuts.map(() => server.wire())), kept = await httpsKept(server);
+	assert.equal(await kept.ask(), false);
+	for (const [i, w] of wires.entries()) {
+		w.write(request);
+		assert.equal((await w.answer()).status, 200);
+		w.write(request.slice(0, cuts[i]));
+	}
+	edit(server, /workers = 2/, "workers = 3");
+	const { code, text } = await reload(server);
+	assert.equal(code, 0, text);
+	const late = await server.connect();
+	await late.subscribe(channel);
+	await late.expect("last", channel, "kept");
+	for (const [i, w] of wires.entries()) {
+		w.write(request.slice(cuts[i]));
+		const { status, head } = await w.answer();
+		assert.equal(status, 200, head);
+		assert.doesNotMatch(head, /^connection: close/im);
+		await late.expect("last", channel, "kept");
+		w.close();
+	}
+	const again = await httpsKept(server, kept.ticket);
+	assert.equal(again.socket.isSessionReused(), true);
+	assert.equal(await again.ask(), false);
+	again.socket.destroy();
+	assert.equal(await kept.ask(), true);
+	await until(() => kept.closed, "the end");
+	await quiet(server);
 }));
 
 test("sections of rooms, apps and listeners go", () => running({ workers: 2,
