@@ -394,7 +394,7 @@ api_owns(const void *p)
 {
 	const struct call *c = p;
 
-	return c >= calls && c < calls + n_calls;
+	return n_calls > 0 && c >= calls && c < calls + n_calls;
 }
 
 void

@@ -4,6 +4,10 @@
 // it is so here, or it stands in FIXED with what is done instead, and the test
 // of that number shows it.
 import assert from "node:assert/strict";
+import fs from "node:fs";
+import http from "node:http";
+import os from "node:os";
+import path from "node:path";
 import { test } from "node:test";
 import { APP, Server, decoded, live, unique, until } from "./harness.mjs";
 
@@ -33,6 +37,7 @@ const NONE = { id: "7", key: "none-key", secret: "s7", client_events: "none" };
 const ALL = { id: "8", key: "all-key", secret: "s8", client_events: "all" };
 const SMALL = { id: "9", key: "small-key", secret: "s9", max_message_size: 200 };
 
+const fetched = (options) => new Promise((resolve, reject) => http.get(options, resolve).once("error", reject));
 const who = (user_id, name = "Test") => ({ user_id, user_info: { name } });
 const KINDS = ["", "private-", "presence-", "cache-", "private-cache-", "presence-cache-"];
 const UNAUTHORIZED = { event: "pusher:error", data: '{"code":4009,"message":"Connection is unauthorized"}' };
@@ -320,9 +325,12 @@ live("reverb", { parallel: true, apps: { main: APP, origin: ORIGIN, full: FULL, 
 	reverb(41, "up", async () => {
 		const { text, headers } = await s.server.request("GET", "/up");
 		assert.deepEqual([text, headers["content-length"]], ['{"health":"OK"}', "15"]);
-		const stopped = await Server.start();
+		// A port would be another server's by then.
+		const dir = fs.mkdtempSync(path.join(os.tmpdir(), "peal-up-")), socketPath = path.join(dir, "s");
+		const stopped = await Server.start({ listen: { address: ["127.0.0.1:0", `unix:${socketPath}`] } });
 		await stopped.stop();
-		await assert.rejects(stopped.request("GET", "/up", "", { agent: false }));
+		await assert.rejects(fetched({ socketPath, path: "/up" }), /ENOENT|ECONNREFUSED/);
+		fs.rmSync(dir, { recursive: true });
 	});
 	reverb(42, "terminate: only that user, out of all channels", async () => {
 		const [a, b, c] = await s.server.crowd(3), channel = unique("presence-term"), id = unique("victim");
