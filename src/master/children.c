@@ -8,7 +8,6 @@
 
 #include <stdlib.h>
 
-#include "common/closes.h"
 #include "common/log.h"
 #include "common/util.h"
 #include "master/master.h"
@@ -322,8 +321,7 @@ children_stop_workers(uint64_t grace_ms)
 			continue;
 		c->told_to_stop = true;
 		if (c->ipc != NULL)
-			TELL(c, stop, .grace_ms = grace_ms,
-			    .close_code = close_info[CLOSE_DRAIN].wire);
+			TELL(c, stop, .grace_ms = grace_ms);
 	}
 }
 
@@ -337,7 +335,7 @@ children_stop_routers(void)
 			continue;
 		c->told_to_stop = true;
 		if (c->ipc != NULL)
-			TELL(c, stop, .grace_ms = 0, .close_code = 0);
+			TELL(c, stop, .grace_ms = 0);
 	}
 }
 

@@ -325,7 +325,7 @@ router_dismiss(void)
 		return;
 	old->told_to_stop = true;
 	if (old->ipc != NULL)
-		TELL(old, stop, .grace_ms = 0, .close_code = 0);
+		TELL(old, stop, .grace_ms = 0);
 }
 
 /* Does this one hand over to that one?  Where there are as many as before, each
