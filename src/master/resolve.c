@@ -163,10 +163,18 @@ resolve_end(void)
 	}
 }
 
-static const char *
-refusal(struct bytes host)
+/* Those that the router works with. */
+static const struct config *
+settings_of(const struct child *router)
 {
-	const struct config_backplane *set = &master.config->backplane;
+	return router->crew->config != NULL ? router->crew->config :
+	    master.config;
+}
+
+static const char *
+refusal(const struct config *config, struct bytes host)
+{
+	const struct config_backplane *set = &config->backplane;
 
 	if (set->driver == BACKPLANE_NONE)
 		return "there is no backplane";
@@ -180,9 +188,8 @@ refusal(struct bytes host)
 /* Starts a resolver that knows what to look up; the end to read its answer
  * from, or -1 with why. */
 static int
-resolver_start(struct bytes host, const char **why)
+resolver_start(const char *user, struct bytes host, const char **why)
 {
-	const char *user = master.config->peal.user;
 	struct buf text = { 0 };
 	int ends[2];
 	pid_t pid = -1;
@@ -207,7 +214,7 @@ resolver_start(struct bytes host, const char **why)
 
 /* NULL with why. */
 static struct question *
-question_new(struct bytes host, const char **why)
+question_new(const char *user, struct bytes host, const char **why)
 {
 	const struct timeval limit = { .tv_sec = RESOLVER_SECONDS + 1 };
 	struct question *q = questions;
@@ -216,7 +223,7 @@ question_new(struct bytes host, const char **why)
 		q++;
 	*why = "too many names are looked up already";
 	if (q == questions + AT_A_TIME ||
-	    (q->fd = resolver_start(host, why)) < 0)
+	    (q->fd = resolver_start(user, host, why)) < 0)
 		return NULL;
 	q->event = event_new(master.base, q->fd, EV_READ, on_answer, q);
 	if (q->event == NULL || event_add(q->event, &limit) < 0)
@@ -228,7 +235,8 @@ void
 master_on_resolve(struct child *router, struct ipc *ipc,
     const struct msg_resolve *m)
 {
-	const char *why = refusal(m->host);
+	const struct config *config = settings_of(router);
+	const char *why = refusal(config, m->host);
 	struct question *q;
 
 	(void)ipc;
@@ -238,7 +246,7 @@ master_on_resolve(struct child *router, struct ipc *ipc,
 		tell_why(router, m->cookie, bytes_str(why));
 		return;
 	}
-	if ((q = question_new(m->host, &why)) == NULL) {
+	if ((q = question_new(config->peal.user, m->host, &why)) == NULL) {
 		tell_why(router, m->cookie, bytes_str(why));
 	} else {
 		q->cookie = m->cookie;

@@ -4,8 +4,9 @@
 import assert from "node:assert/strict";
 import fs from "node:fs";
 import { after, before, describe, test } from "node:test";
-import { patience, unique, until } from "./harness.mjs";
+import { Server, patience, unique, until } from "./harness.mjs";
 import { Fleet, Stream, TROUBLE, backplane, sound, subscribed } from "./hosts.mjs";
+import { Redis } from "./redis.mjs";
 import { Events } from "./rooms.mjs";
 
 const ROUNDS = process.env.PEAL_TEST_BRIEF ? 2 : 5;
@@ -214,4 +215,27 @@ describe("a reload among hosts", () => {
 		await c.close();
 		await far.close();
 	});
+});
+
+test("a broker comes and another one, by name and by path: each new router finds its own", async () => {
+	const redis = await Redis.start({ unix: true }), channel = unique();
+	const server = await Server.start({ workers: 1, backplane: { driver: "none" } });
+	const drivers = [`redis\nurl = redis://localhost:${redis.port}`, `redis\nurl = unix://${redis.socket}`, "none"];
+	try {
+		const c = await server.connect();
+		await c.subscribe(channel);
+		for (const driver of drivers) {
+			const text = fs.readFileSync(server.ini, "utf8").replace(/(driver = ).*(\nurl = .*)?/, `$1${driver}`);
+			fs.writeFileSync(server.ini, text);
+			await server.ctl("reload");
+			if (driver !== "none")
+				await until(async () => (await backplane(server)).up, driver);
+			await server.publish(channel, "e", driver);
+			await c.skipTo("e", channel);
+			await until(async () => (await server.ctl("status")).phase === "idle", "the old processes to go");
+		}
+	} finally {
+		await server.stop();
+		await redis.stop();
+	}
 });
