@@ -263,8 +263,10 @@ master_events(void)
 	event_add(tick, &second);
 	alive = event_need(event_new(master.base, -1, EV_PERSIST, on_alive,
 	    NULL));
-	if (ms != 0)
-		event_add(alive, &beat);
+	if (ms == 0)
+		return;
+	event_add(alive, &beat);
+	on_alive(-1, 0, NULL);	/* the last one may be long ago: again.h */
 }
 
 static void
