@@ -61,7 +61,8 @@ struct child_role {
 struct handed {
 	uint64_t	 moved, kept, refused;
 	bool		 settled;
-	uint64_t	 since_ms;	/* of the last change */
+	uint64_t	 since_ms;	/* of the last change, or warning */
+	unsigned	 warnings;	/* since the last change */
 	char		 why[200];	/* of the last refusal */
 };
 

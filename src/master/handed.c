@@ -52,6 +52,8 @@ handed_progress(struct child *c, const struct msg_progress *m)
 	struct handed *h = &c->handed, before = *h;
 
 	h->moved = m->moved;
+	if (c->told_to_stop)
+		return;
 	h->kept = m->kept;
 	h->refused = m->refused;
 	h->settled = m->settled != 0;
@@ -63,8 +65,22 @@ handed_progress(struct child *c, const struct msg_progress *m)
 	else if (h->settled && !before.settled && h->kept != 0 &&
 	    h->refused == 0 && h->why[0] != '\0')
 		reason_add(h->why, h->kept);
-	if (h->moved != before.moved || h->kept != before.kept || h->settled)
+	if (h->moved != before.moved || h->kept != before.kept || h->settled) {
 		h->since_ms = clock_ms();
+		h->warnings = 0;
+	}
+}
+
+void
+handed_give_up(struct child *c)
+{
+	struct handed *h = &c->handed;
+
+	h->settled = true;
+	h->kept = c->counters.connections;
+	snprintf(h->why, sizeof(h->why), "not handed over in time");
+	if (h->kept != 0)
+		reason_add(h->why, h->kept);
 }
 
 /* What a dead worker kept is lost. */

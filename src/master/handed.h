@@ -17,6 +17,8 @@ void	handed_begin(void);
 void	handed_end(void);
 /* A worker of it has said how far it is. */
 void	handed_progress(struct child *, const struct msg_progress *);
+/* It is not waited for any more: what it still has, it keeps. */
+void	handed_give_up(struct child *);
 /* Members of a JSON object: "moved", "kept", "refused" and "reasons". */
 void	handed_json(struct buf *);
 

@@ -26,12 +26,16 @@
 #define ORPHANED_MS	2000	/* raising, without a router in force */
 #define YIELDING_MS	3000
 #define STALL_MS	10000	/* a hand-over that does not move is logged */
+#define STALLS_MAX	6	/* and after so many lines it is given up */
+#define DRAINING_MS	30000	/* beside reload_drain */
+#define ENDING_MS	5000	/* for who was told to stop at once */
 
 static enum replace_phase phase;
 static bool		 failed;	/* raising: they are only reaped yet */
 static bool		 orphaned;	/* raising: the router in force died */
 static uint64_t		 linked;	/* a question: have all the new link? */
 static bool		 unpaired;	/* moving: an elder lacks an heir */
+static uint64_t		 drain_ms;	/* reload_drain of those that leave */
 static struct event	*timer;		/* of the phase */
 static uid_t		 uid;		/* of the crew that comes */
 static gid_t		 gid;
@@ -239,25 +243,64 @@ late_list(struct buf *out)
 }
 
 static void
-on_late(evutil_socket_t fd, short what, void *arg)
+late_raising(void)
 {
 	struct buf list = { 0 };
 	char *why;
 
-	(void)fd, (void)what, (void)arg;
-	if (phase == REPLACE_YIELDING) {
-		log_error("the old router did not hand over in time: killed");
-		child_kill(crew_router(in_force()));
-		return;
-	}
-	if (phase != REPLACE_RAISING)
-		return;
 	late_list(&list);
 	why = xasprintf("of the new processes these were not ready in time: "
 	    "%s", buf_cstr(&list));
 	fail(why);
 	free(why);
 	buf_done(&list);
+}
+
+static void
+late_yielding(void)
+{
+	log_error("the old router did not hand over in time: killed");
+	child_kill(crew_router(in_force()));
+}
+
+/* Its clients are told to come back. */
+static void
+dismiss(struct child *c, uint64_t grace_ms)
+{
+	c->told_to_stop = true;
+	if (c->ipc != NULL)
+		TELL(c, stop, .grace_ms = grace_ms);
+}
+
+static void
+late_draining(void)
+{
+	struct child *c;
+
+	for (c = children_next(NULL); c != NULL; c = children_next(c)) {
+		if (c->crew != leaving() || c->pid == 0)
+			continue;
+		log_warn("the old %s does not end: %s pid=%d", child_name(c),
+		    c->told_to_stop ? "killed" : "stopped", (int)c->pid);
+		if (c->told_to_stop)
+			child_kill(c);
+		else
+			dismiss(c, 0);
+	}
+	enter(REPLACE_DRAINING, ENDING_MS);
+}
+
+static void
+on_late(evutil_socket_t fd, short what, void *arg)
+{
+	static void (*const late[])(void) = {
+		[REPLACE_RAISING] = late_raising,
+		[REPLACE_YIELDING] = late_yielding,
+		[REPLACE_DRAINING] = late_draining,
+	};
+
+	(void)fd, (void)what, (void)arg;
+	late[phase]();
 }
 
 /* ---- moving -------------------------------------------------------------- */
@@ -371,6 +414,7 @@ move(void)
 
 	crews_turn();
 	routers_turn();
+	drain_ms = master.config->peal.reload_drain;
 	for (c = children_next(NULL); c != NULL; c = children_next(c)) {
 		if (child_is_router(c) || c->ipc == NULL ||
 		    c->crew != in_force())
@@ -381,8 +425,7 @@ move(void)
 	for (c = children_next(NULL); c != NULL; c = children_next(c))
 		if (!child_is_router(c) && c->ipc != NULL &&
 		    c->crew == leaving())
-			TELL(c, depart,
-			    .pace_ms = master.config->peal.reload_drain);
+			TELL(c, depart, .pace_ms = drain_ms);
 	log_info("new processes are in force generation=%" PRIu64,
 	    in_force()->number);
 	enter(REPLACE_MOVING, 0);
@@ -420,7 +463,7 @@ check_moving(void)
 	router_dismiss();
 	if (!all_settled())
 		return;
-	enter(REPLACE_DRAINING, 0);
+	enter(REPLACE_DRAINING, drain_ms + DRAINING_MS);
 	reload_done(NULL);
 	replace_check();
 }
@@ -459,25 +502,40 @@ replace_check(void)
 		checks[phase]();
 }
 
+static void
+stalled(struct child *c, uint64_t now)
+{
+	struct handed *h = &c->handed;
+
+	h->since_ms = now;
+	h->warnings++;
+	log_warn("%s has handed nothing over for %u s%s moved=%" PRIu64
+	    " kept=%" PRIu64 " why=\"%s\"", child_name(c),
+	    h->warnings * STALL_MS / 1000, h->warnings < STALLS_MAX ? "" :
+	    ": given up, its clients are told to reconnect", h->moved,
+	    h->kept, h->why);
+	if (h->warnings < STALLS_MAX)
+		return;
+	handed_give_up(c);
+	dismiss(c, drain_ms);
+}
+
 void
 replace_tick(uint64_t now)
 {
 	struct crew *old = leaving();
-	struct handed *h;
+	struct child *c;
 
 	if (phase != REPLACE_MOVING || master.stopping)
 		return;
 	pair_again();
 	for (unsigned i = SLOT_WORKER_FIRST; i < old->n; i++) {
-		h = &old->at[i].handed;
-		if (old->at[i].pid == 0 || h->settled ||
-		    now - h->since_ms < STALL_MS)
-			continue;
-		h->since_ms = now;
-		log_warn("%s has handed nothing over for %d s moved=%" PRIu64
-		    " kept=%" PRIu64 " why=\"%s\"", child_name(&old->at[i]),
-		    STALL_MS / 1000, h->moved, h->kept, h->why);
+		c = &old->at[i];
+		if (c->pid != 0 && !c->handed.settled &&
+		    now - c->handed.since_ms >= STALL_MS)
+			stalled(c, now);
 	}
+	replace_check();
 }
 
 bool
