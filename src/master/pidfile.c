@@ -4,6 +4,8 @@
  *
  * Runs in: master.  Owns: see pidfile.h.
  */
+#include <sys/stat.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -94,6 +96,18 @@ pidfile_restore(int fd, const char *path)
 	pidfile_path = xstrdup(path);
 }
 
+/* Written in another way.  Closing the file, by whatever descriptor, would give
+ * up the lock. */
+static bool
+is_same(const char *path)
+{
+	struct stat now, then;
+
+	return pidfile_fd >= 0 && fstat(pidfile_fd, &now) == 0 &&
+	    lstat(path, &then) == 0 && now.st_dev == then.st_dev &&
+	    now.st_ino == then.st_ino;
+}
+
 void
 pidfile_follow(const char *path)
 {
@@ -104,7 +118,7 @@ pidfile_follow(const char *path)
 		pidfile_drop();
 		return;
 	}
-	if (old != NULL && strcmp(path, old) == 0)
+	if (old != NULL && (strcmp(path, old) == 0 || is_same(path)))
 		return;
 	if (pidfile_take(path, &why) < 0) {
 		log_error("the pid file stays where it is: %s", why);

@@ -207,11 +207,18 @@ reload_try(struct buf *changed, char **why)
 
 /* ---- the end of one ------------------------------------------------------ */
 
+/* Who is asked while he starts is not ready by that. */
+static const char *
+ready(void)
+{
+	return master.ready ? "READY=1\n" : "";
+}
+
 static void
 answer_bad(const char *why)
 {
 	log_error("reload refused: %s", why);
-	notify_send("READY=1\nSTATUS=reload refused: %.900s", why);
+	notify_send("%sSTATUS=reload refused: %.900s", ready(), why);
 	buf_fmt(&last.words, "refused: %s", why);
 	buf_str(&last.answer, "{\"ok\":false,\"error\":");
 	json_quote(&last.answer, bytes_str(why));
@@ -226,7 +233,7 @@ answer_good(void)
 
 	log_info("settings reloaded changed=%s ms=%" PRIu64, changed,
 	    last.took_ms);
-	notify_send("READY=1\nSTATUS=settings reloaded");
+	notify_send("%sSTATUS=settings reloaded", ready());
 	buf_fmt(&last.words, "changed: %s", changed);
 	buf_str(&last.answer, "{\"ok\":true,\"changed\":");
 	json_quote(&last.answer, buf_view(&job.changed));
