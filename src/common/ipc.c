@@ -61,7 +61,8 @@ struct ipc {
 	bool			 ended, told;	/* on_gone is due; was called */
 	char			 why[160];
 	unsigned		 busy;		/* calls to the owner under way */
-	bool			 held;		/* nothing is read or handed out */
+	bool			 held;		/* nothing is handed out */
+	size_t			 ahead;		/* but so much is read */
 	bool			 freed;
 };
 
@@ -210,6 +211,8 @@ make_room(struct ipc *l)
 		l->in_at = 0;
 		l->in_end = have;
 	}
+	if (l->held && have == l->in_cap)
+		need = l->in_cap * 2;
 	if (have == l->in_cap && need > l->in_cap) {
 		cap = l->in_cap * 2 < need ? l->in_cap * 2 : need;
 		l->in = xrealloc(l->in, cap);
@@ -325,15 +328,16 @@ hand_out(struct ipc *l, struct bytes body)
 	return leave(l) && result == 0;
 }
 
-/* All whole frames that are here.  False: the link is over. */
+/* The whole frames that are here, or about `most` octets of them.  False: the
+ * link is over. */
 static bool
-hand_out_all(struct ipc *l)
+hand_out_all(struct ipc *l, size_t most)
 {
-	size_t have, n;
+	size_t have, n, done = 0;
 	bool on = true;
 
 	l->handing_out = true;
-	while (on && !l->held) {
+	while (on && !l->held && done < most) {
 		have = l->in_end - l->in_at;
 		if (have < HEAD)
 			break;
@@ -347,6 +351,7 @@ hand_out_all(struct ipc *l)
 			break;
 		/* First, so that all is in order whatever the owner does. */
 		l->in_at += HEAD + n;
+		done += HEAD + n;
 		on = hand_out(l, bytes_of(l->in + l->in_at - n, n));
 	}
 	/* on_message may have freed the link: nothing of it is touched then. */
@@ -355,18 +360,45 @@ hand_out_all(struct ipc *l)
 	return on;
 }
 
+/* most: of what is here already. */
 static void
-read_some(struct ipc *l)
+read_some(struct ipc *l, size_t most)
 {
+	size_t kept = l->in_end - l->in_at;
+
 	/* What was kept by ipc_hold() comes first. */
-	if (l->in_end != l->in_at && !l->ended && !hand_out_all(l))
-		return;
+	if (kept > 0 && !l->ended) {
+		if (!hand_out_all(l, most))
+			return;
+		if (kept - (l->in_end - l->in_at) >= most) {
+			event_active(l->on_read, EV_READ, 0);
+			return;
+		}
+	}
 	for (int i = 0; i < READS_A_TURN && !l->ended && !l->held; i++) {
 		enum received got = receive(l);
 
-		if (got == NOTHING || !hand_out_all(l) || got == ALL)
+		if (got == NOTHING || !hand_out_all(l, SIZE_MAX) || got == ALL)
 			return;
 	}
+}
+
+/* While it is held.  An end is found again when it is not. */
+static void
+read_ahead(struct ipc *l)
+{
+	ssize_t n = 1;
+
+	for (int i = 0; i < READS_A_TURN && n > 0; i++) {
+		make_room(l);
+		n = l->in_end - l->in_at >= l->ahead ? 0 :
+		    recv(l->fd, l->in + l->in_end, l->in_cap - l->in_end,
+		    MSG_DONTWAIT);
+		if (n > 0)
+			l->in_end += (size_t)n;
+	}
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+		event_del(l->on_read);
 }
 
 void
@@ -375,17 +407,19 @@ ipc_read_now(struct ipc *l)
 	/* Its own on_message is running: the rest comes when that is back. */
 	if (l->handing_out || l->ended)
 		return;
-	read_some(l);
+	read_some(l, SIZE_MAX);
 }
 
 void
-ipc_hold(struct ipc *l, bool hold)
+ipc_hold(struct ipc *l, bool hold, size_t ahead)
 {
 	if (l->held == hold || l->ended)
 		return;
 	l->held = hold;
+	l->ahead = l->with_fds ? 0 : ahead;
 	if (hold) {
-		event_del(l->on_read);
+		if (l->ahead == 0)
+			event_del(l->on_read);
 		return;
 	}
 	event_add(l->on_read, NULL);
@@ -399,7 +433,10 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd, (void)what;
 	enter(l);
-	read_some(l);
+	if (l->held && l->ahead > 0 && !l->ended)
+		read_ahead(l);
+	else
+		read_some(l, (size_t)READS_A_TURN * IN_SIZE);
 	if (l->ended && !l->freed)
 		tell_gone(l);
 	else if (l->deaf && !l->freed && !l->held)

@@ -69,8 +69,10 @@ void	ipc_restore(struct ipc *, struct bytes unread);
 /* Is there something left to write? */
 bool	ipc_waiting(const struct ipc *);
 
-/* Hands nothing out until hold is taken back, also of what was read already. */
-void	ipc_hold(struct ipc *, bool hold);
+/* Hands nothing out until hold is taken back, also of what was read already.  So
+ * many octets are read ahead meanwhile (not where descriptors may arrive), so
+ * that the other side need not wait. */
+void	ipc_hold(struct ipc *, bool hold, size_t ahead);
 
 /* Octets ever queued and ever taken by the kernel: a message has left when
  * written reaches what queued was after ipc_put(). */

@@ -461,7 +461,7 @@ hold_peers(struct router *r, bool hold)
 	struct peer *p;
 
 	TAILQ_FOREACH(p, &r->peers, link)
-		ipc_hold(p->ipc, hold);
+		ipc_hold(p->ipc, hold, 0);
 }
 
 static bool
@@ -474,7 +474,7 @@ void
 elder_peer(struct router *r, struct peer *p)
 {
 	if (is_yielding(&r->elder))
-		ipc_hold(p->ipc, true);
+		ipc_hold(p->ipc, true, 0);
 }
 
 /* Our next envelope on this lane is on its way. */

@@ -573,7 +573,7 @@ heir_peer(struct router *r, struct peer *p)
 {
 	const struct heir *h = &r->heir;
 
-	ipc_hold(p->ipc, h->waits);
+	ipc_hold(p->ipc, h->waits, 0);
 	if (h->waits || !h->ended)
 		return;
 	for (unsigned i = 0; i < h->n_workers; i++) {

@@ -37,6 +37,8 @@
 #include "worker/worker.h"
 
 #define WANTED_MAX	(1u << 20)	/* channels of a slice */
+#define HOLD_AHEAD	(32u << 20)	/* octets: the elder's mark has to wait
+					   until the router is rid of ours */
 
 /* A channel that is not live yet. */
 struct wanted {
@@ -108,7 +110,7 @@ hold(void)
 	const struct timeval tv = { INHERIT_HOLD_MS / 1000,
 	    INHERIT_HOLD_MS % 1000 * 1000 };
 
-	ipc_hold(uplink(), true);
+	ipc_hold(uplink(), true, HOLD_AHEAD);
 	event_add(heir.limit, &tv);
 }
 
@@ -117,7 +119,7 @@ let_go(void)
 {
 	event_del(heir.limit);
 	if (uplink() != NULL)
-		ipc_hold(uplink(), false);
+		ipc_hold(uplink(), false, 0);
 }
 
 void

@@ -784,7 +784,7 @@ static int
 act_hold(struct side *s, const char **why)
 {
 	(void)why;
-	ipc_hold(s->link, true);
+	ipc_hold(s->link, true, 0);
 	return 0;
 }
 
@@ -799,6 +799,46 @@ test_restore_held(void **state)
 	b.act = NULL;
 	reborn();
 	run_until(&b.messages, 10);
+}
+
+/* What is read ahead is not handed out before; an end waits for it. */
+static void
+test_hold_ahead(void **state)
+{
+	const uint64_t n = 800000;	/* more than a turn hands out */
+
+	(void)state;
+	ipc_hold(b.link, true, 16u << 20);
+	put_pings(a.link, 0, n);
+	ipc_flush(a.link);
+	while (ipc_waiting(a.link))
+		run_once();
+	ipc_free(a.link);
+	a.link = NULL;
+	run_once();
+	run_once();
+	assert_int_equal(b.messages + b.gones, 0);
+	ipc_hold(b.link, false, 0);
+	run_until(&b.messages, n);
+	run_until(&b.gones, 1);
+	assert_int_equal(b.messages, n);
+}
+
+/* No more than that. */
+static void
+test_hold_ahead_full(void **state)
+{
+	size_t ahead = 1u << 20;
+
+	(void)state;
+	ipc_hold(b.link, true, ahead);
+	put_pings(a.link, 0, 300000);
+	ipc_flush(a.link);
+	for (unsigned i = 0; i < 100; i++)
+		run_once();
+	assert_true(ipc_waiting(a.link));
+	ipc_hold(b.link, false, 0);
+	run_until(&b.messages, 300000);
 }
 
 /* A link at its end, or with something to write, is not carried. */
@@ -846,6 +886,8 @@ main(void)
 		TEST(test_free_in_read_now),
 		TEST(test_restore),
 		TEST(test_restore_held),
+		TEST(test_hold_ahead),
+		TEST(test_hold_ahead_full),
 		TEST(test_save_refused),
 		TEST_FDS(test_order),
 		TEST_FDS(test_large),
