@@ -35,6 +35,9 @@
 #include "worker/worker.h"
 
 #define SLICE_CONNS	256
+#define SLICE_LEAST	16
+#define ROUNDS		2	/* slices that each heir gets at least, so that all
+				   get alike: as far as they are not too small */
 #define SLICE_OCTETS	(8u << 20)	/* of kept input and output */
 #define WALK		8192	/* places of the table looked at in a turn */
 #define PASS_MS		20	/* between two walks that found little */
@@ -50,6 +53,7 @@ struct heir {
 	uint32_t		 bit;		/* in channel.offered */
 	uint64_t		 given[SLICE_CONNS];	/* taken of its last slice */
 	uint32_t		 n_given;
+	uint64_t		 offered;	/* conns, ever */
 	struct buf		 died;		/* uplink_died() of those */
 	bool			 over;		/* it was told so */
 };
@@ -65,7 +69,7 @@ static struct slice {
 	enum step	 step;
 	struct heir	*to;
 	struct item	 items[SLICE_CONNS];
-	uint32_t	 n;
+	uint32_t	 n, most;
 	uint32_t	 at;		/* where the next answer is looked for */
 	uint32_t	 away;		/* not answered yet */
 	uint64_t	 octets;
@@ -98,6 +102,7 @@ static struct {
 	uint32_t	 n_notes;
 	uint64_t	 moved, refused;
 	uint32_t	 kept;		/* of the last whole walk */
+	uint32_t	 began;		/* conns that there were */
 	char		 why[PARCEL_WHY + 1];
 	struct msg_progress told;
 	uint64_t	 told_at;
@@ -185,6 +190,31 @@ free_bit(void)
 	return 0;
 }
 
+static uint32_t
+count_heirs(void)
+{
+	const struct heir *h;
+	uint32_t n = 0;
+
+	TAILQ_FOREACH(h, &heirs, link)
+		n += !h->over;
+	return n;
+}
+
+/* Each elder begins with another one. */
+static void
+turn_heirs(void)
+{
+	uint32_t n = count_heirs(), i;
+	struct heir *h;
+
+	for (i = 0; n > 0 && i < worker.slot % n; i++) {
+		h = TAILQ_FIRST(&heirs);
+		TAILQ_REMOVE(&heirs, h, link);
+		TAILQ_INSERT_TAIL(&heirs, h, link);
+	}
+}
+
 static void
 wake(uint64_t ms)
 {
@@ -212,7 +242,7 @@ handover_on_heir(struct event_base *base, const struct msg_heir *m)
 	h->generation = m->generation;
 	h->bit = bit;
 	h->parcels = parcel_link_new(base, m->fd, &heir_ops, h);
-	TAILQ_INSERT_HEAD(&heirs, h, link);
+	TAILQ_INSERT_TAIL(&heirs, h, link);
 	wake(0);
 }
 
@@ -258,7 +288,7 @@ look_at(const struct conn *c)
 static bool
 slice_full(void)
 {
-	return slice.n == SLICE_CONNS || slice.octets >= SLICE_OCTETS;
+	return slice.n >= slice.most || slice.octets >= SLICE_OCTETS;
 }
 
 static void
@@ -662,51 +692,54 @@ handover_on_depart(struct event_base *base, const struct msg_depart *m)
 	hand.timer = event_new(base, -1, 0, on_timer, NULL);
 	if (hand.timer == NULL)
 		fatal("cannot make a timer");
+	hand.began = conns_count();
+	turn_heirs();
 	listeners_stop();
 	log_info("handing over connections=%u", conns_count());
 	wake(0);
 	drain_pace(base, m->pace_ms, handover_keeps);
 }
 
-/* The next one in turn, or, when nothing was picked, the next that has a slice
- * whose end the router has not confirmed. */
+/* The one that was offered least, or, when nothing was picked, one that has a
+ * slice whose end the router has not confirmed. */
 static struct heir *
 next_heir(void)
 {
-	struct heir *h;
+	struct heir *h, *next = NULL;
 
 	TAILQ_FOREACH(h, &heirs, link) {
 		if (h->over || (slice.n == 0 && h->n_given == 0 &&
 		    h->died.n == 0))
 			continue;
-		TAILQ_REMOVE(&heirs, h, link);
-		TAILQ_INSERT_TAIL(&heirs, h, link);
-		return h;
+		if (next == NULL || h->offered < next->offered)
+			next = h;
 	}
-	return NULL;
+	if (next != NULL)
+		next->offered += slice.n;
+	return next;
 }
 
-static bool
-has_heir(void)
+static uint32_t
+slice_most(uint32_t n_heirs)
 {
-	const struct heir *h;
+	uint32_t n = hand.began / (ROUNDS * n_heirs) + 1;
 
-	TAILQ_FOREACH(h, &heirs, link)
-		if (!h->over)
-			return true;
-	return false;
+	return n < SLICE_LEAST ? SLICE_LEAST :
+	    n > SLICE_CONNS ? SLICE_CONNS : n;
 }
 
 static void
 next_slice(void)
 {
-	bool pick = has_heir() && !worker.stopping;
+	uint32_t n_heirs = count_heirs();
+	bool pick = n_heirs > 0 && !worker.stopping;
 	struct heir *h;
 
 	if (slice.step != IDLE || hand.settled)
 		return;
 	if (clock_ms() < hand.rest_until)
 		return;
+	slice.most = pick ? slice_most(n_heirs) : 1;
 	walk(pick);
 	if ((h = next_heir()) != NULL)
 		slice_offer(h);
