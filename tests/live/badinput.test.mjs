@@ -209,6 +209,29 @@ drivers["http-address-many"] = async () => {
 	}
 	return { code: "none", closed: true };
 };
+/** What n requests get behind others that are silent; they were held back. */
+const waits = (options, silent, n) => async () => {
+	const s = await Server.start(options), others = [];
+	try {
+		for (let i = 0; i < silent; i++)
+			others.push(await s.wire());
+		const wires = await Promise.all(Array.from({ length: n }, () => s.wire()));
+		const got = await Promise.all(wires.map(async (w) => {
+			const { status, head } = await w.write(get("")).answer();
+			assert.equal((await w.write(get("")).answer()).status, status, head);
+			return status;
+		}));
+		await until(async () => (await s.ctl("status")).totals.accept_held > 0, "accept_held");
+		for (const w of [...others, ...wires])
+			w.close();
+		assert.equal(new Set(got).size, 1, got.join());
+		return { code: String(got[0]), closed: false };
+	} finally {
+		await s.stop();
+	}
+};
+drivers["http-rush"] = waits({ listen: { accept_rate: 20 } }, 0, 30);
+drivers["http-silent-many"] = waits({ listen: { max_handshakes: 3, backlog: 64 }, http: { header_timeout: "2s" } }, 20, 1);
 
 // ---- TLS ---------------------------------------------------------------------------
 
