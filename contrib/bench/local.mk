@@ -20,9 +20,11 @@ EXTRA_DIST += contrib/bench/README contrib/bench/reload
 bench: peald$(EXEEXT) contrib/bench/routerload$(EXEEXT) contrib/bench/crowd$(EXEEXT)
 
 # Would it notice?
+if HAVE_CMOCKA
 bench_tests = tests/bench/test_tally
 check_PROGRAMS += $(bench_tests)
 TESTS += $(bench_tests)
 tests_bench_test_tally_SOURCES = tests/bench/test_tally.c \
 	contrib/bench/crowd_tally.c
 tests_bench_test_tally_LDADD = $(TEST_LDADD)
+endif
