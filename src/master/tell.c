@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 #include "common/log.h"
@@ -15,6 +16,45 @@
 #include "master/tell.h"
 
 static struct buf frame;	/* of a message with a descriptor */
+
+/* ---- descriptors --------------------------------------------------------- */
+
+/* Can two more be open?  What waits on a link holds a copy of each that goes with
+ * it, so if there are too few it is sent first. */
+static bool
+spare(void)
+{
+	int two[2] = { -1, -1 };
+
+	for (int try = 0; try < 2 && two[1] < 0; try++) {
+		if (try != 0)
+			children_flush();
+		for (int i = 0; i < 2; i++)
+			two[i] = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
+		for (int i = 0; i < 2; i++)
+			if (two[i] >= 0)
+				close(two[i]);
+	}
+	return two[1] >= 0;
+}
+
+/* Whoever gets a message without its descriptor takes its link for broken, so
+ * there must be room for a copy of both ends. */
+static int
+pair_make(int type, int ends[2])
+{
+	if (spare() && socketpair(AF_UNIX,
+	    type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) == 0) {
+		if (spare())
+			return 0;
+		close(ends[0]);
+		close(ends[1]);
+	}
+	errno = EMFILE;
+	return -1;
+}
+
+/* ---- what is told -------------------------------------------------------- */
 
 /* Those that leave keep the [listen] sections they have, which they know by
  * their number. */
@@ -50,6 +90,11 @@ tell_log(struct child *c)
 {
 	struct msg_log m = { .fd = log_fd() };
 
+	if (!spare()) {
+		log_error("too few descriptors: %s keeps its log",
+		    child_name(c));
+		return;
+	}
 	buf_clear(&frame);
 	msg_pack_log(&frame, &m);
 	ipc_put_fd(c->ipc, buf_view(&frame), m.fd);
@@ -120,7 +165,7 @@ tell_link(struct child *router, struct child *worker)
 	struct msg_worker_link up;
 	int ends[2];
 
-	if (ipc_pair(ends) < 0) {
+	if (pair_make(SOCK_STREAM, ends) < 0) {
 		log_error("no socket pair for %s: %s", child_name(worker),
 		    strerror(errno));
 		return;
@@ -153,7 +198,7 @@ tell_succession(struct child *old, struct child *heir)
 {
 	int ends[2];
 
-	if (ipc_pair(ends) < 0) {
+	if (pair_make(SOCK_STREAM, ends) < 0) {
 		log_error("no socket pair for the routers: %s",
 		    strerror(errno));
 		return;
@@ -170,8 +215,7 @@ tell_handover(struct child *old, struct child *heir)
 {
 	int ends[2];
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC,
-	    0, ends) < 0) {
+	if (pair_make(SOCK_SEQPACKET, ends) < 0) {
 		log_error("no socket pair for %s: %s", child_name(old),
 		    strerror(errno));
 		return -1;

@@ -512,6 +512,17 @@ test("who hangs up while he waits makes room; who only has closed his side is an
 	await quiet(server);
 }));
 
+test("a master that is short of descriptors: all are handed over", () => running({ workers: 2 }, async (server) => {
+	const channel = unique(), clients = await audience(server, 20, channel);
+	// Enough for the processes, and not for all that they are sent at once.
+	const { length } = fs.readdirSync(`/proc/${server.child.pid}/fd`);
+	execFileSync("prlimit", ["--pid", server.child.pid, `--nofile=${length + 44}`]);
+	edit(server, /workers = 2/, "workers = 8");
+	assert.match((await reload(server)).text, /^reloaded: peal.workers; 20 connections moved\n$/);
+	await alive(server, clients, channel);
+	await quiet(server);
+}));
+
 test("a second signal hurries, both generations", () => running({ workers: 1, peal: { reload_drain: "1h", drain_timeout: "1h" }, ...secure }, async (server) => {
 	const kept = await overTls(server), clients = await server.crowd(3);
 	edit(server, /workers = 1/, "workers = 2");
