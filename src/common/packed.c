@@ -250,17 +250,11 @@ pack_u64(struct buf *out, uint64_t n)
 }
 
 void
-pack_bytes_head(struct buf *out, uint32_t n)
+pack_bytes(struct buf *out, struct bytes b)
 {
 	msgpack_packer pk = packer(out);
 
-	msgpack_pack_bin(&pk, n);
-}
-
-void
-pack_bytes(struct buf *out, struct bytes b)
-{
-	pack_bytes_head(out, (uint32_t)b.n);
+	msgpack_pack_bin(&pk, b.n);
 	if (b.n > 0)
 		buf_add(out, b.p, b.n);
 }

@@ -68,7 +68,5 @@ void	pack_map(struct buf *, uint32_t n);
 void	pack_nil(struct buf *);
 void	pack_u64(struct buf *, uint64_t);
 void	pack_bytes(struct buf *, struct bytes);
-/* The head of a byte string whose n octets the caller appends. */
-void	pack_bytes_head(struct buf *, uint32_t n);
 
 #endif

@@ -668,8 +668,9 @@ channel_expect(struct app *app, struct bytes name, unsigned kind)
 }
 
 static void
-expect_no_more(struct channel *ch)
+expect_no_more(struct channel *ch, void *arg)
 {
+	(void)arg;
 	if (!ch->expected)
 		return;
 	ch->expected = false;
@@ -681,6 +682,12 @@ expect_no_more(struct channel *ch)
 void
 channels_expect_no_more(void)
 {
+	channels_each(expect_no_more, NULL);
+}
+
+void
+channels_each(void (*call)(struct channel *, void *), void *arg)
+{
 	struct app *app;
 	size_t pos = 0;
 
@@ -689,7 +696,7 @@ channels_expect_no_more(void)
 		struct hash_link *l;
 
 		while ((l = hash_walk(&app->channels, &at)) != NULL)
-			expect_no_more(container_of(l, struct channel, link));
+			call(container_of(l, struct channel, link), arg);
 	}
 }
 

@@ -87,6 +87,8 @@ unsigned channel_kind_told(const struct channel *);
 void	channel_expect(struct app *, struct bytes name, unsigned kind);
 /* Nothing more comes: channels without a subscriber go. */
 void	channels_expect_no_more(void);
+/* All of all applications; the one at hand may go. */
+void	channels_each(void (*)(struct channel *, void *), void *);
 /* A client that was a subscriber elsewhere is one here; uplink_came() and
  * uplink_moved() follow for it.  NULL: the channel is not live here. */
 struct sub *channel_adopt(struct client *, struct bytes name,

@@ -246,20 +246,11 @@ handover_on_heir(struct event_base *base, const struct msg_heir *m)
 	wake(0);
 }
 
-/* Channels are not known to this heir any more. */
+/* This heir does not know the channel any more. */
 static void
-forget_offered(uint32_t bit)
+forget_offered(struct channel *ch, void *heir)
 {
-	struct app *app;
-	size_t pos = 0;
-
-	while ((app = app_next(&pos)) != NULL) {
-		struct hash_cursor at = { 0 };
-		struct hash_link *l;
-
-		while ((l = hash_walk(&app->channels, &at)) != NULL)
-			container_of(l, struct channel, link)->offered &= ~bit;
-	}
+	ch->offered &= ~((const struct heir *)heir)->bit;
 }
 
 /* ---- a slice: what is in it ------------------------------------------------------------ */
@@ -639,7 +630,7 @@ on_gone(void *ctx, const char *why)
 	if (h->died.n > 0)
 		uplink_say(buf_view(&h->died));
 	buf_done(&h->died);
-	forget_offered(h->bit);
+	channels_each(forget_offered, h);
 	TAILQ_REMOVE(&heirs, h, link);
 	parcel_link_free(h->parcels);
 	free(h);
@@ -821,12 +812,6 @@ handover_turn(void)
 		hand.done = uplink_settled();
 		wake(PASS_MS);
 	}
-}
-
-bool
-handover_on(void)
-{
-	return hand.on;
 }
 
 bool

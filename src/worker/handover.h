@@ -65,8 +65,7 @@ bool	handover_watch(const struct msg_watch *);
 void	handover_router_lost(void);
 /* The end of a turn. */
 void	handover_turn(void);
-/* Is this worker being replaced?  All has gone, and the process may end? */
-bool	handover_on(void);
+/* All has gone, and the process may end? */
 bool	handover_done(void);
 /* Is this one to be closed, since it cannot be moved?  For the drain. */
 bool	handover_keeps(const struct conn *);

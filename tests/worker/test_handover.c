@@ -181,7 +181,6 @@ nobody_goes_without_an_heir(void **state)
 	handover_on_depart(worker.base, &(struct msg_depart){
 	    .pace_ms = 100000 });
 	turns();
-	assert_true(handover_on());
 	assert_int_equal(conns_count(), MANY);
 	assert_false(handover_keeps(clients[0]->conn));
 	assert_false(handover_done());
