@@ -5,7 +5,7 @@
  * two for its length.  Whatever comes, the census must agree with the rows that
  * are kept, and nothing of a host may be left when it is gone.
  */
-#include "fuzz.h"
+#include "router.h"
 
 #include <unistd.h>
 
@@ -15,68 +15,8 @@
 #include "common/ipc.h"
 #include "common/log.h"
 #include "common/util.h"
-#include "router/router.h"
-
-/* ---- a backplane that carries nothing ----------------------------------- */
-
-static void *
-null_open(const struct config_backplane *set, struct event_base *base,
-    const struct backplane_up *up, void *ctx, const char **why)
-{
-	(void)set, (void)base, (void)up, (void)why;
-	return ctx;
-}
-
-static void
-null_self(void *self)
-{
-	(void)self;
-}
-
-static void
-null_topic(void *self, const struct topic *t)
-{
-	(void)self, (void)t;
-}
-
-static void
-null_join(void *self, const struct topic *t, struct position since)
-{
-	(void)self, (void)t, (void)since;
-}
-
-static void
-null_publish(void *self, const struct topic *t, struct bytes octets,
-    uint64_t cookie)
-{
-	(void)self, (void)t, (void)octets, (void)cookie;
-}
-
-static const struct backplane null = {
-	.name = "null", .open = null_open, .close = null_self,
-	.start = null_self, .flush = null_self, .join = null_join,
-	.leave = null_topic, .publish = null_publish,
-};
 
 /* ---- a router ----------------------------------------------------------- */
-
-static struct config *
-settings(void)
-{
-	char *none[] = { NULL }, path[] = "/tmp/peal-fuzz-XXXXXX", *why;
-	struct config_source source = { .file = path, .environ_ = none };
-	static const char ini[] = "[app chat]\nid = 1\nkey = k\nsecret = s\n";
-	struct config *c;
-	int fd = mkstemp(path);
-
-	MUST(fd >= 0);
-	MUST(write(fd, ini, sizeof(ini) - 1) == sizeof(ini) - 1);
-	close(fd);
-	c = config_load(&source, &why);
-	unlink(path);
-	MUST(c != NULL);
-	return c;
-}
 
 /* One for all inputs; hosts and censuses are made anew for each. */
 static struct router *
@@ -91,7 +31,7 @@ router(void)
 		r = router_new(event_base_new(), fds[0]);
 		r->node = 99;
 		r->backplane = &null;
-		router_settings(r, settings());
+		router_settings(r, settings(""));
 		log_set_level(LOG_LEVEL_ERROR);
 		sync_go(r, 0);
 	} else {

@@ -158,12 +158,14 @@ endif
 
 EXTRA_DIST += tests/fuzz/corpus/hosts
 check_PROGRAMS += tests/fuzz/replay_hosts
-tests_fuzz_replay_hosts_SOURCES = tests/fuzz/fuzz_hosts.c $(FUZZ_REPLAY)
+tests_fuzz_replay_hosts_SOURCES = tests/fuzz/fuzz_hosts.c tests/fuzz/router.h \
+	$(FUZZ_REPLAY)
 tests_fuzz_replay_hosts_LDADD = libpeal.a
 TESTS += tests/fuzz/replay_hosts
 if FUZZING
 noinst_PROGRAMS += tests/fuzz/fuzz_hosts
-tests_fuzz_fuzz_hosts_SOURCES = tests/fuzz/fuzz_hosts.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_hosts_SOURCES = tests/fuzz/fuzz_hosts.c tests/fuzz/router.h \
+	tests/fuzz/fuzz.h
 tests_fuzz_fuzz_hosts_LDADD = libpeal.a
 tests_fuzz_fuzz_hosts_LDFLAGS = $(LDFLAGS_FUZZ)
 endif
@@ -249,12 +251,14 @@ endif
 
 EXTRA_DIST += tests/fuzz/corpus/heir
 check_PROGRAMS += tests/fuzz/replay_heir
-tests_fuzz_replay_heir_SOURCES = tests/fuzz/fuzz_heir.c $(FUZZ_REPLAY)
+tests_fuzz_replay_heir_SOURCES = tests/fuzz/fuzz_heir.c tests/fuzz/router.h \
+	$(FUZZ_REPLAY)
 tests_fuzz_replay_heir_LDADD = libpeal.a
 TESTS += tests/fuzz/replay_heir
 if FUZZING
 noinst_PROGRAMS += tests/fuzz/fuzz_heir
-tests_fuzz_fuzz_heir_SOURCES = tests/fuzz/fuzz_heir.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_heir_SOURCES = tests/fuzz/fuzz_heir.c tests/fuzz/router.h \
+	tests/fuzz/fuzz.h
 tests_fuzz_fuzz_heir_LDADD = libpeal.a
 tests_fuzz_fuzz_heir_LDFLAGS = $(LDFLAGS_FUZZ)
 endif
