@@ -25,6 +25,7 @@
 #define RAISING_MAX_MS	25000	/* a worker waits 30 s for its router */
 #define ORPHANED_MS	2000	/* raising, without a router in force */
 #define YIELDING_MS	3000
+#define HEIRS_MAX	24	/* a worker takes 32; some may come again */
 #define STALL_MS	10000	/* a hand-over that does not move is logged */
 #define STALLS_MAX	6	/* and after so many lines it is given up */
 #define DRAINING_MS	30000	/* beside reload_drain */
@@ -371,14 +372,24 @@ router_dismiss(void)
 		TELL(old, stop, .grace_ms = 0);
 }
 
-/* Does this one hand over to that one?  Where there are as many as before, each
- * has one heir. */
+/* Is this one an heir of that one?  Where there are as many as before, each has
+ * one; else all, or the next HEIRS_MAX in a ring. */
+static bool
+is_heir(const struct child *old, const struct child *heir)
+{
+	unsigned n = heir->crew->n - SLOT_WORKER_FIRST;
+
+	if (old->crew->n == heir->crew->n)
+		return old->slot == heir->slot;
+	return (heir->slot + n - old->slot % n) % n < HEIRS_MAX;
+}
+
 static bool
 inherits(const struct child *old, const struct child *heir)
 {
 	return !child_is_router(old) && !child_is_router(heir) &&
 	    old->ipc != NULL && heir->ipc != NULL && !old->handed.settled &&
-	    (old->crew->n != heir->crew->n || old->slot == heir->slot);
+	    is_heir(old, heir);
 }
 
 void
