@@ -133,6 +133,7 @@ raise_crew(struct config *config, struct certificate *certificates, char **why)
 	struct crew *crew;
 
 	if (reload_log_try(config, why) < 0 ||
+	    pidfile_try(config->peal.pid_file, why) < 0 ||
 	    listen_change(&listen, &master.listen, config, workers, uid, gid,
 	    why) < 0)
 		return -1;
@@ -468,12 +469,25 @@ all_settled(void)
 	return true;
 }
 
+/* What stays with an old worker lives by the new settings, too: clients of an
+ * application that is gone hear so now, not at the end of the drain. */
+static void
+tell_kept(void)
+{
+	struct crew *old = leaving();
+
+	for (unsigned i = SLOT_WORKER_FIRST; i < old->n; i++)
+		if (old->at[i].ipc != NULL)
+			tell_settings(&old->at[i]);
+}
+
 static void
 check_moving(void)
 {
 	router_dismiss();
 	if (!all_settled())
 		return;
+	tell_kept();
 	enter(REPLACE_DRAINING, drain_ms + DRAINING_MS);
 	reload_done(NULL);
 	replace_check();

@@ -199,6 +199,7 @@ test("what cannot be changes nothing", () => running({ workers: 2 }, async (serv
 		[() => edit(server, /workers = 2/, "workers = many"), /workers = many/],
 		[() => edit(server, /address = .*/, `$&\naddress = 127.0.0.1:${port}`), /already in use/],
 		[() => edit(server, /workers = 2/, `workers = 3\nlog = ${dir}`), /log/],
+		[() => edit(server, /workers = 2/, `workers = 2\npid_file = ${dir}/none/pid`), /none\/pid: No such file/],
 		[() => edit(server, /address = .*/, `$&\ncertificate = ${dir}/no.pem\ncertificate_key = ${key}`), /no\.pem/],
 	]) {
 		change();
@@ -337,6 +338,23 @@ test("sections of rooms, apps and listeners go", () => running({ workers: 2,
 		assert.match(text, said);
 		await alive(server, [client], channel, { app });
 	}
+}));
+
+test("an app goes together with a worker: its clients hear so at once", () => running({ workers: 2, peal: { reload_drain: "1h" },
+    apps: { one: { id: "1", key: "k1", secret: "s1" }, two: { id: "2", key: "k2", secret: "s2" } } }, async (server) => {
+	const app = { id: "1", key: "k1", secret: "s1" }, stays = await server.connect({ app }), goes = [], channel = unique();
+	await stays.subscribe(channel);
+	for (let i = 0; i < 6; i++)
+		goes.push(await server.connect({ app: { id: "2", key: "k2", secret: "s2" } }));
+	edit(server, /\[app two\][^[]*/, "");
+	edit(server, /workers = 2/, "workers = 3");
+	const { code, text } = await reload(server);
+	assert.equal(code, 0, text);
+	assert.match(text, /6 stay until closed \(its application is gone: 6\)/);
+	for (const c of goes)
+		await c.refused(4001);
+	await alive(server, [stays], channel, { app });
+	await quiet(server);
 }));
 
 test("a stop at any moment of a reload ends all in good order", async () => {
