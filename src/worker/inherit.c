@@ -61,7 +61,7 @@ struct elder {
 	struct parcel_link	*parcels;
 	uint64_t		 slot, generation;
 	enum step		 step;
-	bool			 offered, sliced, over;
+	bool			 offered, over;
 	bool			 begun;		/* of this slice something came */
 	SLIST_HEAD(, wanted)	 wanted;
 	uint32_t		 n_wanted;
