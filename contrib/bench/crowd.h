@@ -114,8 +114,8 @@ struct sub {
 	bool		 in;		/* is there now */
 	bool		 was;		/* has been there */
 	bool		 fresh[STREAMS];	/* nothing has come yet */
-	bool		 away[STREAMS];	/* was cut off since the last one */
 	uint32_t	 next[STREAMS];
+	uint32_t	 since[STREAMS];	/* was cut off before these */
 	uint64_t	 seen[STREAMS];	/* the 64 before next */
 };
 

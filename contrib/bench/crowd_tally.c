@@ -84,11 +84,14 @@ tally_entered(struct sub *sub)
 	sub->in = true;
 	atomic_fetch_add(&ch->present, 1);
 	for (unsigned s = 0; s < STREAMS; s++) {
-		sub->away[s] = sub->was;
-		if (!sub->was) {
-			sub->fresh[s] = true;
-			sub->next[s] = atomic_load(&ch->sent[s]);
+		uint32_t now = atomic_load(&ch->sent[s]);
+
+		if (sub->was) {
+			sub->since[s] = now;
+			continue;
 		}
+		sub->fresh[s] = true;
+		sub->next[s] = now;
 	}
 	sub->was = true;
 }
@@ -114,7 +117,7 @@ count_missing(struct sub *sub, enum stream s, uint32_t from, uint32_t to)
 	for (uint32_t n = from; n < to; n++) {
 		if (!sure(ch, s, n))
 			continue;
-		if (sub->away[s] || !sub->in)
+		if (!sub->in || n < sub->since[s])
 			stats->missing_away++;
 		else
 			fault(&stats->missing, "%s: %c %u missing before %u",
@@ -168,7 +171,6 @@ tally_event(struct sub *sub, const struct event *e)
 	step = e->number + 1 - sub->next[s];
 	sub->seen[s] = step < 64 ? sub->seen[s] << step | 1 : 1;
 	sub->next[s] = e->number + 1;
-	sub->away[s] = false;
 }
 
 /* speaks: its own client events do not come back. */
@@ -180,8 +182,12 @@ tally_complete(struct sub *sub, bool speaks, bool last)
 
 	for (unsigned s = 0; s < (speaks ? FROM_CLIENT : STREAMS); s++) {
 		uint32_t to = atomic_load(&ch->sent[s]);
+		uint32_t n = sub->next[s];
 
-		for (uint32_t n = sub->next[s]; n < to && all; n++)
+		/* What was sent while it was away does not come any more. */
+		if (n < sub->since[s])
+			n = sub->since[s];
+		for (; n < to && all; n++)
 			all = !sure(ch, s, n);
 		if (last)
 			count_missing(sub, s, sub->next[s], to);

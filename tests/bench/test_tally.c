@@ -231,6 +231,22 @@ test_away(void **state)
 	assert_faults(1, 5, 0, 0);
 }
 
+/* Nobody waits for what was lost while it was away. */
+static void
+test_away_at_the_end(void **state)
+{
+	(void)state;
+	tally_entered(&sub);
+	send_until(3);
+	tally_left(&sub);
+	tally_entered(&sub);
+	assert_true(tally_complete(&sub, false, false));
+	send_until(4);
+	assert_false(tally_complete(&sub, false, false));
+	tally_complete(&sub, false, true);
+	assert_faults(1, 3, 0, 0);
+}
+
 static void
 test_client_events(void **state)
 {
@@ -292,6 +308,7 @@ main(void)
 		T(test_good), T(test_first_missing), T(test_middle_and_end),
 		T(test_doubled), T(test_doubled_at_once), T(test_disordered),
 		T(test_unsure), T(test_unsure_is_forgotten), T(test_away),
+		T(test_away_at_the_end),
 		T(test_client_events), T(test_never_sent), T(test_read),
 		T(test_percentiles),
 	};
