@@ -48,6 +48,20 @@ pidfile_write(int fd, const char *path, char **why)
 	return -1;
 }
 
+static int
+pidfile_open(const char *path, int flags, char **why)
+{
+	int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | flags, 0644);
+
+	if (fd < 0) {
+		*why = xasprintf("%s: %s", path, strerror(errno));
+	} else if (pidfile_lock(fd, path, why) < 0) {
+		close(fd);
+		fd = -1;
+	}
+	return fd;
+}
+
 int
 pidfile_take(const char *path, char **why)
 {
@@ -55,13 +69,9 @@ pidfile_take(const char *path, char **why)
 
 	if (path == NULL)
 		return 0;
-	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-	if (fd < 0) {
-		*why = xasprintf("%s: %s", path, strerror(errno));
+	if ((fd = pidfile_open(path, O_CREAT, why)) < 0)
 		return -1;
-	}
-	if (pidfile_lock(fd, path, why) < 0 ||
-	    pidfile_write(fd, path, why) < 0) {
+	if (pidfile_write(fd, path, why) < 0) {
 		close(fd);
 		return -1;
 	}
@@ -106,6 +116,24 @@ is_same(const char *path)
 	return pidfile_fd >= 0 && fstat(pidfile_fd, &now) == 0 &&
 	    lstat(path, &then) == 0 && now.st_dev == then.st_dev &&
 	    now.st_ino == then.st_ino;
+}
+
+int
+pidfile_try(const char *path, char **why)
+{
+	struct stat st;
+	bool there;
+	int fd;
+
+	if (path == NULL || is_same(path))
+		return 0;
+	there = lstat(path, &st) == 0;
+	if ((fd = pidfile_open(path, there ? 0 : O_CREAT | O_EXCL, why)) < 0)
+		return -1;
+	if (!there)
+		unlink(path);
+	close(fd);
+	return 0;
 }
 
 void

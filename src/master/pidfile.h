@@ -16,6 +16,8 @@ void	pidfile_drop(void);
  * the descriptor. */
 int	pidfile_save(const char **path);
 void	pidfile_restore(int fd, const char *path);
+/* Could it be taken?  Leaves nothing behind. */
+int	pidfile_try(const char *path, char **why);
 /* The settings name another file now, or none.  If it cannot be taken, the old one
  * stays. */
 void	pidfile_follow(const char *path);
