@@ -54,14 +54,15 @@ async function whole(server) {
 	    .map((c) => [c?.pid, c?.state]))}`);
 }
 
-/** The slot of a process, by its title; undefined: it has gone. */
-const slot_of = (pid) => {
+/** The slot of a process, by its title; no number if it has gone. */
+function slot_of(pid) {
 	try {
-		return Number(/ (\d+)$/.exec(fs.readFileSync(`/proc/${pid}/cmdline`, "latin1").replaceAll("\0", " ").trim())?.[1] ?? 0);
+		const title = fs.readFileSync(`/proc/${pid}/cmdline`, "latin1").replaceAll("\0", " ").trim();
+		return /^peald: router/.test(title) ? 0 : Number(/^peald: worker (\d+)/.exec(title)?.[1] ?? NaN);
 	} catch {
 		return undefined;
 	}
-};
+}
 
 /** Kills one of those that are there at a moment of the reload. */
 async function kill_during(server, title, during) {
@@ -69,7 +70,7 @@ async function kill_during(server, title, during) {
 	await new Promise((resolve) => setTimeout(resolve, delay));
 	const [{ pid, slot }] = await until(() => {
 		const found = server.pids(title).map((p) => ({ pid: p, slot: slot_of(p), turn: Math.random() }))
-		    .filter((p) => p.slot !== undefined).sort((x, y) => x.turn - y.turn);
+		    .filter((p) => p.slot >= 0).sort((x, y) => x.turn - y.turn);
 		return found.length > 0 && found;
 	}, title);
 	try { process.kill(pid, "SIGKILL"); } catch { /* it has ended by itself */ }
