@@ -715,6 +715,8 @@ slice_most(uint32_t n_heirs)
 {
 	uint32_t n = hand.began / (ROUNDS * n_heirs) + 1;
 
+	if (n_heirs == 1)
+		return SLICE_CONNS;
 	return n < SLICE_LEAST ? SLICE_LEAST :
 	    n > SLICE_CONNS ? SLICE_CONNS : n;
 }
