@@ -219,12 +219,11 @@ show_processes(const struct json *status)
 	putchar('\n');
 }
 
-/* " (TLS: 3, no room: 1)", if there are any. */
+/* " (TLS: 3, no room: 1)", if there are any; sep goes before them. */
 static void
-show_reasons(const struct json *object)
+show_reasons(const struct json *object, const char *sep)
 {
 	struct json list = member(object, "reasons"), name, value;
-	const char *sep = " (";
 	uint64_t n;
 	size_t pos = 0;
 
@@ -256,7 +255,7 @@ show_handed(const struct json *object)
 		put_number(kept);
 		printf(" stay%s until closed", kept == 1 ? "s" : "");
 	}
-	show_reasons(object);
+	show_reasons(object, kept != 0 ? " (" : "; others were closed (");
 }
 
 /* The last reload, if there was one. */
@@ -293,7 +292,10 @@ leaving_rows(struct table *t, const struct json *crew)
 		buf_fmt(&title, "worker %" PRIu64 " of generation %" PRIu64,
 		    number(&w, "slot"), number(crew, "generation"));
 		table_cell(t, buf_view(&title));
-		table_number(t, number(&w, "pid"));
+		if (number(&w, "pid") != 0)
+			table_number(t, number(&w, "pid"));
+		else
+			table_cell(t, B("gone"));
 		table_number(t, number(&w, "connections"));
 		table_number(t, number(&w, "moved"));
 		table_number(t, number(&w, "kept"));
@@ -308,7 +310,7 @@ leaving_rows(struct table *t, const struct json *crew)
 static void
 show_leaving(const struct json *status)
 {
-	static const char *const heads[] = { "LEAVING", ">PID", ">LEFT",
+	static const char *const heads[] = { "LEAVING", ">PID", ">CONNECTIONS",
 		">MOVED", ">KEPT", ">REFUSED", "LAST REASON" };
 	struct json list = member(status, "generations"), crew;
 	struct table *t = table_new(heads, NELEM(heads));

@@ -534,7 +534,7 @@ again_main(int memfd)
 	explicit_bzero(packed.p, packed.n);
 	buf_done(&packed);
 	restore(&s);
-	log_info("goes on as another binary version=%s before=%s pid=%d "
+	log_info("goes on in the binary on disk version=%s before=%s pid=%d "
 	    "processes=%u", PACKAGE_VERSION, s.release != NULL ? s.release :
 	    "?", (int)getpid(), children_count());
 	master_events();

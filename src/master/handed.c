@@ -62,9 +62,10 @@ handed_progress(struct child *c, const struct msg_progress *m)
 	if (h->refused > before.refused)
 		reason_add(h->why[0] != '\0' ? h->why : "no reason given",
 		    h->refused - before.refused);
-	else if (h->settled && !before.settled && h->kept != 0 &&
-	    h->refused == 0 && h->why[0] != '\0')
-		reason_add(h->why, h->kept);
+	if (h->settled && !before.settled && h->kept > h->refused &&
+	    h->why[0] != '\0')
+		reason_add(h->refused == 0 ? h->why : "others",
+		    h->kept - h->refused);
 	if (h->moved != before.moved || h->kept != before.kept || h->settled) {
 		h->since_ms = clock_ms();
 		h->warnings = 0;

@@ -308,7 +308,7 @@ full_begin(void)
 {
 	char *why = NULL;
 
-	log_info("processes are replaced%s", job.binary ?
+	log_info("all processes are to be replaced%s", job.binary ?
 	    ": the binary is another one" : "");
 	if (preflight_start(on_preflight, &why) == 0)
 		return;

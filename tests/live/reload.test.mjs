@@ -361,7 +361,7 @@ test("a stop at any moment of a reload ends all in good order", async () => {
 	for (const [i, signal] of ["SIGTERM", "SIGINT", "SIGQUIT", "SIGTERM", "SIGTERM", "SIGTERM"].entries()) {
 		const server = await Server.start({ workers: 2, ...secure });
 		const clients = await server.crowd(6), tls = await overTls(server), from = server.log.length;
-		const moments = [/processes are replaced/, /becoming the binary/, /goes on as/, /new processes are started/, /new processes are in force/, /settings reloaded/];
+		const moments = [/all processes are to be replaced/, /becoming the binary/, /goes on in the binary/, /new processes are started/, /new processes are in force/, /settings reloaded/];
 		server.allow(/reload refused|elder lost|heir lost/);
 		edit(server, /workers = 2/, "workers = 3");
 		const answer = reload(server);
@@ -566,7 +566,7 @@ test("a stop drains both generations in its time", () => running({ workers: 1, p
 }));
 
 test("the master killed at any moment of a reload: its children end, the next start works", async () => {
-	const moments = [/becoming the binary/, /goes on as/, /new processes are started/, /new processes are in force/, /settings reloaded/];
+	const moments = [/becoming the binary/, /goes on in the binary/, /new processes are started/, /new processes are in force/, /settings reloaded/];
 	const local = path.join(dir, "killed.sock"), pidFile = path.join(dir, "killed.pid");
 	const options = { workers: 2, peal: { reload_drain: "1h", pid_file: pidFile }, listen: { address: ["127.0.0.1:0", `unix:${local}`] }, ...secure };
 	for (const moment of moments) {

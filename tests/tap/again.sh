@@ -187,7 +187,7 @@ fi
 # ---- signals while nobody can take them --------------------------------------------
 put "$tool"
 rm -f "$dir/tool.here" "$dir/tool.go"
-execs=$(count 'goes on as another binary')
+execs=$(count 'goes on in the binary on disk')
 ctl reload >"$dir/said" 2>&1 &
 asked=$!
 ok "the exec is under way" wait_for test -e "$dir/tool.here"
@@ -203,7 +203,7 @@ ok "the reload succeeds" test $? = 0 || show "$dir/said"
 ok "a worker that died meanwhile is known to be dead" \
     grep -q "worker 1 has died.* pid=$w1 " "$log"
 ok "HUP during it is obeyed behind it" wait_for \
-    at_least $((execs + 2)) 'goes on as another binary'
+    at_least $((execs + 2)) 'goes on in the binary on disk'
 ok "so is USR1" grep -q 'log reopened' "$log"
 put "$built"
 
