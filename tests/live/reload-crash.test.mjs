@@ -11,7 +11,7 @@ const WORKERS = 3;
 const LOAD = brief ?
     { clients: 400, rooms: 50, streams: 50, size: 20, rate: 60, "client-rate": 10, churn: 5 } :
     { clients: 1600, rooms: 200, streams: 200, size: 25, rate: 300, "client-rate": 30, churn: 10 };
-const HEARD = brief ? 200 : 2000, ROUNDS = brief ? 3 : 8;
+const HEARD = brief ? 200 : 2000, ROUNDS = (brief ? 3 : 8) * Number(process.env.PEAL_TEST_SOAK ?? 1);
 
 /** What happens to nobody, whoever dies. */
 const NEVER = ["missing", "doubled", "disordered", "strange", "unanswered", "presence_wrong"];

@@ -32,6 +32,9 @@ const PLAN = brief ?
     "live", "settings", "1 worker", "binary", "4 workers", "binary", "live", "2 workers",
     "all", "settings", "binary", "2 workers"];
 
+// PEAL_TEST_SOAK: so many times all of it (PEAL_TEST_MINUTES for run.mjs, too).
+const ALL = Array.from({ length: Number(process.env.PEAL_TEST_SOAK ?? 1) }, () => PLAN).flat();
+
 const pids = (server) => ({ workers: server.pids("peald: worker"), router: server.pids("peald: router") });
 const workers_after = (kind, before) => Number(/^\d/.exec(kind)?.[0] ?? (kind === "all" ? 3 : before));
 
@@ -55,11 +58,11 @@ async function reload(server, kind) {
 	return took;
 }
 
-test(`${PLAN.length} reloads in a row under load: nobody notices`, (t) => crowded({ workers: 2, "rooms plain": {} }, LOAD,
+test(`${ALL.length} reloads in a row under load: nobody notices`, (t) => crowded({ workers: 2, "rooms plain": {} }, LOAD,
     async (server, crowd) => {
 	const took = [], calm = await crowd.hears(HEARD);
 	assert.deepEqual(faults(calm), {}, "before any reload");
-	for (const kind of PLAN) {
+	for (const kind of ALL) {
 		took.push(`${kind}: ${Math.round(await reload(server, kind))} ms`);
 		const now = await crowd.hears(HEARD);
 		assert.deepEqual(faults(now), {}, `after ${kind}: ${JSON.stringify(faults(now))}`);
