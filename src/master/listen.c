@@ -745,6 +745,15 @@ listen_undo(struct listen *then)
 
 /* ---- in force ------------------------------------------------------------ */
 
+/* The kernel is given all octets of it, those between its members too. */
+static void
+program_set(struct sock_fprog *program, struct sock_filter *code, size_t n)
+{
+	memset(program, 0, sizeof(*program));
+	program->len = (unsigned short)n;
+	program->filter = code;
+}
+
 /* New connections go to the sockets of the first n workers alone.  Without that
  * some workers get more than others. */
 static void
@@ -756,9 +765,10 @@ steer(const struct listen_address *a)
 		BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, a->workers),
 		BPF_STMT(BPF_RET | BPF_A, 0),
 	};
-	struct sock_fprog program = { NELEM(code), code };
+	struct sock_fprog program;
 	int none = 0;
 
+	program_set(&program, code, NELEM(code));
 	if (a->workers == a->n_fd && (setsockopt(a->fd[0], SOL_SOCKET,
 	    SO_DETACH_REUSEPORT_BPF, &none, sizeof(none)) == 0 ||
 	    errno == ENOENT))
@@ -780,8 +790,9 @@ turn_away(const struct listen_address *a)
 		BPF_STMT(BPF_RET | BPF_K, 0),
 		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
 	};
-	struct sock_fprog program = { NELEM(code), code };
+	struct sock_fprog program;
 
+	program_set(&program, code, NELEM(code));
 	for (unsigned i = 0; i < a->n_fd; i++)
 		if (setsockopt(a->fd[i], SOL_SOCKET, SO_ATTACH_FILTER,
 		    &program, sizeof(program)) < 0)

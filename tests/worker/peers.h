@@ -226,8 +226,9 @@ answer_one(void)
 	struct msg_grant g = { .app = bytes_str(a.app), .conn = a.conn,
 	    .allowed = 1 };
 
-	memmove(played.asked, played.asked + 1,
-	    --played.n_asked * sizeof(played.asked[0]));
+	played.n_asked--;
+	for (size_t i = 0; i < played.n_asked; i++)
+		played.asked[i] = played.asked[i + 1];
 	if (a.connect)
 		client_on_grant(&g);
 	else

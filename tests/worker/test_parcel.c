@@ -458,6 +458,9 @@ limit_of_open_files(void **state)
 	int s[10][2];
 
 	(void)state;
+	/* The limit there is valgrind's, and the kernel knows nothing of it. */
+	if (getenv("PEAL_TEST_VALGRIND") != NULL)
+		return;
 	open_links(false);
 	for (unsigned i = 0; i < 10; i++) {
 		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, s[i]), 0);
