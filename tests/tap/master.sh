@@ -131,8 +131,8 @@ hup
 ok "HUP with a mistake changes nothing" wait_for grep -q \
     'reload refused: .*no_such_key' "$log"
 sed -i -e '/no_such_key/d' -e 's/^workers = 2/workers = 3/' "$ini"
-hup
 before=$(children 'peald: router')
+hup
 ok "HUP replaces all processes where it must" wait_for grep -q \
     'settings reloaded changed=peal.workers ' "$log"
 ok "a new router runs" wait_for is_replaced 'peald: router' "$before"
