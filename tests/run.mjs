@@ -14,19 +14,28 @@ const limit = Number(process.env.PEAL_TEST_MINUTES ?? 5) * 60000;
 const files = process.argv.slice(2);
 let passed = 0, failed = 0;
 
+/** Each file is a group of its own, which a terminal does not know. */
+const groups = new Set();
+const endAll = () => groups.forEach((pid) => { try { process.kill(-pid, "SIGKILL"); } catch { /* gone */ } });
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"])
+	process.once(signal, () => { endAll(); process.exit(1); });
+
 function run(file) {
 	return new Promise((resolve) => {
 		const child = spawn(process.execPath, ["--test-reporter=tap", file],
-		    { stdio: ["ignore", "pipe", "pipe"] });
+		    { stdio: ["ignore", "pipe", "pipe"], detached: true });
 		const timer = setTimeout(() => {
 			out += `\n${file} took too long\n`;
-			child.kill("SIGKILL");
+			// All that it has started, too: they hold its pipes.
+			try { process.kill(-child.pid, "SIGKILL"); } catch { /* gone */ }
 		}, limit);
 		let out = "", err = "";
+		groups.add(child.pid);
 		child.stdout.on("data", (d) => { out += d; });
 		child.stderr.on("data", (d) => { err += d; });
 		child.on("close", (status) => {
 			clearTimeout(timer);
+			groups.delete(child.pid);
 			resolve({ status, out, err });
 		});
 	});

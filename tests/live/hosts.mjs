@@ -13,8 +13,9 @@ import { after, before, describe } from "node:test";
 import { Server, patience, settled, unique, until, within } from "./harness.mjs";
 import { Redis } from "./redis.mjs";
 
-/** What a host may log when its broker or another host fails. */
-export const TROUBLE = /backplane|broker|redis|host|degraded/i;
+/** What a host may log when its broker or another host fails, or its machine has
+ * too much to do. */
+export const TROUBLE = /backplane|broker|redis|host|degraded|stood still/i;
 
 let fleets = 0;
 

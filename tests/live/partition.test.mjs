@@ -76,10 +76,14 @@ async function apart(options, define) {
 		fleet.allow();
 		await define(fleet, places);
 	} finally {
-		await fleet?.stop();
-		await redis.stop();
-		for (const p of places)
-			p.holder.kill("SIGKILL");
+		// Also if the hosts have something to complain of.
+		try {
+			await fleet?.stop();
+		} finally {
+			for (const p of places)
+				p.holder.kill("SIGKILL");
+			await redis.stop();
+		}
 	}
 }
 
