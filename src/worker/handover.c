@@ -614,7 +614,8 @@ on_gone(void *ctx, const char *why)
 	struct heir *h = ctx;
 	uint32_t i;
 
-	if (!h->over)
+	/* In a stop all end as they can. */
+	if (!h->over && !hand.settled && !worker.stopping)
 		log_warn("heir lost slot=%llu why=\"%s\"",
 		    (unsigned long long)h->slot, why);
 	for (i = 0; slice.to == h && i < slice.n; i++) {

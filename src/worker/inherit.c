@@ -508,7 +508,7 @@ on_gone(void *ctx, const char *why)
 {
 	struct elder *e = ctx;
 
-	if (!e->over)
+	if (!e->over && !worker.stopping)
 		log_warn("elder lost slot=%llu why=\"%s\"",
 		    (unsigned long long)e->slot, why);
 	wake(e);
