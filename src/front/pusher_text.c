@@ -118,35 +118,46 @@ pusher_send_pong(struct client *c)
 	send_fixed(c, &pong, B("{\"event\":\"pusher:pong\"}"));
 }
 
-/* {"presence":{"count":1,"ids":["7"],"hash":{"7":{...}}}}: objects always, in
- * the order of joining.  A member without user_info is null there: it must be
- * in the hash to count. */
+/* ,ID and ,"ID":INFO, as they stand inside a string.  A member without user_info
+ * is null in the hash: it must be there to count. */
 static void
-build_roster(const struct presence *p)
+add_member(const struct member *m, struct buf *ids_hash)
 {
-	static struct buf hash;
 	struct json id, info;
-	const struct member *m;
-	const char *comma = "";
 
+	pusher_member_split(member_object(m), &id, &info);
+	buf_char(&ids_hash[0], ',');
+	json_escape(&ids_hash[0], id.raw);
 	buf_reuse(&inner);
-	buf_reuse(&hash);
-	buf_fmt(&inner, "{\"presence\":{\"count\":%" PRIu32 ",\"ids\":[",
-	    presence_count(p));
-	TAILQ_FOREACH(m, &p->order, order) {
-		pusher_member_split(member_object(m), &id, &info);
-		buf_str(&inner, comma);
-		buf_bytes(&inner, id.raw);
-		buf_str(&hash, comma);
-		json_quote(&hash, member_user(m));
-		buf_char(&hash, ':');
-		buf_bytes(&hash, info.type == JSON_MISSING ? B("null") :
-		    info.raw);
-		comma = ",";
-	}
-	buf_str(&inner, "],\"hash\":{");
-	buf_bytes(&inner, buf_view(&hash));
-	buf_str(&inner, "}}}");
+	buf_char(&inner, ',');
+	json_quote(&inner, member_user(m));
+	buf_char(&inner, ':');
+	buf_bytes(&inner, info.type == JSON_MISSING ? B("null") : info.raw);
+	json_escape(&ids_hash[1], buf_view(&inner));
+}
+
+/* Without the comma of the first. */
+static void
+add_members(struct bytes pieces)
+{
+	if (pieces.n > 0)
+		buf_bytes(&text, bytes_skip(pieces, 1));
+}
+
+/* ,"data":"{"presence":{"count":1,"ids":["7"],"hash":{"7":{...}}}}", all quotes
+ * inside escaped: objects always, in the order of joining. */
+static void
+add_roster(struct presence *p)
+{
+	struct bytes ids_hash[PRESENCE_TEXTS];
+
+	presence_texts(p, add_member, ids_hash);
+	buf_fmt(&text, ",\"data\":\"{\\\"presence\\\":{\\\"count\\\":%" PRIu32
+	    ",\\\"ids\\\":[", presence_count(p));
+	add_members(ids_hash[0]);
+	buf_str(&text, "],\\\"hash\\\":{");
+	add_members(ids_hash[1]);
+	buf_str(&text, "}}}\"");
 }
 
 void
@@ -154,14 +165,11 @@ pusher_send_succeeded(struct client *c, const struct sub *sub)
 {
 	const struct channel *ch = sub->channel;
 
-	if (ch->presence != NULL) {
-		build_roster(ch->presence);
-	} else {
-		buf_reuse(&inner);
-		buf_str(&inner, "{}");
-	}
 	begin("pusher_internal:subscription_succeeded");
-	add_inner();
+	if (ch->presence != NULL)
+		add_roster(ch->presence);
+	else
+		buf_str(&text, ",\"data\":\"{}\"");
 	add_channel(channel_name(ch));
 	client_send_text(c, end());
 }

@@ -29,9 +29,23 @@ presence_new(void)
 static void
 member_remove(struct presence *p, struct member *m)
 {
+	if (p->unwritten == m)
+		p->unwritten = TAILQ_NEXT(m, order);
+	else if (m->piece[0].n > 0)
+		p->gone++;
 	hash_remove(&p->by_user, &m->link);
 	TAILQ_REMOVE(&p->order, m, order);
 	free(m);
+}
+
+/* They are to be written from the first member on. */
+static void
+texts_forget(struct presence *p)
+{
+	for (unsigned i = 0; i < PRESENCE_TEXTS; i++)
+		buf_done(&p->texts[i]);
+	p->unwritten = TAILQ_FIRST(&p->order);
+	p->gone = 0;
 }
 
 void
@@ -42,6 +56,7 @@ presence_free(struct presence *p)
 	while ((m = TAILQ_FIRST(&p->order)) != NULL)
 		member_remove(p, m);
 	hash_done(&p->by_user);
+	texts_forget(p);
 	free(p);
 }
 
@@ -80,8 +95,80 @@ member_add(struct presence *p, struct bytes user, struct bytes object)
 	m->seen = p->roster;
 	hash_insert(&p->by_user, &m->link);
 	TAILQ_INSERT_TAIL(&p->order, m, order);
+	if (p->unwritten == NULL)
+		p->unwritten = m;
 	return m;
 }
+
+/* ---- the list as a text -------------------------------------------------- */
+
+/* The pieces of those who went are cut out: the others move up. */
+static void
+texts_close(struct presence *p)
+{
+	struct member *m;
+
+	for (unsigned i = 0; i < PRESENCE_TEXTS; i++) {
+		struct buf *b = &p->texts[i];
+		uint32_t n = 0;
+
+		for (m = TAILQ_FIRST(&p->order); m != p->unwritten;
+		    m = TAILQ_NEXT(m, order)) {
+			memmove(b->p + n, b->p + m->piece[i].at, m->piece[i].n);
+			m->piece[i].at = n;
+			n += m->piece[i].n;
+		}
+		b->n = n;
+	}
+	p->gone = 0;
+}
+
+static void
+texts_go_on(struct presence *p,
+    void (*write)(const struct member *, struct buf *))
+{
+	struct member *m;
+	unsigned i;
+
+	for (; (m = p->unwritten) != NULL; p->unwritten = TAILQ_NEXT(m, order)) {
+		for (i = 0; i < PRESENCE_TEXTS; i++)
+			m->piece[i].at = (uint32_t)p->texts[i].n;
+		write(m, p->texts);
+		for (i = 0; i < PRESENCE_TEXTS; i++)
+			m->piece[i].n = (uint32_t)p->texts[i].n -
+			    m->piece[i].at;
+	}
+}
+
+void
+presence_texts(struct presence *p,
+    void (*write)(const struct member *, struct buf *),
+    struct bytes texts[PRESENCE_TEXTS])
+{
+	static struct buf brief[PRESENCE_TEXTS];
+	bool keep = presence_count(p) >= PRESENCE_KEEP;
+	struct buf *from = keep ? p->texts : brief;
+	struct member *m;
+	unsigned i;
+
+	/* Most have gone: what they needed is given back. */
+	if (!keep || p->gone > 3 * presence_count(p))
+		texts_forget(p);
+	if (keep) {
+		if (p->gone > 0)
+			texts_close(p);
+		texts_go_on(p, write);
+	} else {
+		for (i = 0; i < PRESENCE_TEXTS; i++)
+			buf_reuse(&brief[i]);
+		TAILQ_FOREACH(m, &p->order, order)
+			write(m, brief);
+	}
+	for (i = 0; i < PRESENCE_TEXTS; i++)
+		texts[i] = buf_view(&from[i]);
+}
+
+/* ---- what the router says ------------------------------------------------ */
 
 static struct channel *
 presence_channel(struct bytes app_id, struct bytes name)

@@ -3,6 +3,8 @@
  * Members of a presence channel as the router tells them: announced once, in
  * join order, and put right by a roster after a router was replaced.
  */
+#include <stdio.h>
+
 #include "tests/worker/test_core.h"
 
 static void
@@ -131,6 +133,126 @@ a_roster_puts_right(void **state)
 	test_client_end(a, pa);
 }
 
+/* ---- the list as a text --------------------------------------------------- */
+
+static unsigned written;
+
+static void
+write_member(const struct member *m, struct buf *texts)
+{
+	written++;
+	buf_char(&texts[0], ',');
+	buf_bytes(&texts[0], member_user(m));
+	buf_fmt(&texts[1], ";%zu", member_user(m).n);
+}
+
+/* The texts are what writing all members from nothing gives. */
+static void
+texts_are_right(struct presence *p)
+{
+	struct buf expected[PRESENCE_TEXTS] = { { 0 } };
+	struct bytes texts[PRESENCE_TEXTS];
+	unsigned before = written;
+	struct member *m;
+
+	TAILQ_FOREACH(m, &p->order, order)
+		write_member(m, expected);
+	written = before;
+	presence_texts(p, write_member, texts);
+	for (unsigned i = 0; i < PRESENCE_TEXTS; i++) {
+		assert_true(bytes_eq(texts[i], buf_view(&expected[i])));
+		buf_done(&expected[i]);
+	}
+}
+
+static void
+come(unsigned i)
+{
+	char user[40];
+
+	snprintf(user, sizeof(user), "%u-%.*s", i, (int)(i % 19),
+	    "abcdefghijklmnopqrst");
+	added(user);
+}
+
+static void
+go(unsigned i)
+{
+	char user[40];
+
+	snprintf(user, sizeof(user), "%u-%.*s", i, (int)(i % 19),
+	    "abcdefghijklmnopqrst");
+	removed(user);
+}
+
+static void
+each_is_written_once(void **state)
+{
+	struct presence *p;
+	struct client *a;
+	int pa;
+	unsigned i;
+
+	(void)state;
+	a = joined(&pa, "a");
+	p = a->subs.slh_first->channel->presence;
+	for (i = 0; i < 500; i++) {
+		come(i);
+		texts_are_right(p);
+	}
+	/* z and a are there, too; the first ones each time they are asked for,
+	 * until the list is worth keeping */
+	assert_int_equal(written, 502 +
+	    (PRESENCE_KEEP - 1) * PRESENCE_KEEP / 2 - 3);
+	written = 0;
+	for (i = 0; i < 300; i += 3) {
+		go(i);
+		if (i % 2 == 0)
+			come(i + 1000);
+		texts_are_right(p);
+	}
+	assert_int_equal(written, 50);
+	/* Who goes before he was ever written. */
+	for (i = 0; i < 4; i++)
+		come(2000 + i);
+	go(2000);
+	go(2002);
+	texts_are_right(p);
+	assert_int_equal(written, 52);
+	received(pa);
+	test_client_end(a, pa);
+}
+
+static void
+any_order(void **state)
+{
+	struct presence *p;
+	struct client *a;
+	int pa;
+
+	(void)state;
+	srandom(7);
+	a = joined(&pa, "a");
+	p = a->subs.slh_first->channel->presence;
+	for (unsigned i = 0; i < 6000; i++) {
+		/* mostly coming, then mostly going, and again */
+		bool more = random() % 4 != 0;
+		unsigned who = (unsigned)random() % 200;
+
+		if (more == (i / 1000 % 2 == 0))
+			come(who);
+		else
+			go(who);
+		if (random() % 3 == 0)
+			texts_are_right(p);
+		if (i % 100 == 0)
+			received(pa);
+	}
+	texts_are_right(p);
+	received(pa);
+	test_client_end(a, pa);
+}
+
 int
 main(void)
 {
@@ -139,6 +261,10 @@ main(void)
 		    core_teardown),
 		cmocka_unit_test_setup_teardown(a_roster_puts_right,
 		    core_setup, core_teardown),
+		cmocka_unit_test_setup_teardown(each_is_written_once,
+		    core_setup, core_teardown),
+		cmocka_unit_test_setup_teardown(any_order, core_setup,
+		    core_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
