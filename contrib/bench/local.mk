@@ -14,10 +14,13 @@ contrib_bench_crowd_SOURCES = \
 	contrib/bench/crowd_heard.c \
 	contrib/bench/crowd_plan.c \
 	contrib/bench/crowd_tally.c
-CLEANFILES += contrib/bench/routerload
+EXTRA_PROGRAMS += contrib/bench/floor
+contrib_bench_floor_SOURCES = contrib/bench/floor.c
+CLEANFILES += contrib/bench/routerload contrib/bench/floor
 EXTRA_DIST += contrib/bench/README contrib/bench/reload
 .PHONY: bench
-bench: peald$(EXEEXT) contrib/bench/routerload$(EXEEXT) contrib/bench/crowd$(EXEEXT)
+bench: peald$(EXEEXT) contrib/bench/routerload$(EXEEXT) contrib/bench/crowd$(EXEEXT) \
+	contrib/bench/floor$(EXEEXT)
 
 # Would it notice?
 if HAVE_CMOCKA
