@@ -5,8 +5,6 @@
 #include <sys/epoll.h>
 #include <assert.h>
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -18,6 +16,7 @@
 #include "common/tls.h"
 #include "common/util.h"
 #include "worker/address.h"
+#include "worker/backlog.h"
 #include "worker/client.h"
 #include "worker/conn.h"
 #include "worker/conn_queue.h"
@@ -166,7 +165,6 @@ conns_accept(int fd, const struct listener *l, const struct sockaddr *from)
 {
 	struct epoll_event ev = { .events = EPOLLIN };
 	struct conn *c;
-	int on = 1;
 
 	c = table_new();
 	c->fd = fd;
@@ -174,8 +172,6 @@ conns_accept(int fd, const struct listener *l, const struct sockaddr *from)
 	c->local = l->local;
 	c->armed = 1;
 	ev.data.ptr = c;
-	if (!l->local)
-		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	if (address_meet(c, l, from) < 0 ||
 	    epoll_ctl(conns.epoll, EPOLL_CTL_ADD, fd, &ev) < 0) {
 		address_give(c);
@@ -416,7 +412,7 @@ ends_later(const struct conn *c)
 	return c->sealed && c->reason != CLOSE_NONE;
 }
 
-static void
+void
 conn_too_slow(struct conn *c)
 {
 	static struct notice notice;
@@ -660,6 +656,7 @@ conns_turn(void)
 {
 	struct conn *c;
 	unsigned n;
+	bool more;
 
 	for (n = 0; n < WRITES_A_TURN &&
 	    (c = TAILQ_FIRST(&conns.dirty)) != NULL; n++) {
@@ -669,9 +666,11 @@ conns_turn(void)
 			again_add(c);
 		conn_flush(c);
 	}
+	more = backlog_turn();
 	while ((c = TAILQ_FIRST(&conns.dead)) != NULL)
 		conn_bury(c);
-	return !TAILQ_EMPTY(&conns.dirty) || !TAILQ_EMPTY(&conns.again);
+	return more || !TAILQ_EMPTY(&conns.dirty) ||
+	    !TAILQ_EMPTY(&conns.again);
 }
 
 /* ---- a hand-over ---------------------------------------------------------------- */

@@ -101,6 +101,8 @@ bool	conn_half_full(const struct conn *);
 void	conn_finish(struct conn *, enum close_reason, unsigned seconds);
 /* Dies at the end of this turn; what is queued is tried once. */
 void	conn_kill(struct conn *, enum close_reason);
+/* The same for one that does not read; noted and counted. */
+void	conn_too_slow(struct conn *);
 /* Stop and go on reading; resuming shows kept octets to the stage again, later
  * in this turn. */
 void	conn_pause(struct conn *);

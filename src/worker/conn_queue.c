@@ -7,8 +7,9 @@
 #include <stdlib.h>
 
 #include "common/util.h"
+#include "worker/backlog.h"
 
-#define FRAME_COST	32ull	/* octets of memory beside a frame's own */
+#define LOOKED_AT	16	/* frames, for queue_share() */
 
 /* Frames behind the first. */
 struct conn_queue {
@@ -30,6 +31,7 @@ ring_grow(struct conn_queue *q)
 
 	for (i = 0; i < q->n; i++)
 		ring[i] = frame_at(q, i);
+	backlog_add((cap - q->cap) * sizeof(*ring));
 	free(q->ring);
 	q->ring = ring;
 	q->at = 0;
@@ -67,6 +69,7 @@ queue_shift(struct conn *c)
 	c->first = q->ring[q->at];
 	q->at = (q->at + 1) % q->cap;
 	if (--q->n == 0) {
+		backlog_sub(q->cap * sizeof(*q->ring));
 		free(q->ring);
 		free(q);
 		c->more = NULL;
@@ -119,7 +122,30 @@ queue_backlog(const struct conn *c)
 {
 	uint64_t octets = c->queued - (c->first->n - c->sent);
 
-	return octets + (c->more != NULL ? c->more->n * FRAME_COST : 0);
+	return octets + (c->more != NULL ? (uint64_t)c->more->n * FRAME_COST :
+	    0);
+}
+
+static uint64_t
+frame_share(const struct frame *f)
+{
+	return ((uint64_t)f->n + FRAME_COST) / f->refs;
+}
+
+uint64_t
+queue_share(const struct conn *c)
+{
+	const struct conn_queue *q = c->more;
+	uint64_t sum = 0;
+	uint32_t step, i, n = 0;
+
+	if (q == NULL)
+		return frame_share(c->first);
+	step = q->n / LOOKED_AT + 1;
+	for (i = 0; i < q->n; i += step, n++)
+		sum += frame_share(frame_at(q, i));
+	return frame_share(c->first) + sum * q->n / n +
+	    q->cap * sizeof(*q->ring);
 }
 
 /* ---- a hand-over ---------------------------------------------------------------- */

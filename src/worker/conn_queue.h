@@ -22,6 +22,9 @@ unsigned queue_gather(const struct conn *, struct iovec *, unsigned max);
 /* What waits behind the first frame.  A frame costs more than its octets: a
  * pong of two must not be cheap to leave unread. */
 uint64_t queue_backlog(const struct conn *);
+/* About what memory would be free without it: of a frame that others wait for,
+ * too, it has a part.  At least one frame must wait. */
+uint64_t queue_share(const struct conn *);
 
 /* All octets that wait; the first *first of them are the rest of one frame. */
 void	queue_octets(const struct conn *, struct buf *, uint32_t *first);

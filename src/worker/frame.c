@@ -8,6 +8,7 @@
 
 #include "common/log.h"
 #include "common/util.h"
+#include "worker/backlog.h"
 #include "worker/frame.h"
 
 struct frame *
@@ -20,6 +21,7 @@ frame_new(size_t n)
 	f = xmalloc(sizeof(*f) + n);
 	f->refs = 1;
 	f->n = n;
+	backlog_add(FRAME_COST + n);
 	return f;
 }
 
@@ -38,5 +40,6 @@ frame_unref(struct frame *f)
 {
 	if (f == NULL || --f->refs > 0)
 		return;
+	backlog_sub(FRAME_COST + f->n);
 	free(f);
 }

@@ -10,6 +10,8 @@
 
 #include "common/buf.h"
 
+#define FRAME_COST	32u	/* octets of memory beside its own, about */
+
 struct frame {
 	uint32_t	 refs;
 	uint32_t	 n;

@@ -5,6 +5,8 @@
 #include <sys/socket.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -38,6 +40,29 @@ static struct door *doors;	/* as many as there are sections */
  * queue would keep the loop awake otherwise. */
 static int spare = -1;
 
+/* What its connections inherit: so there is no call for each of them. */
+static void
+listener_set(const struct listener *l)
+{
+	int unsent = (int)worker.config->listen[l->section].max_unsent;
+	int on = 1;
+
+	if (!l->local && (setsockopt(l->fd, IPPROTO_TCP, TCP_NODELAY, &on,
+	    sizeof(on)) < 0 || setsockopt(l->fd, IPPROTO_TCP,
+	    TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent)) < 0))
+		log_warn("listener is not set up address=%s: %s", l->address,
+		    strerror(errno));
+}
+
+void
+listeners_settings(void)
+{
+	size_t i;
+
+	for (i = 0; i < n_listeners; i++)
+		listener_set(listeners[i]);
+}
+
 void
 listener_add(const struct msg_listener *m)
 {
@@ -61,6 +86,7 @@ listener_add(const struct msg_listener *m)
 	listeners = xreallocarray(listeners, n_listeners + 1,
 	    sizeof(*listeners));
 	listeners[n_listeners++] = l;
+	listener_set(l);
 }
 
 static const struct config_listen *

@@ -19,6 +19,8 @@ struct msg_listener;
 
 /* Takes the descriptor; nothing is accepted before listeners_start(). */
 void	listener_add(const struct msg_listener *);
+/* There are new settings. */
+void	listeners_settings(void);
 void	listeners_start(struct event_base *);
 /* The first request's head is there, or the conn dies: it is not among those
  * being let in any more.  May be called again. */

@@ -142,6 +142,7 @@ worker_on_settings(struct worker *w, struct ipc *from,
 		pems = xcalloc(w->config->n_listen, sizeof(*pems));
 	} else {
 		clients_leave();
+		listeners_settings();
 		retire_settings(old);
 	}
 }

@@ -63,6 +63,7 @@ static struct config settings = {
 	},
 	.websocket = {
 		.max_fragments = 1024, .max_backlog = 4 << 20,
+		.max_backlog_total = 256 << 20,
 		.backlog_timeout = 60000, .close_timeout = 5000,
 	},
 	.router.publish_window = 1 << 20,

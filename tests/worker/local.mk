@@ -31,6 +31,11 @@ TESTS += tests/worker/test_conn tests/worker/test_channel \
 	tests/worker/test_presence tests/worker/test_uplink \
 	tests/worker/test_arrival
 
+check_PROGRAMS += tests/worker/test_backlog
+tests_worker_test_backlog_SOURCES = tests/worker/test_backlog.c
+tests_worker_test_backlog_LDADD = $(TEST_LDADD)
+TESTS += tests/worker/test_backlog
+
 # Applications, signatures, the API: a worker without sockets.
 check_PROGRAMS += tests/worker/test_app tests/worker/test_auth \
 	tests/worker/test_params tests/worker/test_api

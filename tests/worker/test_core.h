@@ -186,6 +186,7 @@ core_setup(void **state)
 		test_config.n_app = 1;
 		test_config.router.publish_window = 4096;
 		test_config.websocket.max_backlog = 65536;
+		test_config.websocket.max_backlog_total = 1u << 30;
 		worker.config = &test_config;
 		worker.base = event_base_new();
 		worker.tls = xcalloc(1, sizeof(*worker.tls));
