@@ -44,7 +44,7 @@ result "router knows of the backplanes only backplane.h" "$(
     grep -v 'backplane/backplane.h')"
 
 library 'openssl/' 'common/(tls|crypto)\.c'
-library 'msgpack' 'common/(msg\.h|packed\.c)'
+library 'msgpack' 'common/packed\.c'
 library 'zlib' 'worker/deflate\.c'
 library 'ini\.h' 'common/config[a-z_]*\.c'
 library 'seccomp' 'common/jail\.c'

@@ -16,8 +16,6 @@
 #ifndef PEAL_MSG_H
 #define PEAL_MSG_H
 
-#include <msgpack.h>
-
 #include "common/buf.h"
 
 #define MSG_VERSION	3
@@ -53,7 +51,7 @@ enum { QUERY_CHANNELS = 1, QUERY_CHANNEL, QUERY_USERS, QUERY_CONNECTIONS };
 enum { REFUSED_NOT = 0, REFUSED_FULL };	/* too many members */
 
 struct msg_list {
-	const msgpack_object	*at;
+	const struct bytes	*at;
 	uint32_t		 n;
 };
 /* The i-th byte string of a checked list; i < n. */
@@ -66,9 +64,13 @@ struct msg_strings {
 	uint32_t		 n;
 };
 
+/* One field of a received message; see msg.c. */
+struct msg_field;
+
 /* A received message whose framing and msgpack were checked already. */
 struct unpacker {
-	const msgpack_object	*field;	/* the next one */
+	const struct msg_field	*field;	/* the next one */
+	const struct bytes	*strings;	/* of its lists */
 	uint32_t		 left;
 	int			*fds;	/* descriptors that came along */
 	uint32_t		 n_fds;

@@ -86,26 +86,21 @@ watches_keep_parcel(struct watches *w, uint64_t conn, const struct parcel *p)
 
 /* Names as a message's list; at is to be freed.  What is malformed is empty. */
 static struct msg_list
-list_of(struct bytes packed, msgpack_object **at)
+list_of(struct bytes packed, struct bytes **at)
 {
 	struct packed in = packed_open(packed);
 	uint32_t n = packed.n > 0 ? packed_count(&in, NAMES_MAX) : 0;
 
 	*at = xcalloc(n + 1, sizeof(**at));
-	for (uint32_t i = 0; i < n; i++) {
-		struct bytes name = packed_bytes(&in, 1024);
-
-		(*at)[i].type = MSGPACK_OBJECT_BIN;
-		(*at)[i].via.bin.ptr = name.p;
-		(*at)[i].via.bin.size = (uint32_t)name.n;
-	}
+	for (uint32_t i = 0; i < n; i++)
+		(*at)[i] = packed_bytes(&in, 1024);
 	return (struct msg_list){ *at, in.bad ? 0 : n };
 }
 
 static void
 show(const struct watch_kept *k)
 {
-	msgpack_object *online, *offline;
+	struct bytes *online, *offline;
 	struct msg_watch m = { .conn = k->conn };
 
 	m.online = list_of(bytes_of(k->room, k->online_n), &online);

@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <fnmatch.h>
 #include <inttypes.h>
-#include <msgpack.h>
 #include <poll.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -168,15 +167,10 @@ answer(struct rig *g, uint64_t cookie, const char *host)
 {
 	struct in6_addr six = in6addr_loopback;
 	struct in_addr four = { htonl(INADDR_LOOPBACK) };
-	msgpack_object at[2] = { { .type = MSGPACK_OBJECT_BIN },
-		{ .type = MSGPACK_OBJECT_BIN } };
+	struct bytes at[2] = { bytes_of(&six, 16), bytes_of(&four, 4) };
 	struct msg_list list = { at, 2 };
 	int fd;
 
-	at[0].via.bin.ptr = (const char *)&six;
-	at[0].via.bin.size = 16;
-	at[1].via.bin.ptr = (const char *)&four;
-	at[1].via.bin.size = 4;
 	g->in_verb = true;
 	if (!g->no_names && host[0] == '/' && (fd = unix_connect(host)) >= 0) {
 		g->driver->connected(g->self, cookie, fd);

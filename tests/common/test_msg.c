@@ -15,6 +15,7 @@
 
 #include "common/log.h"
 #include "common/msg.h"
+#include "common/packed.h"
 #include "common/util.h"
 
 static struct msg_reader *reader;
@@ -428,6 +429,87 @@ test_unpack_list(void **state)
 	assert_string_equal(why, "message signin: watch is no list");
 }
 
+/* What stands in a frame of a ping, against msgpack-c's way to write it. */
+static void
+check_number(uint64_t n)
+{
+	struct buf want = { 0 };
+
+	buf_clear(&frame);
+	msg_pack_ping(&frame, &(struct msg_ping){ .n = n });
+	check_frame();
+	pack_array(&want, 2);
+	pack_u64(&want, MSG_ping);
+	pack_u64(&want, n);
+	assert_true(bytes_eq(body(), buf_view(&want)));
+	buf_done(&want);
+}
+
+static void
+check_bytes(size_t n)
+{
+	struct buf want = { 0 };
+	char *text = test_calloc(1, n + 1);
+
+	buf_clear(&frame);
+	msg_pack_settings(&frame, &(struct msg_settings){
+	    .packed = bytes_of(text, n) });
+	check_frame();
+	pack_array(&want, 2);
+	pack_u64(&want, MSG_settings);
+	pack_bytes(&want, bytes_of(text, n));
+	assert_true(bytes_eq(body(), buf_view(&want)));
+	buf_done(&want);
+	test_free(text);
+}
+
+static void
+check_strings(uint32_t n)
+{
+	struct bytes *names = test_calloc(n + 1, sizeof(*names));
+	struct msg_signin out;
+	struct buf want = { 0 };
+	struct unpacker u;
+	unsigned type;
+
+	for (uint32_t i = 0; i < n; i++)
+		names[i] = B("name");
+	buf_clear(&frame);
+	msg_pack_signin(&frame, &(struct msg_signin){
+	    .watch_out = { names, n } });
+	check_frame();
+	pack_array(&want, n);
+	for (uint32_t i = 0; i < n; i++)
+		pack_bytes(&want, names[i]);
+	assert_true(memmem(frame.p, frame.n, want.p, want.n) != NULL);
+	assert_int_equal(msg_read(reader, body(), &type, &u, &why), 0);
+	assert_int_equal(msg_unpack_signin(&u, &out, &why), 0);
+	assert_int_equal(out.watch.n, n);
+	for (uint32_t i = 0; i < n; i++)
+		assert_true(bytes_eq(msg_list_at(&out.watch, i), names[i]));
+	buf_done(&want);
+	test_free(names);
+}
+
+/* The sizes at which msgpack writes another head. */
+static void
+test_octets(void **state)
+{
+	static const size_t edges[] = { 0, 1, 255, 256, 65535, 65536, 70000 };
+	static const uint32_t lists[] = { 0, 1, 15, 16, 17, 1000 };
+
+	(void)state;
+	for (unsigned bit = 0; bit < 64; bit++) {
+		check_number(UINT64_C(1) << bit);
+		check_number((UINT64_C(1) << bit) - 1);
+	}
+	check_number(UINT64_MAX);
+	for (size_t i = 0; i < NELEM(edges); i++)
+		check_bytes(edges[i]);
+	for (size_t i = 0; i < NELEM(lists); i++)
+		check_strings(lists[i]);
+}
+
 static void
 test_descriptors(void **state)
 {
@@ -478,6 +560,7 @@ main(void)
 		TEST(test_releases),
 		TEST(test_unpack_limits),
 		TEST(test_unpack_list),
+		TEST(test_octets),
 		TEST(test_descriptors),
 	};
 

@@ -5,6 +5,8 @@
  */
 #include "broker.h"
 
+#include <stdio.h>
+
 #include "common/counters.h"
 
 /* Hosts of one fleet may be of different builds: these must never change. */

@@ -433,15 +433,12 @@ signed_in(void **state)
 {
 	static const struct bytes names[] = { BYTES("bob") };
 	struct msg_list nobody = { NULL, 0 };
-	msgpack_object bob = { .type = MSGPACK_OBJECT_BIN };
-	struct msg_list online = { &bob, 1 };
+	struct msg_list online = { names, 1 };
 	struct buf b = { 0 }, text = { 0 };
 	struct msg_watch m = { .online = online, .offline = nobody };
 	struct peer p;
 
 	(void)state;
-	bob.via.bin.ptr = names[0].p;
-	bob.via.bin.size = (uint32_t)names[0].n;
 	open_pusher(&p, 1, "app-key", false);
 	say_signin(&text, &p, "app-key",
 	    "{\"id\":\"ann\",\"watchlist\":[\"bob\"]}");

@@ -476,11 +476,9 @@ tell(const struct step *t)
 static void
 watch(const struct peer *p)
 {
-	msgpack_object bob = { .type = MSGPACK_OBJECT_BIN };
+	static const struct bytes bob = BYTES("bob");
 	struct msg_watch m = { .conn = p->conn, .online = { &bob, 1 } };
 
-	bob.via.bin.ptr = "bob";
-	bob.via.bin.size = 3;
 	client_on_watch(&m);
 }
 
