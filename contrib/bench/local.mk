@@ -16,6 +16,27 @@ contrib_bench_crowd_SOURCES = \
 	contrib/bench/crowd_tally.c
 EXTRA_PROGRAMS += contrib/bench/floor
 contrib_bench_floor_SOURCES = contrib/bench/floor.c
+# The tool for users; it needs less than what all are linked with.
+bin_PROGRAMS += peal-benchmark
+peal_benchmark_SOURCES = \
+	contrib/bench/benchmark.c contrib/bench/benchmark.h \
+	contrib/bench/benchmark_api.c \
+	contrib/bench/benchmark_client.c \
+	contrib/bench/benchmark_connect.c \
+	contrib/bench/benchmark_fanout.c \
+	contrib/bench/benchmark_hand.c \
+	contrib/bench/benchmark_heard.c \
+	contrib/bench/benchmark_line.c \
+	contrib/bench/benchmark_options.c \
+	contrib/bench/benchmark_report.c \
+	contrib/bench/benchmark_run.c \
+	contrib/bench/benchmark_server.c \
+	contrib/bench/benchmark_speaker.c \
+	contrib/bench/benchmark_tally.c contrib/bench/benchmark_tally.h \
+	contrib/bench/benchmark_tls.c \
+	contrib/bench/histogram.c contrib/bench/histogram.h \
+	contrib/bench/wire.c contrib/bench/wire.h
+peal_benchmark_LDFLAGS = $(AM_LDFLAGS) -Wl,--as-needed
 CLEANFILES += contrib/bench/routerload contrib/bench/floor
 EXTRA_DIST += contrib/bench/README contrib/bench/reload
 .PHONY: bench

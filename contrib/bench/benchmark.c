@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * peal-benchmark: see benchmark.h and peal-benchmark(1).
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "benchmark.h"
+#include "config.h"
+
+const struct scenario scenarios[] = {
+	{ "idle", "--connections 10000 --hold 10",
+	    "--connections 2000 --hold 1",
+	    "what a connection costs that does nothing", scenario_idle },
+	{ "fanout", "--connections 1000 --rate 50 --seconds 5 --warmup 50",
+	    "--connections 200 --seconds 2 --warmup 20",
+	    "one channel that all are in", scenario_fanout },
+	{ "many", "--channels 500 --members 10 --rate 2000 --publishers 4 "
+	    "--seconds 5 --warmup 500",
+	    "--channels 50 --rate 500 --seconds 2 --warmup 50",
+	    "small channels", scenario_many },
+	{ NULL, NULL, NULL, NULL, NULL }
+};
+
+static int
+complain(const char *why)
+{
+	fprintf(stderr, "peal-benchmark: %s\n"
+	    "`peal-benchmark --help' lists scenarios and options\n", why);
+	return 2;
+}
+
+static int
+run_one(const struct scenario *sc, int argc, char **argv)
+{
+	const char *why;
+
+	if (options_read(&opt, sc, argc, argv, &why) != 0)
+		return complain(why);
+	return sc->run(sc);
+}
+
+int
+main(int argc, char **argv)
+{
+	const struct scenario *sc;
+	const char *why;
+	int worst = 0, status;
+
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--help") == 0 ||
+		    strcmp(argv[i], "-h") == 0) {
+			options_help();
+			return 0;
+		}
+		if (strcmp(argv[i], "--version") == 0 ||
+		    strcmp(argv[i], "-V") == 0) {
+			printf("peal-benchmark %s\n", VERSION);
+			return 0;
+		}
+	}
+	if (options_scenario(argc, argv, &sc, &why) != 0)
+		return complain(why);
+	if (sc != NULL)
+		return run_one(sc, argc, argv);
+	for (sc = scenarios; sc->name != NULL; sc++) {
+		status = run_one(sc, argc, argv);
+		if (status > worst)
+			worst = status;
+	}
+	return worst;
+}

@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * peal-benchmark: what a client hears.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "benchmark.h"
+
+/* ---- the mark of a message ---------------------------------------------- */
+
+static void
+put_hex(char *to, uint64_t value, unsigned digits)
+{
+	static const char digit[] = "0123456789abcdef";
+
+	for (unsigned i = digits; i-- > 0; value >>= 4)
+		to[i] = digit[value & 15];
+}
+
+static bool
+get_hex(const char *p, unsigned digits, uint64_t *value)
+{
+	uint64_t v = 0;
+	unsigned char c, bad = 0;
+
+	for (unsigned i = 0; i < digits; i++) {
+		c = (unsigned char)p[i];
+		bad |= !((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'));
+		v = v << 4 | ((c & 15) + (c >> 6) * 9u);
+	}
+	*value = v;
+	return !bad;
+}
+
+void
+mark_write(char *to, uint32_t number, uint32_t channel, uint64_t due)
+{
+	to[0] = to[33] = '~';
+	put_hex(to + 1, number, 8);
+	put_hex(to + 9, channel, 8);
+	put_hex(to + 17, due, 16);
+	memset(to + MARK_SIZE, 'x', opt.size - MARK_SIZE);
+}
+
+bool
+mark_read(const char *p, size_t n, uint32_t *number, uint32_t *channel,
+    uint64_t *due)
+{
+	static size_t place;	/* it stands where it stood in the last one */
+	uint64_t a, b;
+	const char *at;
+
+	if (n < MARK_SIZE)
+		return false;
+	if (place > n - MARK_SIZE || p[place] != '~') {
+		at = memchr(p, '~', n - MARK_SIZE + 1);
+		if (at == NULL)
+			return false;
+		place = (size_t)(at - p);
+	}
+	p += place;
+	if (p[33] != '~' || !get_hex(p + 1, 8, &a) || !get_hex(p + 9, 8, &b) ||
+	    !get_hex(p + 17, 16, due))
+		return false;
+	*number = (uint32_t)a;
+	*channel = (uint32_t)b;
+	return true;
+}
+
+/* ---- a message ---------------------------------------------------------- */
+
+static void
+heard_message(struct client *c, uint32_t number, uint32_t channel, uint64_t due)
+{
+	uint64_t now = now_ns();
+
+	if (channel != c->channel || c->state != CLIENT_IN) {
+		fault(N_BAD, "client %u of channel %u got a message of %u",
+		    c->id, c->channel, channel);
+		return;
+	}
+	if (c->id >= plan.clients) {
+		fault(N_BAD, "a client got its own event");
+		return;
+	}
+	switch (tally_heard(&c->tally, number)) {
+	case HEARD_DOUBLED:
+		fault(N_DOUBLED, "client %u got message %u twice", c->id, number);
+		return;
+	case HEARD_LATE:
+		fault(N_DISORDERED, "client %u got message %u after %u", c->id,
+		    number, c->tally.next - 1);
+		break;
+	case HEARD_GOOD:
+		break;
+	}
+	histogram_add(&stats->book[atomic_load_explicit(&shared->book,
+	    memory_order_relaxed)], now > due ? now - due : 0);
+	if (plan.pauses) {
+		if (c->heard != 0 && now - c->heard > c->pause)
+			c->pause = now - c->heard;
+		c->heard = now;
+	}
+	__atomic_store_n(&stats->count[N_DELIVERIES],
+	    stats->count[N_DELIVERIES] + 1, __ATOMIC_RELEASE);
+}
+
+/* ---- members ------------------------------------------------------------ */
+
+/* In c->members: a bit for who was seen to come, one for who was seen to go. */
+static void
+saw(struct client *c, const char *id, size_t n, bool comes)
+{
+	unsigned long who = n > 1 && *id == 'm' ? strtoul(id + 1, NULL, 10) :
+	    plan.clients;
+	uint8_t *byte, bit;
+
+	if (who >= plan.clients) {
+		fault(N_BAD, "client %u saw a stranger", c->id);
+		return;
+	}
+	byte = &c->members[who / 4];
+	bit = (uint8_t)((comes ? 1 : 2) << who % 4 * 2);
+	if ((*byte & bit) != 0) {
+		fault(N_DOUBLED, "client %u saw member %lu %s twice", c->id, who,
+		    comes ? "come" : "go");
+		return;
+	}
+	*byte |= bit;
+	stats->count[comes ? N_SEEN : N_UNSEEN]++;
+	if (!comes && atomic_load(&shared->phase) == PHASE_OPEN)
+		fault(N_DISORDERED, "client %u saw member %lu go too early",
+		    c->id, who);
+	if (shared->joined[who] != 0)
+		histogram_add(&stats->book[comes ? BOOK_DELIVERY : BOOK_OTHER],
+		    now_ns() - shared->joined[who]);
+}
+
+static const char *
+after(const char *p, size_t n, const char *word)
+{
+	const char *at = memmem(p, n, word, strlen(word));
+
+	return at != NULL ? at + strlen(word) : NULL;
+}
+
+/* Those that are there already: \"ids\":[\"m1\",\"m2\"] */
+static void
+saw_list(struct client *c, const char *p, size_t n)
+{
+	const char *at = after(p, n, "\\\"ids\\\":["), *end;
+	size_t len;
+
+	if (at == NULL || (end = memchr(at, ']', n - (size_t)(at - p))) == NULL) {
+		fault(N_BAD, "client %u: no list of members", c->id);
+		return;
+	}
+	while ((at = memmem(at, (size_t)(end - at), "\\\"", 2)) != NULL) {
+		at += 2;
+		len = strcspn(at, "\\]");
+		saw(c, at, len, true);
+		at += len + 2;
+		if (at >= end)
+			break;
+	}
+}
+
+static void
+saw_one(struct client *c, const char *p, size_t n, bool comes)
+{
+	const char *id = after(p, n, "\\\"user_id\\\":\\\"");
+
+	if (id == NULL)
+		fault(N_BAD, "client %u: a member without id", c->id);
+	else
+		saw(c, id, strcspn(id, "\\"), comes);
+}
+
+/* ---- texts -------------------------------------------------------------- */
+
+static void
+heard_greeting(struct client *c, const char *p, size_t n)
+{
+	const char *id = after(p, n, "socket_id\\\":\\\"");
+	size_t len = id != NULL ? strcspn(id, "\\\"") : 0;
+
+	if (len == 0 || len > 64)
+		fault(N_BAD, "client %u: a greeting without socket_id", c->id);
+	else if (plan.subscribe)
+		client_subscribe(c, id, len);
+	else
+		client_in(c);
+}
+
+static void
+heard_subscribed(struct client *c, const char *p, size_t n)
+{
+	if (c->state != CLIENT_GREETED) {
+		fault(N_BAD, "client %u is subscribed twice", c->id);
+		return;
+	}
+	if (c->members != NULL)
+		saw_list(c, p, n);
+	client_in(c);
+}
+
+static void
+heard_added(struct client *c, const char *p, size_t n)
+{
+	if (c->members != NULL)
+		saw_one(c, p, n, true);
+}
+
+static void
+heard_removed(struct client *c, const char *p, size_t n)
+{
+	if (c->members != NULL)
+		saw_one(c, p, n, false);
+}
+
+static void
+heard_ping(struct client *c, const char *p, size_t n)
+{
+	static const char pong[] = "{\"event\":\"pusher:pong\",\"data\":{}}";
+
+	(void)p;
+	(void)n;
+	client_say(c, 1, pong, sizeof pong - 1);
+}
+
+static void
+heard_nothing(struct client *c, const char *p, size_t n)
+{
+	(void)c;
+	(void)p;
+	(void)n;
+}
+
+static const struct {
+	const char	*event;
+	void		(*heard)(struct client *, const char *, size_t);
+} events[] = {
+	{ "\"pusher:connection_established\"", heard_greeting },
+	{ "\"pusher_internal:subscription_succeeded\"", heard_subscribed },
+	{ "\"pusher_internal:member_added\"", heard_added },
+	{ "\"pusher_internal:member_removed\"", heard_removed },
+	{ "\"pusher_internal:subscription_count\"", heard_nothing },
+	{ "\"pusher:ping\"", heard_ping },
+	{ "\"pusher:pong\"", heard_nothing },
+};
+
+/* p is followed by a NUL while this looks at it. */
+static void
+heard_text(struct client *c, char *p, size_t n)
+{
+	uint32_t number, channel;
+	uint64_t due;
+	char next;
+
+	if (mark_read(p, n, &number, &channel, &due)) {
+		heard_message(c, number, channel, due);
+		return;
+	}
+	next = p[n];
+	p[n] = '\0';
+	for (size_t i = 0; i < sizeof events / sizeof events[0]; i++) {
+		if (memmem(p, n, events[i].event, strlen(events[i].event)) ==
+		    NULL)
+			continue;
+		events[i].heard(c, p, n);
+		p[n] = next;
+		return;
+	}
+	fault(N_BAD, "client %u: %.*s", c->id, (int)(n < 120 ? n : 120), p);
+	p[n] = next;
+}
+
+bool
+heard_frame(struct client *c, unsigned char *head, char *p, size_t n)
+{
+	char why[64] = "";
+	unsigned code = 1005;
+
+	switch (head[0]) {
+	case 0x81:
+		heard_text(c, p, n);
+		return c->line.state == LINE_OPEN;
+	case 0x89:
+		if (n < 126)
+			client_say(c, 10, p, n);
+		return true;
+	case 0x8a:
+		return true;
+	case 0x88:
+		if (n >= 2) {
+			code = (unsigned)(unsigned char)p[0] << 8 |
+			    (unsigned char)p[1];
+			snprintf(why, sizeof why, "%.*s",
+			    (int)(n - 2 < 60 ? n - 2 : 60), p + 2);
+		}
+		client_lost(c, code, why);
+		return false;
+	}
+	fault(N_BAD, "client %u: a frame %02x", c->id, head[0]);
+	client_lost(c, 1002, "bad frame");
+	return false;
+}
+
+/* ---- the end ------------------------------------------------------------ */
+
+static void
+missing(struct client *c)
+{
+	struct spot *spot = &shared->spot[c->channel];
+	uint32_t n = tally_missing(&c->tally, atomic_load(&spot->sent)),
+	    unsure = atomic_load(&spot->unsure);
+
+	if (n <= unsure)
+		return;
+	fault(N_MISSING, "client %u did not get %u messages", c->id, n - unsure);
+	stats->count[N_MISSING] += n - unsure - 1;
+}
+
+void
+client_finish(struct client *c)
+{
+	if (c->id >= plan.clients || c->stalled)
+		return;
+	missing(c);
+	if (plan.pauses)
+		histogram_add(&stats->book[BOOK_PAUSE], c->pause);
+	if (c->state == CLIENT_DIALING || c->state == CLIENT_SHAKING ||
+	    c->state == CLIENT_GREETED)
+		fault(N_REFUSED, "client %u never got in", c->id);
+}
