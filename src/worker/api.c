@@ -14,6 +14,7 @@
 
 #include "common/util.h"
 #include "worker/api_call.h"
+#include "worker/api_wait.h"
 #include "worker/auth.h"
 #include "worker/demo.h"
 #include "worker/worker.h"
@@ -244,9 +245,9 @@ api_demo(const struct api_in *in)
 bool
 api_busy(const struct api_in *in)
 {
-	if (!uplink_full())
+	if (!uplink_full() && api_wait_none())
 		return false;
-	request_answer(in->req, 503, "text/plain; charset=utf-8",
-	    "Retry-After: 1\r\n", B("Over capacity."));
+	if (!api_wait(in->req))
+		api_wait_refuse(in->req);
 	return true;
 }

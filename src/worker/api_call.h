@@ -83,7 +83,8 @@ void	api_users(const struct api_in *);
 void	api_connections(const struct api_in *);
 void	api_terminate(const struct api_in *);
 
-/* 503 if the router cannot take more now; true if so. */
+/* Can the router take no more now?  True: the request waits until it can
+ * (api_wait.h), or is answered. */
 bool	api_busy(const struct api_in *);
 
 #endif

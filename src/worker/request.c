@@ -11,6 +11,7 @@
 #include "front/front.h"
 #include "worker/address.h"
 #include "worker/api.h"
+#include "worker/api_wait.h"
 #include "worker/handover.h"
 #include "worker/listener.h"
 #include "worker/request.h"
@@ -101,6 +102,7 @@ refuse(struct conn *c, const struct http_request *head, unsigned status,
 static void
 request_free(struct request *r)
 {
+	api_wait_forget(r);
 	if (r->call != NULL)
 		api_forget(r);
 	free(r->room);
@@ -348,6 +350,8 @@ request_tick(struct conn *c, uint32_t now)
 	struct http_request head = { .minor = 1, .method = HTTP_GET };
 	struct request *r = c->of_stage;
 
+	if (r != NULL && api_wait_tick(r, now))
+		return;
 	/* An answer on its way is under conn.c's clock. */
 	if (c->deadline == 0 || now < c->deadline || c->first != NULL)
 		return;

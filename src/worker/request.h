@@ -28,6 +28,8 @@ struct request {
 	char			*room;		/* octets of head and body */
 	struct api_call		*call;		/* the API's, while it waits */
 	bool			 answered;
+	uint32_t		 waits_until;	/* for room: see api_wait.h */
+	TAILQ_ENTRY(request)	 waiting;
 	SLIST_ENTRY(request)	 spent;		/* answered, until the turn ends */
 };
 

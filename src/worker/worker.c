@@ -19,6 +19,7 @@
 #include "common/log.h"
 #include "common/util.h"
 #include "front/front.h"
+#include "worker/api_wait.h"
 #include "worker/app.h"
 #include "worker/channel.h"
 #include "worker/client.h"
@@ -482,9 +483,10 @@ worker_main(void)
 		    (more ? EVLOOP_NONBLOCK : 0));
 		if (worker.config != NULL)
 			conns_go_on();
+		more = api_wait_turn();
 		/* Counts are on their way before a client hears of them. */
 		turn_end();
-		more = worker.config != NULL && conns_turn();
+		more |= worker.config != NULL && conns_turn();
 		/* What those held who were buried. */
 		uplink_turn();
 	}

@@ -17,6 +17,8 @@
 #include "common/crypto.h"
 #include "common/util.h"
 #include "worker/api.h"
+#include "worker/api_call.h"
+#include "worker/api_wait.h"
 #include "worker/fake.h"
 #include "worker/params.h"
 
@@ -359,6 +361,137 @@ test_event_refused(void **state)
 	assert_int_equal(fake.published, 1);
 }
 
+/* ---- waiting for room -------------------------------------------------- */
+
+#define ONE	"{\"name\":\"n\",\"channel\":\"c\",\"data\":\"d\"}"
+
+/* A request that goes on while others come. */
+static struct request *
+wait_post(void)
+{
+	struct request *r;
+
+	post(EVENTS, "", ONE);
+	r = open_request;
+	open_request = NULL;
+	r->head.query.p = bytes_dup(r->head.query);
+	return r;
+}
+
+static void
+wait_end(struct request *r)
+{
+	api_wait_forget(r);
+	if (r->call != NULL)
+		api_forget(r);
+	free((char *)(uintptr_t)r->head.query.p);
+	free(r);
+}
+
+static void
+test_waits_for_room(void **state)
+{
+	struct request *r[3];
+	unsigned i;
+
+	(void)state;
+	fake.config.router.publish_wait = 1000;
+	fake.full = true;
+	r[0] = wait_post();
+	r[1] = wait_post();
+	assert_false(api_wait_turn());
+	assert_int_equal(fake.published, 0);
+	/* There is room again, but not for who has come last. */
+	fake.full = false;
+	r[2] = wait_post();
+	assert_int_equal(fake.published, 0);
+	assert_false(api_wait_turn());
+	assert_int_equal(fake.published, 3);
+	for (i = 0; i < 3; i++) {
+		assert_false(r[i]->answered);
+		assert_non_null(r[i]->call);
+		assert_int_equal(r[i]->call->waiter.serial,
+		    r[0]->call->waiter.serial + i);
+	}
+	fake_ack();
+	for (i = 0; i < 3; i++) {
+		assert_true(r[i]->answered);
+		wait_end(r[i]);
+	}
+	answered(200, "{}");
+	post(EVENTS, "", ONE);
+	assert_int_equal(fake.published, 4);
+}
+
+static void
+test_waits_too_long(void **state)
+{
+	uint64_t before = counter.publishers_refused;
+	struct request *r, *dies;
+
+	(void)state;
+	fake.config.router.publish_wait = 1000;
+	fake.full = true;
+	dies = wait_post();
+	r = wait_post();
+	wait_end(dies);
+	assert_false(api_wait_tick(r, worker.now + 1));
+	assert_false(r->answered);
+	assert_true(api_wait_tick(r, worker.now + 2));
+	answered(503, "Over capacity.");
+	assert_non_null(strstr(buf_cstr(&fake.headers), "Retry-After: 1"));
+	assert_int_equal(counter.publishers_refused, before + 1);
+	assert_false(api_wait_tick(r, worker.now + 3));
+	fake.full = false;
+	assert_false(api_wait_turn());
+	assert_int_equal(fake.published, 0);
+	wait_end(r);
+}
+
+/* What waits is bounded: by octets, not by time alone. */
+static void
+test_too_many_wait(void **state)
+{
+	struct request *r[3];
+
+	(void)state;
+	fake.config.router.publish_wait = 1000;
+	fake.config.router.publish_window = 3000;
+	fake.full = true;
+	r[0] = wait_post();
+	r[1] = wait_post();
+	assert_int_equal(fake.answers, 0);
+	r[2] = wait_post();
+	answered(503, "Over capacity.");
+	wait_end(r[2]);
+	wait_end(r[0]);
+	r[0] = wait_post();		/* its place is free again */
+	assert_false(r[0]->answered);
+	wait_end(r[0]);
+	wait_end(r[1]);
+}
+
+/* Others are heard between them. */
+static void
+test_some_a_turn(void **state)
+{
+	struct request *r[300];
+	unsigned i;
+
+	(void)state;
+	fake.config.router.publish_wait = 1000;
+	fake.full = true;
+	for (i = 0; i < NELEM(r); i++)
+		r[i] = wait_post();
+	fake.full = false;
+	assert_true(api_wait_turn());
+	assert_true(fake.published < NELEM(r));
+	assert_false(api_wait_turn());
+	assert_int_equal(fake.published, NELEM(r));
+	for (i = 0; i < NELEM(r); i++)
+		wait_end(r[i]);
+}
+
 static void
 test_event_info(void **state)
 {
@@ -695,6 +828,10 @@ main(void)
 		TEST(test_event),
 		TEST(test_event_of_query),
 		TEST(test_event_refused),
+		TEST(test_waits_for_room),
+		TEST(test_waits_too_long),
+		TEST(test_too_many_wait),
+		TEST(test_some_a_turn),
 		TEST(test_event_info),
 		TEST(test_batch),
 		TEST(test_batch_refused),
