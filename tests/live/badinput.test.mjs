@@ -401,6 +401,7 @@ const slow = (bytes, websocket) => async () => {
 };
 drivers["reader-slow"] = slow(30 << 20, { max_backlog: "1m" });
 drivers["reader-stuck"] = slow(12 << 20, { max_backlog: "1g", backlog_timeout: "1s" });
+drivers["reader-slow-all"] = slow(12 << 20, { max_backlog: "1g", max_backlog_total: "1m" });
 drivers["close-unanswered"] = async (s) => {
 	const w = await s.wire();
 	await w.upgrade(s, "Origin: http://bad.example\r\n", `/app/${ORIGIN.key}`);
