@@ -122,6 +122,20 @@ random_fill(void *to, size_t n)
 	}
 }
 
+/* Many at a time: a connection takes two. */
+static uint32_t
+random_word(void)
+{
+	static uint32_t words[64];
+	static unsigned left;
+
+	if (left == 0) {
+		random_fill(words, sizeof(words));
+		left = NELEM(words);
+	}
+	return words[--left];
+}
+
 uint32_t
 random_1_to(uint32_t limit)
 {
@@ -132,7 +146,7 @@ random_1_to(uint32_t limit)
 	/* The 2^32 numbers in whole runs of limit; what is over is unfair. */
 	fair = (UINT32_MAX % limit + 1) % limit;
 	do
-		random_fill(&drawn, sizeof(drawn));
+		drawn = random_word();
 	while (drawn < fair);
 	return drawn % limit + 1;
 }

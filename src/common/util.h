@@ -36,7 +36,8 @@ uint64_t clock_wall_ms(void);
 
 /* From the system's random source; never fails (ends the process instead). */
 void	random_fill(void *, size_t);
-/* Uniform in 1 .. limit. */
+/* Uniform in 1 .. limit; for what need not stay secret: it is taken from a
+ * store in memory. */
 uint32_t random_1_to(uint32_t limit);
 
 /* -1 with errno. */

@@ -84,11 +84,13 @@ pusher_send_established(struct client *c)
 	uint64_t timeout = c->app->set->activity_timeout / 1000;
 	char room[24];
 
-	buf_reuse(&inner);
-	buf_fmt(&inner, "{\"socket_id\":\"%s\",\"activity_timeout\":%" PRIu64
-	    "}", client_socket_id(c, room), timeout > 0 ? timeout : 1);
+	/* Nothing in it but numbers: it is written as json_quote() would. */
 	begin("pusher:connection_established");
-	add_inner();
+	buf_str(&text, ",\"data\":\"{\\\"socket_id\\\":\\\"");
+	buf_str(&text, client_socket_id(c, room));
+	buf_str(&text, "\\\",\\\"activity_timeout\\\":");
+	buf_u64(&text, timeout > 0 ? timeout : 1);
+	buf_str(&text, "}\"");
 	client_send_text(c, end());
 }
 

@@ -2,7 +2,6 @@
  *
  * Who a front door talks to: see client.h.
  */
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "common/counters.h"
@@ -43,7 +42,12 @@ client_over(const struct client *cl)
 const char *
 client_socket_id(const struct client *cl, char room[24])
 {
-	snprintf(room, 24, "%u.%u", cl->state.socket_a, cl->state.socket_b);
+	struct buf b = { room, 0, 24 };
+
+	buf_u64(&b, cl->state.socket_a);
+	buf_char(&b, '.');
+	buf_u64(&b, cl->state.socket_b);
+	buf_char(&b, '\0');
 	return room;
 }
 

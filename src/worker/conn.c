@@ -474,14 +474,17 @@ conn_write_plain(struct conn *c)
 {
 	struct iovec iov[IOV];
 	struct msghdr m = { .msg_iov = iov };
+	/* The FIN of conn_shut() goes into the same segment. */
+	int flags = MSG_NOSIGNAL | MSG_DONTWAIT |
+	    (c->closing && !c->dead ? MSG_MORE : 0);
 	ssize_t n;
 
 	if (c->more == NULL)
 		n = send(c->fd, c->first->p + c->sent, c->first->n - c->sent,
-		    MSG_NOSIGNAL | MSG_DONTWAIT);
+		    flags);
 	else {
 		m.msg_iovlen = queue_gather(c, iov, IOV);
-		n = sendmsg(c->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+		n = sendmsg(c->fd, &m, flags);
 	}
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return TLS_WANT_WRITE;
@@ -629,8 +632,9 @@ conn_bury(struct conn *c)
 	counter.closed++;
 	if (close_info[c->reason].is_error)
 		counter.closed_errors++;
-	log_debug("closed conn=%s reason=%s", conn_name(c),
-	    close_info[c->reason].name);
+	if (log_wants(LOG_LEVEL_DEBUG))
+		log_debug("closed conn=%s reason=%s", conn_name(c),
+		    close_info[c->reason].name);
 	if (c->first != NULL && !c->blocked && c->tls == NULL)
 		conn_write_plain(c);
 	conn_free(c);
