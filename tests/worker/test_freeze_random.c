@@ -119,6 +119,10 @@ put_pusher_text(struct dice *d, const struct peer *p, struct voice *v,
 		    "{\"channel\":\"%s\"}}", PICK(d, channels));
 		break;
 	case 4: case 5:
+		/* Where there is no room its sender is not read any more, and
+		 * who is moved then is heard up to the next one. */
+		if (v->plain)
+			break;
 		buf_fmt(text, "{\"event\":\"client-e\",\"channel\":\"%s\","
 		    "\"data\":\"", PICK(d, channels));
 		put_text(d, text, one_in(d, 4) ? roll(d, 2000) : roll(d, 40));
