@@ -32,6 +32,7 @@
 #define READS_A_TURN	4		/* one peer must not hold the loop */
 #define WRITES_A_TURN	1024		/* sockets written before others may
 					   speak: about 10 ms */
+#define FREED_A_TURN	(1u << 19)	/* frames of those who die: 2 ms */
 #define MOVING		2	/* seconds more for each write while closing */
 #define IOV		64
 #define EVENTS		512
@@ -640,6 +641,20 @@ conn_bury(struct conn *c)
 	conn_free(c);
 }
 
+/* All who died, unless what they leave takes too long.  True: there are more. */
+static bool
+conns_bury(void)
+{
+	struct conn *c;
+	uint64_t n = 0;
+
+	while ((c = TAILQ_FIRST(&conns.dead)) != NULL && n < FREED_A_TURN) {
+		n += queue_length(c);
+		conn_bury(c);
+	}
+	return c != NULL;
+}
+
 void
 conns_go_on(void)
 {
@@ -670,9 +685,7 @@ conns_turn(void)
 			again_add(c);
 		conn_flush(c);
 	}
-	more = backlog_turn();
-	while ((c = TAILQ_FIRST(&conns.dead)) != NULL)
-		conn_bury(c);
+	more = backlog_turn() | conns_bury();
 	return more || !TAILQ_EMPTY(&conns.dirty) ||
 	    !TAILQ_EMPTY(&conns.again);
 }

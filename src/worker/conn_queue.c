@@ -117,6 +117,12 @@ queue_gather(const struct conn *c, struct iovec *iov, unsigned max)
 	return n;
 }
 
+uint32_t
+queue_length(const struct conn *c)
+{
+	return c->more != NULL ? c->more->n : 0;
+}
+
 uint64_t
 queue_backlog(const struct conn *c)
 {

@@ -19,6 +19,8 @@ void	queue_wrote(struct conn *, size_t n);
 void	queue_clear(struct conn *);
 /* What waits, as far as max pieces reach; at least one frame must wait. */
 unsigned queue_gather(const struct conn *, struct iovec *, unsigned max);
+/* Frames behind the first. */
+uint32_t queue_length(const struct conn *);
 /* What waits behind the first frame.  A frame costs more than its octets: a
  * pong of two must not be cheap to leave unread. */
 uint64_t queue_backlog(const struct conn *);

@@ -229,6 +229,29 @@ only_as_many_as_needed(void **state)
 	assert_int_equal(left, CLIENTS - n);
 }
 
+/* Many that die at once with much behind them do not hold up the others. */
+static void
+buried_by_and_by(void **state)
+{
+	uint64_t before = counter.closed;
+	struct frame *f = piece(1);
+	unsigned i, n;
+
+	(void)state;
+	for (i = 0; i < 3; i++) {
+		for (n = 0; n < 600000; n++)
+			client_send(crowd.client[i], f);
+		conn_kill(crowd.client[i]->conn, CLOSE_SLOW_READER);
+		crowd.client[i] = NULL;
+	}
+	frame_unref(f);
+	assert_true(conns_turn());
+	assert_int_equal(counter.closed - before, 1);
+	assert_true(conns_turn());
+	assert_false(conns_turn());
+	assert_int_equal(counter.closed - before, 3);
+}
+
 /* ---- the kernel ----------------------------------------------------------- */
 
 static int
@@ -283,6 +306,7 @@ main(void)
 		T(who_waits_longest_goes),
 		T(who_reads_stays),
 		T(only_as_many_as_needed),
+		T(buried_by_and_by),
 		cmocka_unit_test_setup_teardown(sockets_inherit, core_setup,
 		    core_teardown),
 	};
