@@ -15,7 +15,7 @@
  *	benchmark_line.c	a connection, plain or by TLS
  *	benchmark_server.c	what the server's processes use
  *	benchmark_report.c	what is printed
- *	benchmark_fanout.c ...	the scenarios
+ *	benchmark_connect.c, fanout, presence, pressure, reload: the scenarios
  *
  * The overseer draws up a plan and forks hands that go by it: hand 0 speaks, the
  * others hold the clients.  They share struct shared, mapped before; of the
@@ -87,7 +87,7 @@ enum counter {
 
 enum book {
 	BOOK_NONE,		/* deliveries of a warm-up */
-	BOOK_DELIVERY, BOOK_OTHER,
+	BOOK_DELIVERY, BOOK_OTHER, BOOK_FLOOD,
 	BOOK_CONNECT, BOOK_PUBLISH, BOOK_PAUSE, BOOKS
 };
 
@@ -96,6 +96,7 @@ struct stats {
 	uint64_t	 count[COUNTERS];
 	uint32_t	 status[STATUSES];	/* answers of the API; 0: none */
 	uint32_t	 opening;		/* clients that are on their way */
+	uint64_t	 complete;		/* messages that all here have got */
 	struct histogram book[BOOKS];
 	char		 first[200];		/* fault, in words */
 };
@@ -108,9 +109,11 @@ struct spot {				/* a channel */
 enum phase { PHASE_OPEN, PHASE_LEAVE, PHASE_END };
 
 struct shared {
-	_Atomic int	 phase, stopped;
+	_Atomic int	 phase;
+	_Atomic int	 stopped;	/* by the user: what is missing is no fault */
 	_Atomic int	 book;		/* where deliveries are noted */
 	_Atomic int	 stall;		/* some stop reading */
+	_Atomic int	 left;		/* every second member has gone */
 	_Atomic uint32_t in;		/* clients that have all they want */
 	_Atomic uint32_t round, done;	/* of publishing: begun, at its end */
 	_Atomic int	 halt;		/* the round is to end now */
@@ -120,6 +123,7 @@ struct shared {
 	int		 wake;		/* eventfd of the speaker */
 	/* of the round, written before it begins */
 	unsigned	 rate, window;
+	unsigned	 first, speakers;	/* publishers that have a part in it */
 	uint64_t	 messages, fan, seconds;
 	uint64_t	*joined;	/* of presence: when member i asked */
 	struct stats	 stats[HANDS_MAX + 1];
@@ -150,7 +154,8 @@ struct plan {
 	bool		 comeback;	/* who is cut off comes again */
 	bool		 members;	/* each is to see everybody */
 	bool		 pauses;	/* note the longest silence of each */
-	unsigned	 stalled;	/* of 100 stop reading when told */
+	unsigned	 crowd;		/* the first so many are all in channel 0 */
+	unsigned	 stalled;	/* % of them stop reading when told */
 	unsigned	 speakers;	/* API connections; or clients */
 	enum speaker	 speaker;
 	unsigned	 nonce;		/* in channel names: of this run */
@@ -158,6 +163,9 @@ struct plan {
 extern struct plan plan;
 
 void	plan_name(char name[NAME_MAX_SIZE], unsigned channel);
+/* Which channel client `id` is in; whether it is to stop reading. */
+unsigned plan_channel(unsigned id);
+bool	plan_stalls(unsigned id);
 
 /* ---- a connection (benchmark_line.c) ------------------------------------ */
 
@@ -168,6 +176,7 @@ enum line_news { LINE_UP, LINE_READABLE, LINE_LOST };
 struct line {
 	int		 fd;
 	uint8_t		 state;
+	bool		 waits;		/* until it is writable */
 	uint32_t	 n_out, out_size;
 	char		*out;		/* what the kernel did not take */
 	void		*ssl;
@@ -182,6 +191,9 @@ void	line_close(struct line *);
 void	line_event(struct line *, unsigned events);
 /* What cannot be sent is kept. */
 void	line_send(struct line *, const char *p, size_t n);
+/* Keeps it; line_flush() sends all that is kept. */
+void	line_keep(struct line *, const char *p, size_t n);
+void	line_flush(struct line *);
 /* > 0: so many octets; 0: no more now; -1: it has ended. */
 long	line_recv(struct line *, char *p, size_t n);
 /* No more is read from it. */
@@ -222,6 +234,8 @@ struct client {
 void	client_init(struct client *, unsigned id, unsigned channel);
 void	client_start(struct client *);
 void	client_say(struct client *, unsigned opcode, const char *p, size_t n);
+/* The same, sent with what follows. */
+void	client_keep(struct client *, unsigned opcode, const char *p, size_t n);
 void	client_subscribe(struct client *, const char *socket_id, size_t n);
 void	client_in(struct client *);
 void	client_leave(struct client *);
@@ -247,7 +261,11 @@ void	hand_work(unsigned index);
 /* Opens what it speaks by; what is due is sent in speaker_turn(). */
 void	speaker_open(void);
 void	speaker_turn(void);
-void	speaker_wake(void);		/* from the loop: deliveries came */
+/* At the end of a turn: it may go on. */
+void	speaker_wake(void);
+/* A client got a message of the only channel; with a window it counts who did. */
+#define WINDOW_MAX	1024
+void	speaker_heard(uint32_t number);
 void	api_open(unsigned calls);
 void	api_turn(void);
 bool	api_ready(unsigned call);
@@ -271,6 +289,8 @@ void	server_usage(unsigned pid, struct usage *, bool memory);
 struct run {
 	const struct scenario *scenario;
 	bool		 stopped;	/* by the user, or hopeless */
+	bool		 interrupted;	/* by the user */
+	unsigned	 look_ms;	/* how often memory is looked at */
 	uint64_t	 opened, began, ended;
 	struct usage	 before, start, end, self_start, self_end;
 	uint64_t	 filled;	/* memory with all clients in */
@@ -287,6 +307,14 @@ void	run_measure(struct run *);
 /* Publishes: what opt says of rate and window, so many messages or seconds;
  * until all is delivered. */
 void	run_round(struct run *, enum book, uint64_t messages, uint64_t seconds);
+/* The two halves of it. */
+void	run_begin(struct run *, enum book, uint64_t messages, uint64_t seconds);
+void	run_wait(struct run *);
+/* All have said what they had to; all clients are in. */
+bool	run_spoken(void);
+bool	run_all_in(void);
+/* Runs a command of the user's by sh; its exit status. */
+int	run_command(struct run *, const char *command);
 void	run_measured(struct run *);
 /* Until cond() holds, shows what goes on meanwhile; false: ms are over, or (0)
  * nothing has happened for --wait seconds, or the user has enough. */
@@ -301,21 +329,32 @@ uint64_t run_faults(const struct run *);
 void	report_open(const struct run *);
 void	report_number(const char *name, double value, unsigned decimals);
 void	report_text(const char *name, const char *value);
+void	report_flag(const char *name, bool value);
 void	report_group(const char *name);
 void	report_end(void);
 void	report_times(const char *name, const struct histogram *);
+/* What all reports begin with. */
+void	report_head(const struct run *, uint64_t messages, uint64_t deliveries,
+	    enum book latency);
+/* Answers of the API, by status. */
+void	report_statuses(const struct run *);
 /* Server, client, faults, and out with it: exit status. */
 int	report_close(const struct run *);
 /* A line that is written over; NULL ends it. */
 void	report_progress(const char *text);
 
 void	plan_speaking(unsigned clients, unsigned channels);
-void	plan_idle(bool subscribe);
 bool	run_warm(struct run *);
 void	report_deliveries(const struct run *);
 
 int	scenario_fanout(const struct scenario *);
 int	scenario_many(const struct scenario *);
+int	scenario_connect(const struct scenario *);
 int	scenario_idle(const struct scenario *);
+int	scenario_churn(const struct scenario *);
+int	scenario_presence(const struct scenario *);
+int	scenario_publish(const struct scenario *);
+int	scenario_reload(const struct scenario *);
+int	scenario_pressure(const struct scenario *);
 
 #endif

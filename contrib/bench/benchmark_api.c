@@ -59,7 +59,9 @@ answered(struct call *c, unsigned status, const char *why)
 	waiting--;
 	stats->status[status]++;
 	if (status == 200) {
-		histogram_add(&stats->book[BOOK_PUBLISH], now_ns() - s->due);
+		if (atomic_load(&shared->book) != BOOK_NONE)
+			histogram_add(&stats->book[BOOK_PUBLISH],
+			    now_ns() - s->due);
 		stats->count[N_PUBLISHED]++;
 		return;
 	}

@@ -17,15 +17,22 @@
 
 /* ---- what it says ------------------------------------------------------- */
 
+static char said[(1u << 20) + SAY_MAX + WIRE_FRAME];
+
 void
 client_say(struct client *c, unsigned opcode, const char *p, size_t n)
 {
-	static char room[(1u << 20) + SAY_MAX + WIRE_FRAME];
-
-	if (n > sizeof room - WIRE_FRAME)
+	if (n > sizeof said - WIRE_FRAME)
 		return;
-	line_send(&c->line, room, wire_frame(room, opcode, p, n));
+	line_send(&c->line, said, wire_frame(said, opcode, p, n));
 	c->spoke = now_ns();
+}
+
+void
+client_keep(struct client *c, unsigned opcode, const char *p, size_t n)
+{
+	if (n <= sizeof said - WIRE_FRAME)
+		line_keep(&c->line, said, wire_frame(said, opcode, p, n));
 }
 
 void
@@ -283,6 +290,6 @@ client_init(struct client *c, unsigned id, unsigned channel)
 	c->state = CLIENT_IDLE;
 	c->id = id;
 	c->channel = channel;
-	c->stalls = plan.stalled > 0 && id % 100 < plan.stalled;
+	c->stalls = id < plan.clients && plan_stalls(id);
 	hand.idle++;
 }

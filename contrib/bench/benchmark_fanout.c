@@ -42,20 +42,13 @@ run_warm(struct run *run)
 void
 report_deliveries(const struct run *run)
 {
-	double seconds = (double)(run->ended - run->began) / 1e9;
-	uint64_t deliveries = run->sum->count[N_DELIVERIES] - run->warmup;
+	const struct stats *sum = run->sum;
 
-	report_number("seconds", seconds, 3);
-	report_number("connections", (double)run->sum->count[N_CONNECTED], 0);
-	report_number("messages", (double)(run->sum->count[N_PUBLISHED] -
-	    run->warmup_sent), 0);
+	report_head(run, sum->count[N_PUBLISHED] - run->warmup_sent,
+	    sum->count[N_DELIVERIES] - run->warmup, BOOK_DELIVERY);
 	report_number("subscribers", plan.clients / plan.channels, 0);
-	report_number("deliveries", (double)deliveries, 0);
-	report_number("deliveries_per_s", seconds > 0 ?
-	    (double)deliveries / seconds : 0, 1);
-	report_times("latency_ms", &run->sum->book[BOOK_DELIVERY]);
 	if (plan.speaker == SPEAK_API)
-		report_times("publish_ms", &run->sum->book[BOOK_PUBLISH]);
+		report_times("publish_ms", &sum->book[BOOK_PUBLISH]);
 }
 
 static int

@@ -46,7 +46,7 @@ fill(void)
 		unsigned id = speaks() ? plan.clients + i : first + i * step;
 
 		client_init(&hand.client[i], id, speaks() ? i :
-		    id % plan.channels);
+		    plan_channel(id));
 		if (shared->joined == NULL || speaks())
 			continue;
 		hand.client[i].members = calloc(1, plan.clients / 4 + 1);
@@ -149,13 +149,18 @@ turn(int ms)
 	}
 }
 
+/* Of a presence channel, every second one. */
 static void
 leave(void)
 {
+	if (shared->joined == NULL)
+		return;
 	for (unsigned i = 0; i < hand.n; i++)
 		if (hand.client[i].state == CLIENT_IN &&
-		    hand.client[i].id % 2 == 1)
+		    hand.client[i].id % 2 == 1) {
+			shared->joined[hand.client[i].id] = now_ns();
 			client_leave(&hand.client[i]);
+		}
 }
 
 void
@@ -177,8 +182,7 @@ hand_work(unsigned index)
 		}
 		if (!left && phase == PHASE_LEAVE) {
 			left = true;
-			if (shared->joined != NULL)
-				leave();
+			leave();
 		}
 		ping_some();
 		ms = start_some();

@@ -103,15 +103,18 @@ heard_message(struct client *c, uint32_t number, uint32_t channel, uint64_t due)
 			c->pause = now - c->heard;
 		c->heard = now;
 	}
+	if (plan.channels == 1 && shared->rate == 0)
+		speaker_heard(number);
 	__atomic_store_n(&stats->count[N_DELIVERIES],
 	    stats->count[N_DELIVERIES] + 1, __ATOMIC_RELEASE);
 }
 
 /* ---- members ------------------------------------------------------------ */
 
-/* In c->members: a bit for who was seen to come, one for who was seen to go. */
+/* In c->members: a bit for who was seen to come, one for who was seen to go.  Who
+ * goes itself, as every second one does, may see that of others or not. */
 static void
-saw(struct client *c, const char *id, size_t n, bool comes)
+saw(struct client *c, const char *id, size_t n, bool comes, bool listed)
 {
 	unsigned long who = n > 1 && *id == 'm' ? strtoul(id + 1, NULL, 10) :
 	    plan.clients;
@@ -121,6 +124,8 @@ saw(struct client *c, const char *id, size_t n, bool comes)
 		fault(N_BAD, "client %u saw a stranger", c->id);
 		return;
 	}
+	if (!comes && c->id % 2 == 1)
+		return;
 	byte = &c->members[who / 4];
 	bit = (uint8_t)((comes ? 1 : 2) << who % 4 * 2);
 	if ((*byte & bit) != 0) {
@@ -131,9 +136,9 @@ saw(struct client *c, const char *id, size_t n, bool comes)
 	*byte |= bit;
 	stats->count[comes ? N_SEEN : N_UNSEEN]++;
 	if (!comes && atomic_load(&shared->phase) == PHASE_OPEN)
-		fault(N_DISORDERED, "client %u saw member %lu go too early",
-		    c->id, who);
-	if (shared->joined[who] != 0)
+		fault(N_BAD, "client %u saw member %lu go, who did not", c->id,
+		    who);
+	if (!listed)
 		histogram_add(&stats->book[comes ? BOOK_DELIVERY : BOOK_OTHER],
 		    now_ns() - shared->joined[who]);
 }
@@ -160,7 +165,7 @@ saw_list(struct client *c, const char *p, size_t n)
 	while ((at = memmem(at, (size_t)(end - at), "\\\"", 2)) != NULL) {
 		at += 2;
 		len = strcspn(at, "\\]");
-		saw(c, at, len, true);
+		saw(c, at, len, true, true);
 		at += len + 2;
 		if (at >= end)
 			break;
@@ -175,7 +180,7 @@ saw_one(struct client *c, const char *p, size_t n, bool comes)
 	if (id == NULL)
 		fault(N_BAD, "client %u: a member without id", c->id);
 	else
-		saw(c, id, strcspn(id, "\\"), comes);
+		saw(c, id, strcspn(id, "\\"), comes, false);
 }
 
 /* ---- texts -------------------------------------------------------------- */
@@ -283,6 +288,11 @@ heard_frame(struct client *c, unsigned char *head, char *p, size_t n)
 	char why[64] = "";
 	unsigned code = 1005;
 
+	if ((head[1] & 0x80) != 0) {
+		fault(N_BAD, "client %u: a masked frame", c->id);
+		client_lost(c, 1002, "bad frame");
+		return false;
+	}
 	switch (head[0]) {
 	case 0x81:
 		heard_text(c, p, n);
@@ -323,14 +333,42 @@ missing(struct client *c)
 	stats->count[N_MISSING] += n - unsure - 1;
 }
 
+/* Everybody is to have seen everybody come; who stayed, those who did not go. */
+static void
+missing_members(struct client *c)
+{
+	unsigned lacks = 0;
+
+	if (c->members == NULL)
+		return;
+	for (unsigned i = 0; i < plan.clients; i++) {
+		uint8_t seen = c->members[i / 4] >> i % 4 * 2;
+
+		lacks += (seen & 1) == 0;
+		lacks += c->id % 2 == 0 && i % 2 == 1 && (seen & 2) == 0 &&
+		    atomic_load(&shared->left);
+	}
+	if (lacks == 0)
+		return;
+	fault(N_MISSING, "client %u did not see %u come or go", c->id, lacks);
+	stats->count[N_MISSING] += lacks - 1;
+}
+
 void
 client_finish(struct client *c)
 {
 	if (c->id >= plan.clients || c->stalled)
 		return;
 	missing(c);
-	if (plan.pauses)
+	if (!atomic_load(&shared->stopped))
+		missing_members(c);
+	if (plan.pauses) {
+		if (c->state != CLIENT_IN && c->heard != 0)
+			c->pause = now_ns() - c->heard;
 		histogram_add(&stats->book[BOOK_PAUSE], c->pause);
+	}
+	if (atomic_load(&shared->stopped))
+		return;
 	if (c->state == CLIENT_DIALING || c->state == CLIENT_SHAKING ||
 	    c->state == CLIENT_GREETED)
 		fault(N_REFUSED, "client %u never got in", c->id);

@@ -101,6 +101,7 @@ line_close(struct line *l)
 	l->ssl = NULL;
 	l->out = NULL;
 	l->n_out = l->out_size = 0;
+	l->waits = false;
 	l->fd = -1;
 	l->state = LINE_IDLE;
 }
@@ -156,15 +157,29 @@ push(struct line *l, const char *p, size_t n)
 	return done > 0 ? (size_t)done : 0;
 }
 
-static void
-flush(struct line *l)
+void
+line_flush(struct line *l)
 {
 	size_t n = push(l, l->out, l->n_out);
 
 	l->n_out -= (uint32_t)n;
 	memmove(l->out, l->out + n, l->n_out);
-	if (l->n_out == 0)
-		want(l, false);
+	if (l->waits != (l->n_out > 0)) {
+		l->waits = l->n_out > 0;
+		want(l, l->waits);
+	}
+}
+
+void
+line_keep(struct line *l, const char *p, size_t n)
+{
+	if (l->n_out + n > l->out_size) {
+		l->out_size = l->n_out + (uint32_t)n + 1024;
+		if ((l->out = realloc(l->out, l->out_size)) == NULL)
+			die("out of memory");
+	}
+	memcpy(l->out + l->n_out, p, n);
+	l->n_out += (uint32_t)n;
 }
 
 void
@@ -174,17 +189,11 @@ line_send(struct line *l, const char *p, size_t n)
 
 	if (done == n)
 		return;
-	if (l->n_out == 0)
+	line_keep(l, p + done, n - done);
+	if (!l->waits) {
+		l->waits = true;
 		want(l, true);
-	p += done;
-	n -= done;
-	if (l->n_out + n > l->out_size) {
-		l->out_size = l->n_out + (uint32_t)n + 1024;
-		if ((l->out = realloc(l->out, l->out_size)) == NULL)
-			die("out of memory");
 	}
-	memcpy(l->out + l->n_out, p, n);
-	l->n_out += (uint32_t)n;
 }
 
 long
@@ -204,7 +213,9 @@ void
 line_stall(struct line *l)
 {
 	struct epoll_event ev = { .events = 0, .data.ptr = l };
+	int little = 4096;
 
+	setsockopt(l->fd, SOL_SOCKET, SO_RCVBUF, &little, sizeof little);
 	epoll_ctl(hand.ep, EPOLL_CTL_MOD, l->fd, &ev);
 }
 
@@ -228,7 +239,7 @@ line_event(struct line *l, unsigned events)
 		return;
 	}
 	if ((events & EPOLLOUT) != 0 && l->n_out > 0)
-		flush(l);
+		line_flush(l);
 	if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0)
 		l->heard(l, LINE_READABLE);
 }

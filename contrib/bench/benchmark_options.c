@@ -24,7 +24,7 @@ struct option {
 };
 
 #define AT(member)	offsetof(struct settings, member)
-#define SPEAKING	" fanout many reload pressure "
+#define SPEAKING	" fanout many reload "
 static const struct option options[] = {
 	{ "host", 0, TEXT, AT(host), 0, 0, NULL, "127.0.0.1" },
 	{ "port", 0, NUMBER, AT(port), 1, 65535, NULL, "8080" },
@@ -44,7 +44,7 @@ static const struct option options[] = {
 	{ "inflight", 0, NUMBER, AT(inflight), 1, 100000, NULL,
 	    "clients that come at a time" },
 	{ "connections", 'n', NUMBER, AT(connections), 1, 10000000,
-	    " connect idle fanout presence churn reload pressure ", "clients" },
+	    " connect idle fanout presence reload pressure ", "clients" },
 	{ "channels", 'c', NUMBER, AT(channels), 1, 10000000,
 	    " connect idle many churn ", "channels" },
 	{ "members", 'm', NUMBER, AT(members), 1, 1000000, " many ",
@@ -56,22 +56,23 @@ static const struct option options[] = {
 	    "each to a channel" },
 	{ "resume", 0, FLAG, AT(resume), 0, 0, NULL, "use session tickets" },
 	{ "client", 0, FLAG, AT(client), 0, 0, SPEAKING, "events of clients" },
-	{ "rate", 'r', NUMBER, AT(rate), 0, 10000000, SPEAKING,
+	{ "rate", 'r', NUMBER, AT(rate), 0, 10000000, SPEAKING " pressure ",
 	    "messages/s; 0: as --window allows" },
-	{ "window", 'w', NUMBER, AT(window), 1, 1000000, SPEAKING,
+	{ "window", 'w', NUMBER, AT(window), 1, WINDOW_MAX, SPEAKING,
 	    "messages that not all have got" },
 	{ "size", 's', NUMBER, AT(size), MARK_SIZE, 1 << 20,
-	    SPEAKING " publish ", "octets of data" },
+	    SPEAKING " publish pressure ", "octets of data" },
 	{ "publishers", 'p', NUMBER, AT(publishers), 1, 10000,
 	    " many publish pressure ", "connections to the API" },
-	{ "pipeline", 0, NUMBER, AT(pipeline), 1, 64, " publish ",
+	{ "pipeline", 0, NUMBER, AT(pipeline), 1, 64,
+	    " publish pressure ",
 	    "calls under way on each" },
 	{ "messages", 'M', NUMBER, AT(messages), 0, INT_MAX,
-	    SPEAKING " publish ", "end after so many" },
-	{ "warmup", 0, NUMBER, AT(warmup), 0, INT_MAX, SPEAKING " publish ",
-	    "messages before" },
+	    SPEAKING " publish ", "end after so many, whatever --seconds says" },
+	{ "warmup", 0, NUMBER, AT(warmup), 0, INT_MAX,
+	    SPEAKING " publish pressure ", "messages before" },
 	{ "seconds", 't', NUMBER, AT(seconds), 0, 1000000,
-	    SPEAKING " publish churn ", "end after so many" },
+	    SPEAKING " publish churn pressure ", "end after so many" },
 	{ "hold", 0, NUMBER, AT(hold), 0, 1000000, " idle ", "s of idling" },
 	{ "stalled", 0, NUMBER, AT(stalled), 1, 90, " pressure ",
 	    "% of the subscribers stop reading" },
@@ -334,9 +335,12 @@ options_report(const struct settings *s, const struct scenario *sc)
 		if (!belongs(o, sc) || o->at == AT(key) || o->at == AT(secret) ||
 		    o->at == AT(json) || o->at == AT(quiet))
 			continue;
-		if (o->kind != TEXT)
+		if (o->kind == NUMBER)
 			report_number(o->name, *(const unsigned *)
 			    ((const char *)s + o->at), 0);
+		else if (o->kind == FLAG)
+			report_flag(o->name, *(const unsigned *)
+			    ((const char *)s + o->at) != 0);
 		else if (text != NULL)
 			report_text(o->name, text);
 	}

@@ -81,6 +81,14 @@ report_text(const char *name, const char *value)
 }
 
 void
+report_flag(const char *name, bool value)
+{
+	label(name);
+	add("%s", value ? "true" : "false");
+	line_end();
+}
+
+void
 report_group(const char *name)
 {
 	label(name);
@@ -135,12 +143,50 @@ report_open(const struct run *run)
 	report_end();
 }
 
+void
+report_head(const struct run *run, uint64_t messages, uint64_t deliveries,
+    enum book latency)
+{
+	double seconds = (double)(run->ended - run->began) / 1e9;
+
+	report_number("seconds", seconds, 3);
+	report_number("connections", (double)run->sum->count[N_CONNECTED], 0);
+	report_number("messages", (double)messages, 0);
+	report_number("deliveries", (double)deliveries, 0);
+	report_number("deliveries_per_s", seconds > 0 ?
+	    (double)deliveries / seconds : 0, 1);
+	report_times("latency_ms", &run->sum->book[latency]);
+}
+
+void
+report_statuses(const struct run *run)
+{
+	char name[16];
+
+	report_group("statuses");
+	for (unsigned i = 0; i < STATUSES; i++) {
+		if (run->sum->status[i] == 0 && i != 200)
+			continue;
+		snprintf(name, sizeof name, "%u", i);
+		report_number(name, run->sum->status[i], 0);
+	}
+	report_end();
+}
+
+/* Processes that were replaced took theirs with them. */
+static double
+grown(double from, double to)
+{
+	return to > from ? to - from : 0;
+}
+
 static void
 report_server(const struct run *run)
 {
-	double user = run->end.user - run->start.user;
-	double system = run->end.system - run->start.system;
-	uint64_t deliveries = run->sum->count[N_DELIVERIES] - run->warmup;
+	double user = grown(run->start.user, run->end.user);
+	double system = grown(run->start.system, run->end.system);
+	uint64_t deliveries = run->sum->count[N_DELIVERIES] - run->warmup +
+	    run->sum->count[N_SEEN] + run->sum->count[N_UNSEEN];
 	uint64_t clients = run->sum->count[N_CONNECTED];
 
 	if (opt.pid == 0)

@@ -21,6 +21,7 @@
 #define LOOK_NS		5000000
 #define SPARE_FILES	64	/* descriptors of a hand that are no clients */
 #define LINGER_MS	100	/* for what comes twice */
+#define COMMAND_MS	600000
 
 struct settings opt;
 struct plan plan;
@@ -29,6 +30,8 @@ struct stats *stats;
 
 static volatile sig_atomic_t interrupted;
 static pid_t pids[HANDS_MAX + 1];
+static pid_t command_pid;
+static int command_status;
 static size_t shared_size;
 
 uint64_t
@@ -82,6 +85,24 @@ plan_name(char name[NAME_MAX_SIZE], unsigned channel)
 {
 	snprintf(name, NAME_MAX_SIZE, "%sbench-%08x-%u", plan.prefix, plan.nonce,
 	    channel);
+}
+
+unsigned
+plan_channel(unsigned id)
+{
+	if (id < plan.crowd)
+		return 0;
+	if (plan.crowd > 0)
+		return 1 + (id - plan.crowd) % (plan.channels - 1);
+	return id % plan.channels;
+}
+
+/* Evenly over the crowd. */
+bool
+plan_stalls(unsigned id)
+{
+	return id < plan.crowd &&
+	    (uint64_t)id * plan.stalled % 100 < plan.stalled;
 }
 
 /* ---- hands -------------------------------------------------------------- */
@@ -141,6 +162,7 @@ run_open(struct run *run, const struct scenario *sc)
 
 	memset(run, 0, sizeof *run);
 	run->scenario = sc;
+	run->look_ms = 1000;
 	plan.inflight = opt.inflight;
 	plan.nonce = (unsigned)(now_ns() ^ (uint64_t)getpid() << 20);
 	plan.hands = choose_hands();
@@ -184,12 +206,14 @@ activity(void)
 }
 
 static void
-look_at_server(struct run *run)
+look_at_server(struct run *run, uint64_t now)
 {
+	static uint64_t last;
 	struct usage u;
 
-	if (opt.pid == 0)
+	if (opt.pid == 0 || now - last < run->look_ms * 1000000ull)
 		return;
+	last = now;
 	server_usage(opt.pid, &u, true);
 	if (u.memory > run->peak)
 		run->peak = u.memory;
@@ -211,7 +235,6 @@ show(struct run *run, uint64_t now)
 	    (double)(n - was) / ((double)(now - last) / 1e9),
 	    atomic_load(&shared->in), (unsigned long long)faults_now());
 	report_progress(line);
-	look_at_server(run);
 	last = now;
 	was = n;
 }
@@ -222,6 +245,11 @@ nobody_died(void)
 	int status;
 	pid_t pid = waitpid(-1, &status, WNOHANG);
 
+	if (pid > 0 && pid == command_pid) {
+		command_status = status;
+		command_pid = 0;
+		return;
+	}
 	for (unsigned i = 0; pid > 0 && i <= plan.hands; i++)
 		if (pids[i] == pid)
 			die("one of its processes ended");
@@ -242,29 +270,34 @@ run_until(struct run *run, bool (*cond)(void), uint64_t ms)
 			since = now;
 		}
 		if (interrupted)
-			run->stopped = true;
+			run->stopped = run->interrupted = true;
 		if (run->stopped || now - since > limit)
 			return false;
 		show(run, now);
+		look_at_server(run, now);
 		nobody_died();
 		nanosleep(&pause, NULL);
 	}
 	return true;
 }
 
-static bool
-all_in(void)
+/* Or will never be. */
+bool
+run_all_in(void)
 {
 	unsigned own = plan.speaker == SPEAK_CLIENT ? plan.speakers : 0;
 
-	return atomic_load(&shared->in) >= plan.clients + own;
+	uint64_t gone = plan.comeback ? 0 : stats_sum(N_REFUSED) +
+	    stats_sum(N_CLOSED);
+
+	return atomic_load(&shared->in) + gone >= plan.clients + own;
 }
 
 bool
 run_filled(struct run *run)
 {
 	struct usage u;
-	bool filled = run_until(run, all_in, 0);
+	bool filled = run_until(run, run_all_in, 0) && faults_now() == 0;
 
 	server_usage(opt.pid, &u, true);
 	run->filled = filled ? u.memory : 0;
@@ -297,8 +330,8 @@ run_measured(struct run *run)
 
 static uint64_t base, base_sent;
 
-static bool
-spoken(void)
+bool
+run_spoken(void)
 {
 	return atomic_load(&shared->done) == atomic_load(&shared->round);
 }
@@ -306,8 +339,41 @@ spoken(void)
 static bool
 delivered(void)
 {
-	return spoken() && stats_sum(N_DELIVERIES) - base >=
+	return run_spoken() && stats_sum(N_DELIVERIES) - base >=
 	    (stats_sum(N_PUBLISHED) - base_sent) * shared->fan;
+}
+
+void
+run_begin(struct run *run, enum book book, uint64_t messages, uint64_t seconds)
+{
+	if (run->stopped)
+		return;
+	if (shared->speakers == 0)
+		shared->speakers = plan.speakers;
+	base = stats_sum(N_DELIVERIES);
+	base_sent = stats_sum(N_PUBLISHED);
+	shared->seconds = shared->rate > 0 || messages > 0 ? 0 : seconds;
+	shared->messages = messages > 0 ? messages : shared->rate > 0 ?
+	    seconds * shared->rate : UINT64_MAX;
+	atomic_store(&shared->halt, 0);
+	atomic_store(&shared->book, book);
+	atomic_fetch_add(&shared->round, 1);
+}
+
+void
+run_wait(struct run *run)
+{
+	if (run->stopped && !run->interrupted)
+		return;
+	if (run_until(run, delivered, 0))
+		return;
+	/* Interrupted, or stuck: what is under way may still come. */
+	run->stopped = false;
+	interrupted = 0;
+	atomic_store(&shared->halt, 1);
+	run_until(run, run_spoken, 1000);
+	run_until(run, delivered, 1000);
+	run->stopped = true;
 }
 
 void
@@ -315,23 +381,33 @@ run_round(struct run *run, enum book book, uint64_t messages, uint64_t seconds)
 {
 	if (run->stopped)
 		return;
-	base = stats_sum(N_DELIVERIES);
-	base_sent = stats_sum(N_PUBLISHED);
-	shared->seconds = shared->rate > 0 ? 0 : seconds;
-	shared->messages = messages > 0 ? messages : shared->rate > 0 ?
-	    seconds * shared->rate : UINT64_MAX;
-	atomic_store(&shared->halt, 0);
-	atomic_store(&shared->book, book);
-	atomic_fetch_add(&shared->round, 1);
-	if (run_until(run, delivered, 0))
-		return;
-	/* Interrupted, or stuck: what is under way may still come. */
-	run->stopped = false;
-	interrupted = 0;
-	atomic_store(&shared->halt, 1);
-	run_until(run, spoken, 1000);
-	run_until(run, delivered, 1000);
-	run->stopped = true;
+	run_begin(run, book, messages, seconds);
+	run_wait(run);
+}
+
+/* ---- the user's command ------------------------------------------------- */
+
+static bool
+command_ended(void)
+{
+	return command_pid == 0;
+}
+
+int
+run_command(struct run *run, const char *command)
+{
+	fflush(NULL);
+	command_pid = fork();
+	if (command_pid < 0)
+		die("fork: %s", strerror(errno));
+	if (command_pid == 0) {
+		dup2(2, 1);		/* standard output is the report's */
+		execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+		_exit(127);
+	}
+	if (!run_until(run, command_ended, COMMAND_MS))
+		return -1;
+	return WIFEXITED(command_status) ? WEXITSTATUS(command_status) : -1;
 }
 
 /* ---- the end ------------------------------------------------------------ */
@@ -361,7 +437,7 @@ run_finish(struct run *run)
 	run->stopped = false;
 	run_until(run, NULL, LINGER_MS);
 	run->stopped = stopped;
-	atomic_store(&shared->stopped, stopped);
+	atomic_store(&shared->stopped, run->interrupted);
 	atomic_store(&shared->phase, PHASE_END);
 	for (unsigned i = 0; i <= plan.hands; i++)
 		waitpid(pids[i], NULL, 0);

@@ -19,6 +19,8 @@
 
 #include "benchmark.h"
 
+#define KEPT_MAX	65536	/* octets of client events not yet sent */
+
 struct publisher {
 	uint64_t	 calls;		/* in this round */
 	unsigned	 turn;		/* of its channels */
@@ -39,7 +41,7 @@ ready(unsigned p)
 	if (plan.speaker == SPEAK_API)
 		return api_ready(p);
 	return hand.client[p].state == CLIENT_IN &&
-	    hand.client[p].line.n_out == 0;
+	    hand.client[p].line.n_out < KEPT_MAX;
 }
 
 /* The text around the data is the same for all of a channel. */
@@ -56,7 +58,10 @@ client_publish(struct client *c, unsigned channel, uint64_t due)
 	mark_write(text + n, number, channel, due);
 	memcpy(text + n + opt.size, "\"}", 2);
 	stats->count[N_PUBLISHED]++;
-	client_say(c, 1, text, (size_t)n + opt.size + 2);
+	if (shared->rate > 0)
+		client_say(c, 1, text, (size_t)n + opt.size + 2);
+	else
+		client_keep(c, 1, text, (size_t)n + opt.size + 2);
 }
 
 static void
@@ -87,7 +92,8 @@ catch_up(unsigned p, uint64_t now)
 {
 	uint64_t message;
 
-	while ((message = publishers[p].calls * n_publishers + p) <
+	while ((message = publishers[p].calls * shared->speakers + p -
+	    shared->first) <
 	    shared->messages && due_at(message) <= now && ready(p))
 		publish(p, due_at(message));
 }
@@ -110,22 +116,53 @@ rated_turn(void)
 
 	for (; clock_at < shared->messages && due_at(clock_at) <= now;
 	    clock_at++) {
-		catch_up((unsigned)(clock_at % n_publishers), now);
+		catch_up(shared->first +
+		    (unsigned)(clock_at % shared->speakers), now);
 		fresh = true;
 	}
 	if (fresh && clock_at < shared->messages)
 		arm(due_at(clock_at));
 	if (sent < clock_at)		/* some could not when it was time */
-		for (unsigned p = 0; p < n_publishers; p++)
-			catch_up(p, now);
+		for (unsigned i = 0; i < shared->speakers; i++)
+			catch_up(shared->first + i, now);
 }
 
 /* ---- with a window ------------------------------------------------------ */
 
+/* Messages that everybody has got: of one channel exactly, of many so many as
+ * there were deliveries for. */
+static uint64_t
+heard_by_all(void)
+{
+	uint64_t least = UINT64_MAX, n;
+
+	if (plan.channels > 1)
+		return stats_sum(N_DELIVERIES) / shared->fan;
+	for (unsigned i = 1; i <= plan.hands; i++) {
+		n = __atomic_load_n(&shared->stats[i].complete,
+		    __ATOMIC_ACQUIRE);
+		least = n < least ? n : least;
+	}
+	return least;
+}
+
+void
+speaker_heard(uint32_t number)
+{
+	static uint32_t got[2 * WINDOW_MAX];
+	uint32_t *n = &got[number % (2 * WINDOW_MAX)];
+
+	if (++*n < hand.n)
+		return;
+	*n = 0;
+	__atomic_store_n(&stats->complete, stats->complete + 1,
+	    __ATOMIC_RELEASE);
+}
+
 static bool
 may_speak(void)
 {
-	uint64_t all = stats_sum(N_DELIVERIES) - base, refused;
+	uint64_t refused;
 
 	if (sent >= shared->messages)
 		return false;
@@ -133,7 +170,7 @@ may_speak(void)
 		return true;
 	refused = sent - (stats->count[N_PUBLISHED] - base_published) -
 	    api_waiting();
-	return sent - refused < shared->window + all / shared->fan;
+	return sent - refused < shared->window + heard_by_all() - base;
 }
 
 static void
@@ -143,15 +180,20 @@ windowed_turn(void)
 
 	if (shared->seconds > 0 && now - began > shared->seconds * SECOND)
 		shared->messages = sent;
-	for (unsigned tried = 0; tried < n_publishers && may_speak(); tried++) {
-		unsigned p = next;
+	for (unsigned busy = 0; busy < shared->speakers && may_speak(); ) {
+		unsigned p = shared->first + next;
 
-		next = (next + 1) % n_publishers;
+		next = (next + 1) % shared->speakers;
+		busy++;
 		if (!ready(p))
 			continue;
 		publish(p, now_ns());
-		tried = 0;
+		busy = 0;
 	}
+	for (unsigned p = 0; p < hand.n; p++)
+		if (hand.client[p].line.n_out > 0 &&
+		    !hand.client[p].line.waits)
+			line_flush(&hand.client[p].line);
 }
 
 /* ---- a round ------------------------------------------------------------ */
@@ -161,9 +203,9 @@ begin(void)
 {
 	began = now_ns();
 	this_round = atomic_load(&shared->round);
-	base = stats_sum(N_DELIVERIES);
+	base = shared->fan > 0 ? heard_by_all() : 0;
 	base_published = stats->count[N_PUBLISHED];
-	sent = clock_at = 0;
+	sent = clock_at = next = 0;
 	for (unsigned p = 0; p < n_publishers; p++)
 		publishers[p].calls = 0;
 }
@@ -197,7 +239,7 @@ speaker_wake(void)
 
 	if (shared->window == 0 || shared->fan == 0 || shared->rate > 0)
 		return;
-	all = stats_sum(N_DELIVERIES) / shared->fan;
+	all = heard_by_all();
 	if (all == told)
 		return;
 	told = all;

@@ -28,6 +28,9 @@ peal_benchmark_SOURCES = \
 	contrib/bench/benchmark_heard.c \
 	contrib/bench/benchmark_line.c \
 	contrib/bench/benchmark_options.c \
+	contrib/bench/benchmark_pressure.c \
+	contrib/bench/benchmark_presence.c \
+	contrib/bench/benchmark_reload.c \
 	contrib/bench/benchmark_report.c \
 	contrib/bench/benchmark_run.c \
 	contrib/bench/benchmark_server.c \
