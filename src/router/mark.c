@@ -24,6 +24,7 @@ mark_ask(struct peer *from, const struct msg_mark *m)
 
 	k->from = from;
 	k->cookie = m->cookie;
+	peer_hurry(from);
 	TAILQ_INSERT_TAIL(&from->router->marks, k, link);
 }
 

@@ -411,6 +411,8 @@ passage_publish(struct router *r, struct peer *from,
 
 	if (taken_before(from, m->serial))
 		return;
+	if (from != NULL)
+		peer_published(from, m);
 	if (carrier_alone(r))
 		deliver(r, &p);
 	else
@@ -453,6 +455,8 @@ passage_kick(struct router *r, struct peer *from, const struct msg_kick *m)
 		return;
 	if (from == NULL)
 		own.serial = ++r->own_serial;
+	else
+		peer_hurry(from);
 	if (carrier_alone(r))
 		terminate(r, from, m->app, m->user);
 	else

@@ -64,8 +64,13 @@ on_pressure(void *ctx, struct ipc *ipc, bool full)
 	p->router->n_full += full ? 1 : -1u;
 }
 
-static const struct ipc_ops worker_ops = { on_message, on_gone, on_pressure };
-static const struct ipc_ops master_ops = { on_message, on_gone, NULL };
+static const struct ipc_ops worker_ops = {
+	.on_message = on_message, .on_gone = on_gone,
+	.on_pressure = on_pressure,
+};
+static const struct ipc_ops master_ops = {
+	.on_message = on_message, .on_gone = on_gone,
+};
 
 static struct peer *
 peer_make(struct router *r, int fd, bool with_fds, const struct ipc_ops *ops)
@@ -216,6 +221,20 @@ peers_cast(struct router *r, struct bytes frame)
 
 /* ---- acknowledgements --------------------------------------------------- */
 
+/* Octets that may wait without need: a part of the smallest window that a worker
+ * can have for what is not acknowledged. */
+#define UNAWAITED_MAX	16384
+#define PUBLISH_OVERHEAD 128	/* of a message, about */
+
+void
+peer_published(struct peer *p, const struct msg_publish *m)
+{
+	p->unawaited += m->app.n + m->channel.n + m->event.n + m->data.n +
+	    m->user.n + PUBLISH_OVERHEAD;
+	if ((m->flags & PUBLISH_CLIENT) == 0 || p->unawaited > UNAWAITED_MAX)
+		peer_hurry(p);
+}
+
 static void
 peer_flush(struct peer *p)
 {
@@ -248,6 +267,7 @@ peer_inherit(struct peer *p, uint64_t serial)
 {
 	if (serial > p->highest)
 		p->highest = p->settled = serial;
+	peer_hurry(p);
 }
 
 /* Has the kernel taken all that this turn's publishes caused? */
@@ -276,27 +296,43 @@ batch_written(const struct batch *b)
 	return true;
 }
 
+/* The rest of what is due leaves when something else does. */
+static bool
+ack_leaves(const struct peer *p)
+{
+	return p->awaited > p->acked || peer_backlog(p) > 0 ||
+	    p->router->stopping || elder_frozen(p->router);
+}
+
+static void
+peer_ack(struct peer *p)
+{
+	struct msg_ack ack = { .serial = p->due };
+
+	if (p->due <= p->acked || !ack_leaves(p))
+		return;
+	p->acked = p->due;
+	p->unawaited = 0;
+	msg_pack_ack(ipc_out(p->ipc), &ack);
+}
+
 /* Puts an acknowledgement of all that has left on the link. */
 static void
 peer_settle(struct peer *p)
 {
-	struct msg_ack ack = { .serial = 0 };
 	struct batch *b;
 
 	while ((b = TAILQ_FIRST(&p->batches)) != NULL && batch_written(b)) {
-		ack.serial = b->serial;
+		p->due = b->serial;
 		TAILQ_REMOVE(&p->batches, b, link);
 		p->n_batches--;
 		free(b);
 	}
 	if (b == NULL && p->settled > p->batched && turn_written(p)) {
-		ack.serial = p->batched = p->settled;
+		p->due = p->batched = p->settled;
 		memset(p->touched, 0, sizeof(p->touched));
 	}
-	if (ack.serial == 0)
-		return;
-	p->acked = ack.serial;
-	msg_pack_ack(ipc_out(p->ipc), &ack);
+	peer_ack(p);
 }
 
 /* A batch that needs all touched links up to where they stand.  If there are
@@ -380,8 +416,10 @@ peers_flush(struct router *r)
 	TAILQ_FOREACH(p, &r->peers, link)
 		p->mark = ipc_queued(p->ipc);
 	TAILQ_FOREACH(p, &r->peers, link) {
-		if (!peer_unsettled(p))
-			peer_flush(p);
+		if (peer_unsettled(p))
+			continue;
+		peer_ack(p);
+		peer_flush(p);
 	}
 	TAILQ_FOREACH(p, &r->peers, link) {
 		if (peer_unsettled(p)) {
@@ -414,6 +452,7 @@ peers_watch(struct router *r)
 	TAILQ_FOREACH(p, &r->peers, link) {
 		uint64_t since = ipc_stuck_since(p->ipc);
 
+		peer_hurry(p);
 		if (p->stalled || since == 0 || r->now < since + limit)
 			continue;
 		p->stalled = true;

@@ -9,6 +9,10 @@
  * link.  Its own link needs no such check, because the
  * acknowledgement comes behind the message there.
  *
+ * Nobody waits for that of a client event: it goes with the next thing that the
+ * worker is told, so that none is woken for it alone; but within a second, and
+ * before much piles up.
+ *
  * Runs in: the router.  Owns: its link.  Owned by: the router's list.  Dies:
  * peers_bury(), at the end of the turn in which it was lost.
  */
@@ -50,8 +54,11 @@ struct peer {
 	uint64_t		 settled;	/* all up to it are delivered */
 	/* The numbers of its oldest and newest message in flight; 0: none. */
 	uint64_t		 first_flight, last_flight;
-	uint64_t		 batched;	/* last one acked or stored */
-	uint64_t		 acked;
+	uint64_t		 batched;	/* last one due or stored */
+	uint64_t		 due;		/* may be acknowledged */
+	uint64_t		 acked;		/* and was */
+	uint64_t		 awaited;	/* somebody waits for all up to it */
+	uint64_t		 unawaited;	/* octets since then, about */
 	uint64_t		 mark;		/* queued when the turn ends */
 	/* Links that what is not batched yet was put on, without its own. */
 	uint64_t		 touched[PEERS_MAX / 64];
@@ -80,6 +87,16 @@ peer_touch(struct peer *from, const struct peer *to)
 		from->touched[to->index / 64] |= 1ull << to->index % 64;
 }
 
+/* A worker published this; may its client wait for the acknowledgement? */
+void	peer_published(struct peer *, const struct msg_publish *);
+/* Somebody waits for that of all that it has published so far. */
+static inline void
+peer_hurry(struct peer *p)
+{
+	p->awaited = p->highest;
+	p->unawaited = 0;
+}
+
 /* Octets that the kernel has not taken yet. */
 static inline uint64_t
 peer_backlog(const struct peer *p)
@@ -99,10 +116,11 @@ void	peers_read(struct router *);
 void	peers_last_words(struct router *);
 /* Everything that lost workers held leaves. */
 void	peers_bury(struct router *);
-/* Writes all links and the acknowledgements that are due.  True if more of
- * them are due already. */
+/* Writes all links and the acknowledgements that are due and awaited.  True if
+ * more of them are due already. */
 bool	peers_flush(struct router *);
-/* Tells the master of workers that do not drain their queue. */
+/* Once a second: acknowledgements that nobody waits for, and to the master which
+ * workers do not drain their queue. */
 void	peers_watch(struct router *);
 /* All of them get it. */
 void	peers_cast(struct router *, struct bytes frame);

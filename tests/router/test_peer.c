@@ -154,6 +154,84 @@ test_ack_behind_own_message(void **state)
 }
 
 static void
+client_event(struct mate *w, uint64_t serial, struct bytes data)
+{
+	SAY(w, publish, .serial = serial, .app = B("1"), .channel = B("news"),
+	    .event = B("\"e\""), .data = data, .flags = PUBLISH_CLIENT);
+}
+
+/* Nobody waits for it: it leaves with the next thing that does. */
+static void
+test_ack_of_client_events(void **state)
+{
+	struct rig *g = rig_new("");
+	struct mate *a = rig_worker(g, 1), *b = rig_worker(g, 2);
+
+	(void)state;
+	join(b, B("news"));
+	join(a, B("own"));
+	rig_run(g);
+	client_event(a, 1, B("1"));
+	client_event(a, 2, B("2"));
+	rig_run(g);
+	GETS(b, "deliver news \"e\"=1 from=1 n=1 at=1");
+	GETS(b, "deliver news \"e\"=2 from=1 n=2 at=2");
+	GETS_NONE(a);
+	publish(b, 1, B("own"), B("3"));
+	rig_run(g);
+	GETS(b, "ack 1");
+	GETS(a, "deliver own \"e\"=3 from=2 n=1 at=1");
+	GETS(a, "ack 2");
+	/* Somebody waits for what came behind. */
+	client_event(a, 3, B("4"));
+	rig_run(g);
+	GETS_NONE(a);
+	publish(a, 4, B("news"), B("5"));
+	rig_run(g);
+	GETS(a, "ack 4");
+	rig_free(g);
+}
+
+/* All that makes it leave alone. */
+static void
+test_ack_of_client_events_is_due(void **state)
+{
+	struct rig *g = rig_new("");
+	struct mate *a = rig_worker(g, 1), *b = rig_worker(g, 2);
+	uint64_t n;
+
+	(void)state;
+	join(b, B("news"));
+	rig_run(g);
+	client_event(a, 1, B("1"));
+	rig_run(g);
+	GETS_NONE(a);
+	rig_later(g, 1000);
+	GETS(a, "ack 1");
+	client_event(a, 2, B("1"));
+	rig_run(g);
+	GETS_NONE(a);
+	SAY(a, mark, .cookie = 7);
+	rig_run(g);
+	GETS(a, "ack 2");
+	GETS(a, "marked 7");
+	for (n = 3; n < 200 && a->n_lines == 0; n++) {
+		client_event(a, n, bytes_of(big, 1000));
+		rig_run(g);
+	}
+	assert_in_range(n, 10, 30);
+	drop_lines(a);
+	client_event(a, n, B("1"));
+	rig_run(g);
+	GETS_NONE(a);
+	g->router->stopping = true;
+	g->router->last_moment = UINT64_MAX;
+	rig_run(g);
+	assert_int_equal(a->n_lines, 1);
+	rig_free(g);
+}
+
+static void
 test_pressure(void **state)
 {
 	struct rig *g = rig_new("");
@@ -310,6 +388,8 @@ main(void)
 		cmocka_unit_test(test_ack_when_the_target_dies),
 		cmocka_unit_test(test_ack_when_the_target_dies_at_once),
 		cmocka_unit_test(test_ack_behind_own_message),
+		cmocka_unit_test(test_ack_of_client_events),
+		cmocka_unit_test(test_ack_of_client_events_is_due),
 		cmocka_unit_test(test_pressure),
 		cmocka_unit_test(test_stalled),
 		cmocka_unit_test(test_death),
