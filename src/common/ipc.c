@@ -336,6 +336,7 @@ hand_out_all(struct ipc *l, size_t most)
 	size_t have, n, done = 0;
 	bool on = true;
 
+	enter(l);		/* its octets stay, also if it is freed */
 	l->handing_out = true;
 	while (on && !l->held && done < most) {
 		have = l->in_end - l->in_at;
@@ -354,10 +355,10 @@ hand_out_all(struct ipc *l, size_t most)
 		done += HEAD + n;
 		on = hand_out(l, bytes_of(l->in + l->in_at - n, n));
 	}
-	/* on_message may have freed the link: nothing of it is touched then. */
-	if (on)
-		l->handing_out = false;
-	return on;
+	if (done > 0 && l->ops->on_handed_out != NULL)
+		l->ops->on_handed_out(l->ctx);
+	l->handing_out = false;
+	return leave(l) && on;
 }
 
 /* most: of what is here already. */

@@ -23,8 +23,8 @@ struct event_base;
 struct ipc;
 
 struct ipc_ops {
-	/* A message.  The unpacker and all bytes in it are good until return.
-	 * -1 with why ends the link. */
+	/* A message.  The unpacker and lists are good until return, bytes until
+	 * on_handed_out() is back.  -1 with why ends the link. */
 	int	(*on_message)(void *ctx, struct ipc *, unsigned type,
 		    struct unpacker *, const char **why);
 	/* The other side is gone, or what it sent was wrong; why is never NULL.
@@ -33,6 +33,9 @@ struct ipc_ops {
 	/* The queue went over the high mark (full = true) or back under the low
 	 * one.  May be NULL. */
 	void	(*on_pressure)(void *ctx, struct ipc *, bool full);
+	/* on_message() was called for all that one read has brought, or for as
+	 * much as is handed out now.  May be NULL. */
+	void	(*on_handed_out)(void *ctx);
 };
 
 #define IPC_HIGH	(8u << 20)	/* octets queued: hold back */

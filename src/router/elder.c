@@ -693,7 +693,9 @@ on_gone(void *ctx, struct ipc *ipc, const char *why)
 	r->elder.lost = true;
 }
 
-static const struct ipc_ops ops = { on_message, on_gone, NULL };
+static const struct ipc_ops ops = {
+	.on_message = on_message, .on_gone = on_gone,
+};
 
 /* Cursors, and what was collected. */
 static void

@@ -435,7 +435,9 @@ on_gone(void *ctx, struct ipc *ipc, const char *why)
 	r->heir.lost = true;
 }
 
-static const struct ipc_ops ops = { on_message, on_gone, NULL };
+static const struct ipc_ops ops = {
+	.on_message = on_message, .on_gone = on_gone,
+};
 
 void
 heir_init(struct router *r)

@@ -37,6 +37,9 @@ struct side {
 	/* What on_message does beside counting. */
 	int		(*act)(struct side *, const char **why);
 	bool		 free_on_gone, free_on_pressure;
+	/* Reads, and what the first message of this one has said. */
+	unsigned	 reads;
+	struct bytes	 said;
 };
 
 static struct event_base *base;
@@ -72,10 +75,17 @@ static int
 take(struct side *s, unsigned type, struct unpacker *u, const char **why)
 {
 	struct msg_control control;
+	struct msg_kick kick;
 	struct msg_ping ping;
 	struct msg_log log;
 
 	switch (type) {
+	case MSG_kick:
+		if (msg_unpack_kick(u, &kick, why) < 0)
+			return -1;
+		if (s->said.n == 0)
+			s->said = kick.user;
+		return 0;
 	case MSG_ping:
 		if (msg_unpack_ping(u, &ping, why) < 0)
 			return -1;
@@ -148,7 +158,22 @@ on_pressure(void *ctx, struct ipc *link, bool full)
 	}
 }
 
-static const struct ipc_ops ops = { on_message, on_gone, on_pressure };
+static void
+on_handed_out(void *ctx)
+{
+	struct side *s = ctx;
+
+	assert_false(s->in_message);
+	s->reads++;
+	if (s->said.n > 0)
+		assert_memory_equal(s->said.p, "first", 5);
+	s->said.n = 0;
+}
+
+static const struct ipc_ops ops = {
+	.on_message = on_message, .on_gone = on_gone,
+	.on_pressure = on_pressure, .on_handed_out = on_handed_out,
+};
 
 static int
 start(bool with_fds)
@@ -308,6 +333,64 @@ test_reentrant(void **state)
 	run_until(&b.messages, 3000);
 	ipc_flush(b.link);
 	run_until(&a.messages, 3000);
+}
+
+static void
+put_kicks(struct ipc *link)
+{
+	static const char *const users[] = { "first", "other", "third" };
+
+	for (size_t i = 0; i < NELEM(users); i++)
+		msg_pack_kick(ipc_out(link),
+		    &(struct msg_kick){ .user = bytes_str(users[i]) });
+	ipc_flush(link);
+}
+
+static int
+act_hold_second(struct side *s, const char **why)
+{
+	(void)why;
+	if (s->messages == 2)
+		ipc_hold(s->link, true, 0);
+	return 0;
+}
+
+static int
+act_free_first(struct side *s, const char **why)
+{
+	(void)why;
+	ipc_free(s->link);
+	return 0;
+}
+
+/* What one read has brought: its octets are good until the end of it, and that
+ * comes also where the owner wants no more. */
+static void
+test_handed_out(void **state)
+{
+	(void)state;
+	put_kicks(a.link);
+	run_until(&b.messages, 3);
+	assert_int_equal(b.reads, 1);
+	run_once();
+	assert_int_equal(b.reads, 1);
+
+	b.messages = 0;
+	b.act = act_hold_second;
+	put_kicks(a.link);
+	run_until(&b.messages, 2);
+	assert_int_equal(b.reads, 2);
+	b.said = B("first");
+	ipc_hold(b.link, false, 0);
+	run_until(&b.messages, 3);
+	assert_int_equal(b.reads, 3);
+
+	b.act = act_free_first;
+	put_kicks(a.link);
+	ipc_read_now(b.link);
+	assert_int_equal(b.messages, 4);
+	assert_int_equal(b.reads, 4);
+	b.link = NULL;
 }
 
 static void
@@ -871,7 +954,7 @@ main(void)
 		TEST(test_order),
 		TEST(test_both_ways),
 		TEST(test_large),
-		TEST(test_reentrant),
+		TEST(test_reentrant), TEST(test_handed_out),
 		TEST(test_positions),
 		TEST(test_read_now),
 		TEST(test_flush_wait),

@@ -101,7 +101,9 @@ no_end(void *ctx, struct ipc *l, const char *why)
 	(void)ctx, (void)l, (void)why;
 }
 
-static const struct ipc_ops test_ops = { no_message, no_end, NULL };
+static const struct ipc_ops test_ops = {
+	.on_message = no_message, .on_gone = no_end,
+};
 
 static void
 test_connect(void)

@@ -25,7 +25,9 @@ hear(void *ctx, struct ipc *l, unsigned type, struct unpacker *u,
 	return 0;
 }
 
-static const struct ipc_ops hearing = { hear, no_end, NULL };
+static const struct ipc_ops hearing = {
+	.on_message = hear, .on_gone = no_end,
+};
 
 static void
 connect_router(void)

@@ -213,7 +213,9 @@ count_message(void *ctx, struct ipc *l, unsigned type, struct unpacker *u,
 	return 0;
 }
 
-static const struct ipc_ops counting = { count_message, no_end, NULL };
+static const struct ipc_ops counting = {
+	.on_message = count_message, .on_gone = no_end,
+};
 
 /* The publisher of what a dead router sent may have been told that it is
  * delivered. */
