@@ -689,7 +689,8 @@ work(int number)
 	int port = socket(AF_INET6, SOCK_STREAM | SOCK_NONBLOCK, 0), yes = 1, n;
 
 	setsockopt(port, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
-	setsockopt(port, SOL_SOCKET, SO_REUSEPORT, &yes, sizeof(yes));
+	if (workers > 1)
+		setsockopt(port, SOL_SOCKET, SO_REUSEPORT, &yes, sizeof(yes));
 	setsockopt(port, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
 	if (bind(port, (struct sockaddr *)&any, sizeof(any)) != 0 ||
 	    listen(port, 4096) != 0)

@@ -13,7 +13,8 @@ contrib_bench_crowd_SOURCES = \
 	contrib/bench/crowd_client.c \
 	contrib/bench/crowd_heard.c \
 	contrib/bench/crowd_plan.c \
-	contrib/bench/crowd_tally.c
+	contrib/bench/crowd_tally.c \
+	contrib/bench/wire.c contrib/bench/wire.h
 EXTRA_PROGRAMS += contrib/bench/floor
 contrib_bench_floor_SOURCES = contrib/bench/floor.c
 # The tool for users; it needs less than what all are linked with.
@@ -27,6 +28,7 @@ peal_benchmark_SOURCES = \
 	contrib/bench/benchmark_hand.c \
 	contrib/bench/benchmark_heard.c \
 	contrib/bench/benchmark_line.c \
+	contrib/bench/benchmark_mark.c \
 	contrib/bench/benchmark_options.c \
 	contrib/bench/benchmark_pressure.c \
 	contrib/bench/benchmark_presence.c \
@@ -40,17 +42,41 @@ peal_benchmark_SOURCES = \
 	contrib/bench/histogram.c contrib/bench/histogram.h \
 	contrib/bench/wire.c contrib/bench/wire.h
 peal_benchmark_LDFLAGS = $(AM_LDFLAGS) -Wl,--as-needed
-CLEANFILES += contrib/bench/routerload contrib/bench/floor
-EXTRA_DIST += contrib/bench/README contrib/bench/reload
+CLEANFILES += contrib/bench/routerload contrib/bench/floor \
+	contrib/bench/results.jsonl
+EXTRA_DIST += contrib/bench/README contrib/bench/reload \
+	contrib/bench/suite contrib/bench/suite_clients.cjs \
+	contrib/bench/suite_growth.cjs contrib/bench/suite_server.cjs \
+	contrib/bench/charts contrib/bench/charts_svg.cjs \
+	doc/BENCHMARKS doc/benchmarks/results.jsonl \
+	doc/benchmarks/channels.svg doc/benchmarks/connections.svg \
+	doc/benchmarks/disconnects.svg doc/benchmarks/latency.svg \
+	doc/benchmarks/memory.svg doc/benchmarks/rate.svg \
+	doc/benchmarks/ratios.svg doc/benchmarks/subscribers.svg
 .PHONY: bench
 bench: peald$(EXEEXT) contrib/bench/routerload$(EXEEXT) contrib/bench/crowd$(EXEEXT) \
-	contrib/bench/floor$(EXEEXT)
+	contrib/bench/floor$(EXEEXT) peal-benchmark$(EXEEXT)
+
+# doc/BENCHMARKS, made anew; the machine should have nothing else to do.
+.PHONY: update-benchmarks
+update-benchmarks: bench
+	$(srcdir)/contrib/bench/suite -b . >contrib/bench/results.jsonl
+	mv contrib/bench/results.jsonl $(srcdir)/doc/benchmarks/results.jsonl
+	$(srcdir)/contrib/bench/charts --to $(srcdir)/doc/benchmarks \
+		--update $(srcdir)/doc/BENCHMARKS \
+		$(srcdir)/doc/benchmarks/results.jsonl
 
 # Would it notice?
 if HAVE_CMOCKA
-bench_tests = tests/bench/test_tally
+bench_tests = tests/bench/test_benchmark tests/bench/test_tally
 check_PROGRAMS += $(bench_tests)
 TESTS += $(bench_tests)
+tests_bench_test_benchmark_SOURCES = tests/bench/test_benchmark.c \
+	contrib/bench/benchmark_mark.c \
+	contrib/bench/benchmark_options.c \
+	contrib/bench/benchmark_tally.c \
+	contrib/bench/histogram.c contrib/bench/wire.c
+tests_bench_test_benchmark_LDADD = $(TEST_LDADD)
 tests_bench_test_tally_SOURCES = tests/bench/test_tally.c \
 	contrib/bench/crowd_tally.c
 tests_bench_test_tally_LDADD = $(TEST_LDADD)
