@@ -187,7 +187,6 @@ sub_free(struct sub *s)
 	else
 		sub_leave_list(s);
 	sub_detach(s);
-	free(s->user);
 	free(s);
 	channel_drop_if_empty(ch);
 }
@@ -196,14 +195,14 @@ sub_free(struct sub *s)
 static struct sub *
 sub_make(struct client *cl, struct channel *ch, struct bytes user)
 {
-	struct sub *s = xcalloc(1, sizeof(*s));
+	uint32_t n = ch->presence != NULL ? user.n : 0;
+	struct sub *s = xcalloc(1, sizeof(*s) + n);
 
 	s->client = cl;
 	s->channel = ch;
-	if (ch->presence != NULL) {
-		s->user = bytes_dup(user);
-		s->user_n = user.n;
-	}
+	s->user_n = n;
+	if (n > 0)
+		memcpy(s->user, user.p, n);
 	SLIST_INSERT_HEAD(&cl->subs, s, of_client);
 	counter.subscriptions++;
 	cl->n_subs++;

@@ -325,7 +325,7 @@ client_is(const struct client *cl, struct bytes user)
 	if (cl->user != NULL && bytes_eq(cl->user->id, user))
 		return true;
 	SLIST_FOREACH(s, &cl->subs, of_client)
-		if (s->user != NULL &&
+		if (s->user_n > 0 &&
 		    bytes_eq(bytes_of(s->user, s->user_n), user))
 			return true;
 	return false;

@@ -33,9 +33,9 @@ struct sub {
 	struct channel		*channel;
 	SLIST_ENTRY(sub)	 of_client;
 	struct join		*join;		/* waits for the router, or NULL */
-	char			*user;		/* presence: whose it is */
-	uint32_t		 user_n;
 	uint32_t		 at;		/* place in channel->subs */
+	uint32_t		 user_n;
+	char			 user[];	/* presence: whose it is */
 };
 SLIST_HEAD(sub_list, sub);
 
@@ -64,28 +64,29 @@ struct client_state {
 						   channel once */
 };
 
+/* What a delivery looks at stands in the first 64 octets. */
 struct client {
 	struct conn		*conn;
 	const struct front	*front;
+	struct client_state	 state;
+	uint32_t		 sent;		/* worker's seconds: last frame to it */
+	uint32_t		 n_subs:24;
+	bool			 waiting:1;	/* for the router's grant */
+	bool			 established:1;	/* counted as open connection */
+	bool			 held:1;	/* not read: the router is full */
+	bool			 paused:1;	/* not read: the front wants nothing */
+	bool			 begun:1;	/* stream: the head is out */
+	bool			 frozen:1;	/* is being handed over */
+	bool			 arriving:1;	/* is here, but its elder counts
+						   for it yet */
+	uint64_t		 applied;	/* it has all up to here, from
+						   where it was: fanout.h */
 	const struct transport	*transport;
 	struct app		*app;		/* NULL until the front knows it */
 	void			*of_front;	/* what only the front knows */
 	struct sub_list		 subs;
-	uint32_t		 n_subs;
-	uint32_t		 sent;		/* worker's seconds: last frame to it */
-	bool			 waiting;	/* for the router's grant */
-	bool			 established;	/* counted as open connection */
-	bool			 held;		/* not read: the router is full */
-	bool			 paused;	/* not read: the front wants nothing */
-	bool			 begun;		/* stream: the head is out */
-	bool			 frozen;	/* is being handed over */
-	bool			 arriving;	/* is here, but its elder counts
-						   for it yet */
-	uint64_t		 applied;	/* it has all up to here, from
-						   where it was: fanout.h */
 	struct client_user	*user;
 	struct websocket	 websocket;
-	struct client_state	 state;
 };
 
 /*

@@ -783,32 +783,24 @@ conn_tick(struct conn *c, uint32_t now)
 void
 conns_sweep(uint32_t now, bool whole_table)
 {
-	uint32_t share = table_size(), i;
+	uint32_t share = whole_table ? table_size() : table_size() / 8 + 1;
+	uint32_t at = whole_table ? 0 : conns.swept, end = at + share;
+	struct conn *c;
 
-	if (!whole_table)
-		share = share / 8 + 1;
-	for (i = 0; i < share && table_size() > 0; i++) {
-		struct conn *c;
-
-		if (conns.swept >= table_size())
-			conns.swept = 0;
-		c = table_at(conns.swept++);
-		if (c != NULL && !c->dead)
+	for (; (c = table_from(&at)) != NULL && at < end; at++)
+		if (!c->dead)
 			conn_tick(c, now);
-	}
+	conns.swept = end < table_size() ? end : 0;
 }
 
 void
 conns_each(void (*fn)(struct conn *, void *), void *arg)
 {
-	uint32_t i;
+	struct conn *c;
+	uint32_t at;
 
-	for (i = 0; i < table_size(); i++) {
-		struct conn *c = table_at(i);
-
-		if (c != NULL)
-			fn(c, arg);
-	}
+	for (at = 0; (c = table_from(&at)) != NULL; at++)
+		fn(c, arg);
 }
 
 struct conn *

@@ -47,24 +47,18 @@ struct conn_stage {
 
 struct conn_queue;		/* frames that wait, when more than one */
 
+/* What a delivery looks at stands in the first 64 octets. */
 struct conn {
-	uint64_t		 id;		/* slot, generation, serial */
-	const struct conn_stage	*stage;
-	void			*of_stage;	/* struct request or struct client */
-	struct tls		*tls;
 	struct frame		*first;		/* the oldest frame that waits */
 	struct conn_queue	*more;		/* those behind it */
-	struct address		*address;	/* whose it is, or NULL: see address.h */
-	char			*in;		/* octets not used yet */
-	uint32_t		 in_n, in_cap;
+	struct tls		*tls;
+	TAILQ_ENTRY(conn)	 link;		/* dirty or dead list */
 	uint32_t		 sent;		/* octets of first that are out */
 	uint32_t		 queued;	/* octets that wait, all frames */
 	int			 fd;
 	uint32_t		 stuck;		/* worker's seconds since the queue
 						   does not move; 0: it does */
 	uint32_t		 deadline;	/* worker's seconds; 0: none */
-	uint16_t		 section;	/* of its listener; it tells conn_begin()
-						   whether TLS follows */
 	uint8_t			 reason;	/* enum close_reason, when dying; sealed:
 						   to die if it stays */
 	unsigned		 dirty:1,	/* has output for this turn */
@@ -85,7 +79,14 @@ struct conn {
 				 frozen:1,	/* not in the epoll set: it is being
 						   handed over */
 				 sealed:1;	/* nor written any more */
-	TAILQ_ENTRY(conn)	 link;		/* dirty or dead list */
+	uint64_t		 id;		/* slot, generation, serial */
+	const struct conn_stage	*stage;
+	void			*of_stage;	/* struct request or struct client */
+	struct address		*address;	/* whose it is, or NULL: see address.h */
+	char			*in;		/* octets not used yet */
+	uint32_t		 in_n, in_cap;
+	uint16_t		 section;	/* of its listener; it tells conn_begin()
+						   whether TLS follows */
 };
 
 /* The frame leaves at the end of this turn.  Takes a reference of its own.  A

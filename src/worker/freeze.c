@@ -29,7 +29,7 @@
 	_Static_assert(sizeof(void *) != 8 || sizeof(type) == (size), \
 	    #type " has changed: see the comment above in freeze.c")
 SIZE_IS(struct client_state, 40);
-SIZE_IS(struct client, 136);
+SIZE_IS(struct client, 128);
 SIZE_IS(struct conn, 120);
 SIZE_IS(struct websocket, 16);
 SIZE_IS(struct client_user, 48);

@@ -2,28 +2,40 @@
  *
  * All conns of a worker: see table.h.
  */
+#include <sys/mman.h>
+#include <errno.h>
 #include <stdlib.h>
 
 #include "common/log.h"
 #include "common/util.h"
 #include "worker/table.h"
 
-#define CHUNK	256
+#define CHUNK	256u
+#define WORD	64u
 
-/* A WebSocket's conn and client in one allocation. */
+/* A WebSocket's conn and client in one allocation.  Two cache lines of its four
+ * are used by a delivery: the first of each. */
 struct place {
-	struct conn	 conn;
-	struct client	 client;
-	uint32_t	 index;
-	uint16_t	 use;
-	bool		 taken;
+	_Alignas(64) struct conn	conn;
+	_Alignas(64) struct client	client;
+};
+_Static_assert(sizeof(void *) != 8 || sizeof(struct place) == 256,
+    "a place is four cache lines");
+
+struct chunk {
+	struct place	*places;	/* NULL: not there now */
+	uint64_t	 taken[CHUNK / WORD];
+	uint32_t	 count;
+	uint32_t	 next;		/* places are taken in turn: so they are
+					   used equally often, and ids last */
+	uint16_t	 use[CHUNK];
 };
 
 static struct {
-	struct place	**chunks;
+	struct chunk	*chunks;
 	uint32_t	 n_chunks, count;
-	uint32_t	*free;		/* places that are free, last first */
-	uint32_t	 n_free;
+	uint32_t	 lowest;	/* no chunk before it has room */
+	uint32_t	 spare;		/* chunks with memory and nothing in it */
 	uint64_t	 id_base;
 } table;
 
@@ -33,67 +45,136 @@ table_init(uint64_t id_base)
 	table.id_base = id_base;
 }
 
-static struct place *
-place_at(uint32_t index)
-{
-	return &table.chunks[index / CHUNK][index % CHUNK];
-}
+/* ---- chunks ------------------------------------------------------------------ */
 
 static void
-table_grow(void)
+chunk_add(void)
 {
-	uint32_t i, first = table.n_chunks * CHUNK;
+	struct chunk *c;
 
-	if (first + CHUNK > TABLE_INDEX)
+	if ((table.n_chunks + 1) * CHUNK > TABLE_INDEX)
 		fatal("more connections than ids");
 	table.chunks = xreallocarray(table.chunks, table.n_chunks + 1,
 	    sizeof(*table.chunks));
-	table.free = xreallocarray(table.free, first + CHUNK,
-	    sizeof(*table.free));
-	table.chunks[table.n_chunks++] = xcalloc(CHUNK, sizeof(struct place));
-	for (i = CHUNK; i-- > 0;) {
-		place_at(first + i)->index = first + i;
-		table.free[table.n_free++] = first + i;
-	}
+	c = &table.chunks[table.n_chunks++];
+	memset(c, 0, sizeof(*c));
 }
+
+/* Pages of their own: only those that were used take memory, and all of them go
+ * back when the chunk is empty, whatever else the heap holds. */
+static void
+chunk_fill(struct chunk *c)
+{
+	void *p = mmap(NULL, CHUNK * sizeof(struct place),
+	    PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		fatal("out of memory for connections: %s", strerror(errno));
+	c->places = p;
+	table.spare++;
+}
+
+static void
+chunk_empty(struct chunk *c)
+{
+	if (munmap(c->places, CHUNK * sizeof(struct place)) < 0)
+		fatal("munmap: %s", strerror(errno));
+	c->places = NULL;
+	table.spare--;
+}
+
+/* One that has room. */
+static struct chunk *
+chunk_open(void)
+{
+	struct chunk *c;
+
+	while (table.lowest < table.n_chunks &&
+	    table.chunks[table.lowest].count == CHUNK)
+		table.lowest++;
+	if (table.lowest == table.n_chunks)
+		chunk_add();
+	c = &table.chunks[table.lowest];
+	if (c->places == NULL)
+		chunk_fill(c);
+	return c;
+}
+
+static bool
+is_taken(const struct chunk *c, uint32_t i)
+{
+	return c->taken[i / WORD] >> i % WORD & 1;
+}
+
+/* ---- conns ------------------------------------------------------------------- */
 
 struct conn *
 table_new(void)
 {
+	struct chunk *c = chunk_open();
 	struct place *p;
+	uint32_t i = c->next;
 
-	if (table.n_free == 0)
-		table_grow();
-	p = place_at(table.free[--table.n_free]);
-	memset(&p->conn, 0, sizeof(p->conn));
-	memset(&p->client, 0, sizeof(p->client));
-	p->taken = true;
-	p->use++;
-	p->conn.id = table.id_base | (uint64_t)p->use << 24 | p->index;
-	p->conn.fd = -1;
+	while (is_taken(c, i))
+		i = (i + 1) % CHUNK;
+	c->next = (i + 1) % CHUNK;
+	c->taken[i / WORD] |= 1ull << i % WORD;
+	if (c->count++ == 0)
+		table.spare--;
 	table.count++;
+	p = &c->places[i];
+	memset(p, 0, sizeof(*p));
+	p->conn.id = table.id_base | (uint64_t)++c->use[i] << 24 |
+	    (table.lowest * CHUNK + i);
+	p->conn.fd = -1;
 	return &p->conn;
 }
 
 void
-table_free(struct conn *c)
+table_free(struct conn *conn)
 {
-	struct place *p = container_of(c, struct place, conn);
+	uint32_t index = conn->id & TABLE_INDEX;
+	struct chunk *c = &table.chunks[index / CHUNK];
+	uint32_t i = index % CHUNK;
 
-	p->taken = false;
-	table.free[table.n_free++] = p->index;
+	c->taken[i / WORD] &= ~(1ull << i % WORD);
 	table.count--;
+	if (index / CHUNK < table.lowest)
+		table.lowest = index / CHUNK;
+	if (--c->count > 0)
+		return;
+	table.spare++;
+	if (table.spare > 1)
+		chunk_empty(c);
 }
 
 struct conn *
 table_at(uint32_t index)
 {
-	struct place *p;
+	const struct chunk *c;
 
 	if (index >= table_size())
 		return NULL;
-	p = place_at(index);
-	return p->taken ? &p->conn : NULL;
+	c = &table.chunks[index / CHUNK];
+	return is_taken(c, index % CHUNK) ? &c->places[index % CHUNK].conn :
+	    NULL;
+}
+
+struct conn *
+table_from(uint32_t *index)
+{
+	while (*index < table_size()) {
+		const struct chunk *c = &table.chunks[*index / CHUNK];
+		uint32_t i = *index % CHUNK;
+		uint64_t rest = c->taken[i / WORD] >> i % WORD;
+
+		if (rest != 0) {
+			*index += (uint32_t)__builtin_ctzll(rest);
+			return table_at(*index);
+		}
+		*index += WORD - i % WORD;
+	}
+	return NULL;
 }
 
 uint32_t

@@ -55,3 +55,35 @@ test("15,000 idle subscribers hold", async () => {
 		await server.stop();
 	}
 });
+
+// What a crowd took goes back when it has left, three times over: the memory of
+// closed connections, of their subscriptions and of the channels that were theirs.
+test("memory comes back when 6,000 subscribers have left", { skip: sanitized }, async () => {
+	const KB = 1024, CROWD = 6000;
+	const server = await Server.start({ workers: 2 });
+	server.allow(/did not end in time/);
+	const pids = [...server.pids("peald: worker"), ...server.pids("peald: router")];
+	const start = memory(pids), left = [];
+	try {
+		for (let round = 0; round < 3; round++) {
+			const children = Array.from({ length: PROCESSES }, () => fork(script));
+			await Promise.all(children.map((child, i) => {
+				child.send({ open: CROWD / PROCESSES, port: server.port, key: server.app.key, channel: `crowd-${round}-${i}` });
+				return answer(child, "opened");
+			}));
+			const full = memory(pids);
+			assert.ok(full - start > CROWD * 200, `${full - start} octets for all of them?`);
+			for (const child of children)
+				child.disconnect();
+			await until(async () => (await server.get("/channels")).json.channels?.[`crowd-${round}-0`] === undefined, "empty channels");
+			// The first time some buffers stay that grew; after that, nothing more may.
+			const limit = round === 0 ? start + 768 * KB : left[0] + 192 * KB;
+			await until(() => memory(pids) < limit, "memory comes back").catch(() => {
+				assert.fail(`round ${round}: ${memory(pids) - start} octets stay (start ${start}, before ${left})`);
+			});
+			left.push(memory(pids));
+		}
+	} finally {
+		await server.stop();
+	}
+});

@@ -52,6 +52,11 @@ tests_worker_test_api_LDADD = $(TEST_LDADD)
 TESTS += tests/worker/test_app tests/worker/test_auth \
 	tests/worker/test_params tests/worker/test_api
 
+check_PROGRAMS += tests/worker/test_table
+tests_worker_test_table_SOURCES = tests/worker/test_table.c
+tests_worker_test_table_LDADD = $(TEST_LDADD)
+TESTS += tests/worker/test_table
+
 # What proxies say about clients.
 check_PROGRAMS += tests/worker/test_proxy
 tests_worker_test_proxy_SOURCES = tests/worker/test_proxy.c
