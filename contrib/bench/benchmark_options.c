@@ -50,7 +50,7 @@ static const struct option options[] = {
 	{ "members", 'm', NUMBER, AT(members), 1, 1000000, " many ",
 	    "of each channel" },
 	{ "kind", 0, TEXT, AT(kind), 0, 0,
-	    " connect idle fanout many churn reload pressure ",
+	    " connect idle fanout many churn reload ",
 	    "public, private or presence channels" },
 	{ "subscribe", 0, FLAG, AT(subscribe), 0, 0, " connect ",
 	    "each to a channel" },
@@ -296,6 +296,27 @@ options_read(struct settings *s, const struct scenario *sc, int argc,
 	return check(s, why);
 }
 
+static void
+help_option(const struct option *o)
+{
+	static const char *const value[] = { "", " N", " TEXT" };
+	char word[32];
+	const char *before = " (";
+
+	snprintf(word, sizeof word, "%s%s", o->name, value[o->kind]);
+	if (o->letter != 0)
+		printf("  --%-17s -%c %s", word, o->letter, o->help);
+	else
+		printf("  --%-20s %s", word, o->help);
+	for (const struct scenario *sc = scenarios; sc->name != NULL; sc++) {
+		if (o->of == NULL || !belongs(o, sc))
+			continue;
+		printf("%s%s", before, sc->name);
+		before = " ";
+	}
+	printf("%s\n", o->of != NULL ? ")" : "");
+}
+
 void
 options_help(void)
 {
@@ -311,17 +332,8 @@ options_help(void)
 		    sc->defaults);
 	}
 	printf("\noptions:\n");
-	for (size_t i = 0; i < OPTIONS; i++) {
-		const struct option *o = &options[i];
-
-		printf("  --%s%s%*s%c%c %s%s%s%s\n", o->name,
-		    o->kind == NUMBER ? " N" : o->kind == TEXT ? " TEXT" : "",
-		    (int)(18 - strlen(o->name)) - (o->kind == NUMBER ? 2 :
-		    o->kind == TEXT ? 5 : 0), "", o->letter != 0 ? '-' : ' ',
-		    o->letter != 0 ? o->letter : ' ', o->help,
-		    o->of != NULL ? " (" : "", o->of != NULL ? o->of + 1 : "",
-		    o->of != NULL ? ")" : "");
-	}
+	for (size_t i = 0; i < OPTIONS; i++)
+		help_option(&options[i]);
 }
 
 void

@@ -136,6 +136,8 @@ scenario_pressure(const struct scenario *sc)
 	struct run run;
 	int status;
 
+	if (opt.rate == 0)
+		die("pressure needs a --rate");
 	plan = (struct plan){ .crowd = opt.connections,
 	    .clients = opt.connections + opt.publishers * MEMBERS,
 	    .channels = 1 + opt.publishers, .subscribe = true, .prefix = "",

@@ -149,7 +149,7 @@ report_head(const struct run *run, uint64_t messages, uint64_t deliveries,
 {
 	double seconds = (double)(run->ended - run->began) / 1e9;
 
-	report_number("seconds", seconds, 3);
+	report_number("seconds", seconds, 6);
 	report_number("connections", (double)run->sum->count[N_CONNECTED], 0);
 	report_number("messages", (double)messages, 0);
 	report_number("deliveries", (double)deliveries, 0);

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "crowd.h"
+#include "wire.h"
 
 #define STAY_US		2000000		/* who comes and goes stays so long */
 
@@ -440,6 +441,7 @@ main(int argc, char **argv)
 	getrlimit(RLIMIT_NOFILE, &files);
 	files.rlim_cur = files.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &files);
+	wire_secret(opt.secret);
 	prepare();
 	for (unsigned i = 0; i < opt.processes; i++)
 		switch (fork()) {

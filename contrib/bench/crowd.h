@@ -212,7 +212,4 @@ bool	api_finished(void);
 /* Asks until each channel has as many as are there; false: not by then. */
 bool	api_settled(struct herd *, uint64_t until);
 
-/* hex HMAC-SHA256 by the application's secret */
-void	sign(char hex[65], const char *text, size_t n);
-
 #endif

@@ -8,17 +8,15 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "crowd.h"
+#include "wire.h"
 
 #define READERS		2
 #define BATCH		2
@@ -51,54 +49,20 @@ static unsigned n_calls;
 static int epfd;
 static bool stopped;
 
-static void
-hex_of(char *to, const unsigned char *p, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		sprintf(to + 2 * i, "%02x", p[i]);
-}
-
-void
-sign(char hex[65], const char *text, size_t n)
-{
-	unsigned char mac[EVP_MAX_MD_SIZE];
-	unsigned len = 0;
-
-	HMAC(EVP_sha256(), opt.secret, (int)strlen(opt.secret),
-	    (const unsigned char *)text, n, mac, &len);
-	hex_of(hex, mac, len);
-}
-
 /* ---- a request --------------------------------------------------------------- */
 
 static void
 request(struct call *c, const char *method, const char *path,
     const char *info, const char *body)
 {
-	char query[512], word[1024], hex[65], md5[48] = "";
-	unsigned char digest[EVP_MAX_MD_SIZE];
-	unsigned len;
-	int n;
+	struct wire_call w = { .host = "crowd", .id = opt.id, .key = opt.key,
+	    .method = method, .path = path, .info = info, .once = c->once };
+	size_t n = strlen(body);
 
-	if (body[0] != '\0') {
-		EVP_Digest(body, strlen(body), digest, &len, EVP_md5(), NULL);
-		memcpy(md5, "&body_md5=", 10);
-		hex_of(md5 + 10, digest, len);
-	}
-	snprintf(query, sizeof query, "auth_key=%s&auth_timestamp=%lld&"
-	    "auth_version=1.0%s%s%s", opt.key, (long long)time(NULL), md5,
-	    info[0] != '\0' ? "&info=" : "", info);
-	n = snprintf(word, sizeof word, "%s\n/apps/%s%s\n%s", method, opt.id,
-	    path, query);
-	sign(hex, word, (size_t)n);
 	free(c->out);
-	n = asprintf(&c->out, "%s /apps/%s%s?%s&auth_signature=%s HTTP/1.1\r\n"
-	    "Host: crowd\r\n%sContent-Length: %zu\r\n\r\n%s", method, opt.id,
-	    path, query, hex, c->once ? "Connection: close\r\n" : "",
-	    strlen(body), body);
-	if (n < 0)
+	if ((c->out = malloc(WIRE_HEAD + n)) == NULL)
 		abort();
-	c->n_out = (size_t)n;
+	c->n_out = wire_request(c->out, &w, body, n);
 }
 
 /* Which of its channels; the next number in it. */

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "crowd.h"
+#include "wire.h"
 
 #define TICK_US		10000
 #define SLICES		16	/* a tick looks at one of so many parts */
@@ -95,33 +96,13 @@ flush(struct client *c)
 	}
 }
 
-/* Masked with zero, which leaves it as it is. */
-static size_t
-frame(char *to, unsigned opcode, const char *p, size_t n)
-{
-	size_t head = 2;
-
-	to[0] = (char)(0x80 | opcode);
-	if (n < 126) {
-		to[1] = (char)(0x80 | n);
-	} else {
-		to[1] = (char)(0x80 | 126);
-		to[2] = (char)(n >> 8);
-		to[3] = (char)n;
-		head = 4;
-	}
-	memset(to + head, 0, 4);
-	memcpy(to + head + 4, p, n);
-	return head + 4 + n;
-}
-
 void
 client_say(struct client *c, unsigned opcode, const char *p, size_t n)
 {
 	char text[1024];
 
-	if (n + 8 <= sizeof text)
-		put(c, text, frame(text, opcode, p, n));
+	if (n + WIRE_FRAME <= sizeof text)
+		put(c, text, wire_frame(text, opcode, p, n));
 }
 
 static void
@@ -130,8 +111,8 @@ ping(struct client *c, uint64_t now)
 	static const char words[] = "{\"event\":\"pusher:ping\",\"data\":{}}";
 	bool plain = c->door == DOOR_PUSHER && random() % 2 == 0;
 	char text[64];
-	size_t n = plain ? frame(text, 1, words, sizeof words - 1) :
-	    frame(text, 9, "here?", 5), half = n / 2;
+	size_t n = plain ? wire_frame(text, 1, words, sizeof words - 1) :
+	    wire_frame(text, 9, "here?", 5), half = n / 2;
 
 	c->pinged = now;
 	c->asked = c->told;
@@ -182,7 +163,7 @@ subscribe(struct client *c, struct sub *sub)
 	if (strncmp(ch->name, "pr", 2) == 0) {
 		n = snprintf(word, sizeof word, "%s:%s%s%s", c->socket_id,
 		    ch->name, member[0] != '\0' ? ":" : "", member);
-		sign(hex, word, (size_t)n);
+		wire_sign(hex, word, (size_t)n);
 	}
 	n = snprintf(text, sizeof text, "{\"event\":\"pusher:subscribe\","
 	    "\"data\":{\"channel\":\"%s\"", ch->name);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "crowd.h"
+#include "wire.h"
 
 #define WATCH_ADDED	1
 #define WATCH_REMOVED	2
@@ -200,21 +201,6 @@ heard_something(struct client *c)
 	c->heard = now;
 }
 
-/* How long is the frame, and its head?  False: not all of that is known. */
-static bool
-frame_size(const unsigned char *p, size_t n, size_t *head, size_t *size)
-{
-	if (n < 2)
-		return false;
-	*head = (p[1] & 127) < 126 ? 2 : (p[1] & 127) == 126 ? 4 : 10;
-	if (n < *head)
-		return false;
-	*size = *head == 2 ? p[1] & 127 : 0;
-	for (size_t k = 2; k < *head; k++)
-		*size = *size << 8 | p[k];
-	return n - *head >= *size;
-}
-
 bool
 heard_frames(struct herd *f, struct client *c, char *p, size_t n,
     size_t *used)
@@ -224,7 +210,7 @@ heard_frames(struct herd *f, struct client *c, char *p, size_t n,
 	unsigned code;
 
 	for (*used = 0; u = (unsigned char *)p + *used,
-	    frame_size(u, n - *used, &head, &size); *used += head + size) {
+	    wire_whole(u, n - *used, &head, &size); *used += head + size) {
 		char *body = (char *)u + head;
 
 		heard_something(c);

@@ -13,7 +13,8 @@ contrib_bench_crowd_SOURCES = \
 	contrib/bench/crowd_client.c \
 	contrib/bench/crowd_heard.c \
 	contrib/bench/crowd_plan.c \
-	contrib/bench/crowd_tally.c
+	contrib/bench/crowd_tally.c \
+	contrib/bench/wire.c contrib/bench/wire.h
 EXTRA_PROGRAMS += contrib/bench/floor
 contrib_bench_floor_SOURCES = contrib/bench/floor.c
 # The tool for users; it needs less than what all are linked with.
@@ -27,6 +28,7 @@ peal_benchmark_SOURCES = \
 	contrib/bench/benchmark_hand.c \
 	contrib/bench/benchmark_heard.c \
 	contrib/bench/benchmark_line.c \
+	contrib/bench/benchmark_mark.c \
 	contrib/bench/benchmark_options.c \
 	contrib/bench/benchmark_pressure.c \
 	contrib/bench/benchmark_presence.c \
@@ -66,9 +68,15 @@ update-benchmarks: bench
 
 # Would it notice?
 if HAVE_CMOCKA
-bench_tests = tests/bench/test_tally
+bench_tests = tests/bench/test_benchmark tests/bench/test_tally
 check_PROGRAMS += $(bench_tests)
 TESTS += $(bench_tests)
+tests_bench_test_benchmark_SOURCES = tests/bench/test_benchmark.c \
+	contrib/bench/benchmark_mark.c \
+	contrib/bench/benchmark_options.c \
+	contrib/bench/benchmark_tally.c \
+	contrib/bench/histogram.c contrib/bench/wire.c
+tests_bench_test_benchmark_LDADD = $(TEST_LDADD)
 tests_bench_test_tally_SOURCES = tests/bench/test_tally.c \
 	contrib/bench/crowd_tally.c
 tests_bench_test_tally_LDADD = $(TEST_LDADD)
