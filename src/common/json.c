@@ -2,11 +2,13 @@
  *
  * JSON as spans, see json.h.
  *
- * json_parse() checks everything once, with a loop and one bit per level
- * instead of recursion.  What walks a checked value afterwards only looks for
- * quotes and brackets.
+ * json_read() checks everything once, with a loop and one bit per level
+ * instead of recursion, and notes members of the outermost object on its way.
+ * What walks a checked value afterwards only looks for quotes and brackets.
  */
 #include "common/json.h"
+
+#include <endian.h>
 
 #include "common/util.h"
 
@@ -16,6 +18,11 @@ struct scan {
 	uint64_t	 objects;	/* bit per level: object or array */
 	unsigned	 depth;
 	bool		 plain;		/* the last string had no escapes */
+	/* Members of the outermost object that are wanted, and the one at hand. */
+	const struct json_want	*wants;
+	size_t		 n_wants;
+	struct json	 key;
+	const char	*value;		/* NULL: at none */
 };
 
 _Static_assert(JSON_DEPTH <= 64, "one bit per level");
@@ -48,19 +55,35 @@ is_digit(const char *p, const char *end)
 /* Not 0 if an octet of w is zero (may also mark octets above such a one). */
 #define ZERO_IN(w)	(((w) - EACH(1)) & ~(w) & HIGHS)
 
+/* Eight octets, the first one lowest. */
+static inline uint64_t
+eight(const char *p)
+{
+	uint64_t w;
+
+	memcpy(&w, p, sizeof(w));
+	return le64toh(w);
+}
+
+/* The first octet that is marked in one of the eight at p. */
+static inline const char *
+first_of(const char *p, uint64_t marks)
+{
+	return p + (__builtin_ctzll(marks) >> 3);
+}
+
 /* The first octet that is a quote, a backslash, a control or not ASCII. */
 static const char *
 skip_plain(const char *p, const char *end)
 {
-	uint64_t w;
+	for (; end - p >= 8; p += 8) {
+		uint64_t w = eight(p);
+		uint64_t marks = (w & HIGHS) | ZERO_IN(w ^ EACH('"')) |
+		    ZERO_IN(w ^ EACH('\\')) |
+		    ((w - EACH(0x20)) & ~w & HIGHS);
 
-	while (end - p >= 8) {
-		memcpy(&w, p, 8);
-		if ((w & HIGHS) != 0 || ZERO_IN(w ^ EACH('"')) != 0 ||
-		    ZERO_IN(w ^ EACH('\\')) != 0 ||
-		    ((w - EACH(0x20)) & ~w & HIGHS) != 0)
-			break;
-		p += 8;
+		if (marks != 0)
+			return first_of(p, marks);
 	}
 	while (p < end && (unsigned char)*p >= 0x20 && *p != '"' &&
 	    *p != '\\' && (*p & 0x80) == 0)
@@ -255,6 +278,42 @@ check_scalar(struct scan *s)
 	}
 }
 
+/* ---- members ------------------------------------------------------------ */
+
+static bool	name_is(const struct json *key, struct bytes name);
+
+static void
+wants_clear(const struct json_want *wants, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		*wants[i].out = (struct json){ .type = JSON_MISSING };
+}
+
+/* The last one of several wins. */
+static void
+wants_take(const struct json_want *wants, size_t n, const struct json *key,
+    const struct json *value)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (name_is(key, wants[i].name))
+			*wants[i].out = *value;
+	}
+}
+
+/* p stands behind the value of a member of the outermost object. */
+static void
+take_member(struct scan *s)
+{
+	struct json value = {
+		.type = type_of(*s->value),
+		.raw = bytes_of(s->value, (size_t)(s->p - s->value)),
+	};
+
+	value.plain = value.type == JSON_STRING && s->plain;
+	s->value = NULL;
+	wants_take(s->wants, s->n_wants, &s->key, &value);
+}
+
 /* ---- structure ---------------------------------------------------------- */
 
 static bool
@@ -283,11 +342,17 @@ open_level(struct scan *s)
 static int
 check_name(struct scan *s)
 {
+	const char *start;
+
 	skip_space(s);
 	if (s->p == s->end || *s->p != '"')
 		return refuse(s, "a name must stand here in a JSON object");
+	start = s->p;
 	if (check_string(s) < 0)
 		return -1;
+	if (s->depth == 1)
+		s->key = (struct json){ .type = JSON_STRING, .plain = s->plain,
+		    .raw = bytes_of(start, (size_t)(s->p - start)) };
 	skip_space(s);
 	return check_word(s, B(":"));
 }
@@ -300,6 +365,8 @@ check_down(struct scan *s)
 		skip_space(s);
 		if (s->p == s->end)
 			return refuse(s, "");
+		if (s->depth == 1 && s->n_wants > 0 && in_object(s))
+			s->value = s->p;
 		if (*s->p != '{' && *s->p != '[')
 			return check_scalar(s);
 		if (open_level(s) < 0)
@@ -317,6 +384,8 @@ static int
 check_up(struct scan *s)
 {
 	while (s->depth > 0) {
+		if (s->depth == 1 && s->value != NULL)
+			take_member(s);
 		skip_space(s);
 		if (s->p == s->end)
 			return refuse(s, "");
@@ -333,14 +402,18 @@ check_up(struct scan *s)
 }
 
 int
-json_parse(struct bytes text, struct json *out, const char **why)
+json_read(struct bytes text, struct json *out, const struct json_want *wants,
+    size_t n, const char **why)
 {
-	struct scan s = { .p = text.n != 0 ? text.p : "" };
+	struct scan s = {
+		.p = text.n != 0 ? text.p : "", .wants = wants, .n_wants = n,
+	};
 	const char *start;
 	int more = 1;
 
 	s.end = s.p + text.n;
 	*out = (struct json){ .type = JSON_MISSING };
+	wants_clear(wants, n);
 	skip_space(&s);
 	start = s.p;
 	while (more > 0) {
@@ -359,8 +432,15 @@ json_parse(struct bytes text, struct json *out, const char **why)
 		s.why = "something stands behind the JSON value";
 	}
 	*out = (struct json){ .type = JSON_MISSING };
+	wants_clear(wants, n);
 	*why = s.why;
 	return -1;
+}
+
+int
+json_parse(struct bytes text, struct json *out, const char **why)
+{
+	return json_read(text, out, NULL, 0, why);
 }
 
 /* ---- walking checked text ----------------------------------------------- */
@@ -369,14 +449,13 @@ json_parse(struct bytes text, struct json *out, const char **why)
 static const char *
 skip_checked(const char *p, const char *end)
 {
-	uint64_t w;
+	for (; end - p >= 8; p += 8) {
+		uint64_t w = eight(p);
+		uint64_t marks = ZERO_IN(w ^ EACH('"')) |
+		    ZERO_IN(w ^ EACH('\\'));
 
-	while (end - p >= 8) {
-		memcpy(&w, p, 8);
-		if (ZERO_IN(w ^ EACH('"')) != 0 ||
-		    ZERO_IN(w ^ EACH('\\')) != 0)
-			break;
-		p += 8;
+		if (marks != 0)
+			return first_of(p, marks);
 	}
 	while (p < end && *p != '"' && *p != '\\')
 		p++;
@@ -589,16 +668,11 @@ json_pick(const struct json *v, const struct json_want *wants, size_t n)
 	struct json all = *v, key, value;	/* v may be one of the outs */
 	size_t pos = 0;
 
-	for (size_t i = 0; i < n; i++)
-		*wants[i].out = (struct json){ .type = JSON_MISSING };
+	wants_clear(wants, n);
 	if (all.type != JSON_OBJECT)
 		return -1;
-	while (json_next(&all, &pos, &key, &value)) {
-		for (size_t i = 0; i < n; i++) {
-			if (name_is(&key, wants[i].name))
-				*wants[i].out = value;
-		}
-	}
+	while (json_next(&all, &pos, &key, &value))
+		wants_take(wants, n, &key, &value);
 	return 0;
 }
 

@@ -52,6 +52,10 @@ struct json_want {
 	struct bytes	 name;
 	struct json	*out;
 };
+/* Both in one: checks the whole text, and picks from it if it is an object.  All
+ * are missing if it is none, or with -1. */
+int	json_read(struct bytes text, struct json *, const struct json_want *,
+	    size_t n, const char **why);
 int	json_pick(const struct json *v, const struct json_want *, size_t n);
 
 /* Walks an array or an object; start with pos = 0; false at the end. */

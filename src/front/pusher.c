@@ -201,14 +201,15 @@ read_message(struct bytes text, struct pusher_in *in)
 	struct json root;
 	const char *why;
 
-	if (json_parse(text, &root, &why) != 0 ||
-	    json_pick(&root, wants, NELEM(wants)) != 0 ||
+	if (json_read(text, &root, wants, NELEM(wants), &why) != 0 ||
 	    in->event.type != JSON_STRING)
 		return -1;
 	buf_reuse(&name);
 	in->name = json_text(&in->event, &name);
 	in->inner = in->data;
-	if (in->data.type == JSON_STRING) {
+	/* The data of a client event is nobody's to look into. */
+	if (in->data.type == JSON_STRING &&
+	    !bytes_starts(in->name, B("client-"))) {
 		buf_reuse(&data);
 		if (json_parse(json_text(&in->data, &data), &in->inner,
 		    &why) != 0)

@@ -208,6 +208,45 @@ test_pick(void **state)
 	assert_bytes(data.raw, "[7]");
 }
 
+/* Checked and picked at once. */
+static void
+test_read(void **state)
+{
+	struct json v, event, data, none;
+	const char *why;
+	const struct json_want wants[] = {
+		{ BYTES("event"), &event }, { BYTES("data"), &data },
+		{ BYTES("none"), &none },
+	};
+
+	(void)state;
+	assert_int_equal(json_read(B(" { \"event\" : \"a\\n\" ,"
+	    "\"other\":{\"none\":1,\"x\":[\"}\\\"]\"]}, \"data\":1,\"e\":{},"
+	    "\"\\u0064ata\" : {\"k\":[1,\"\\n\"]} , \"event\":\"x\" } "),
+	    &v, wants, NELEM(wants), &why), 0);
+	assert_int_equal(v.type, JSON_OBJECT);
+	assert_true(event.plain);
+	assert_bytes(event.raw, "\"x\"");		/* the last one */
+	assert_int_equal(data.type, JSON_OBJECT);
+	assert_false(data.plain);
+	assert_bytes(data.raw, "{\"k\":[1,\"\\n\"]}");
+	assert_int_equal(none.type, JSON_MISSING);
+	assert_int_equal(json_read(B("{\"data\":\"\\n\",\"event\":[[]]}"), &v,
+	    wants, NELEM(wants), &why), 0);
+	assert_int_equal(data.type, JSON_STRING);
+	assert_false(data.plain);
+	assert_bytes(event.raw, "[[]]");
+	assert_int_equal(json_read(B("[{\"data\":1},\"data\",2]"), &v, wants,
+	    NELEM(wants), &why), 0);
+	assert_int_equal(v.type, JSON_ARRAY);
+	assert_int_equal(data.type, JSON_MISSING);
+	assert_int_equal(event.type, JSON_MISSING);
+	assert_int_equal(json_read(B("{\"data\":1} x"), &v, wants, NELEM(wants),
+	    &why), -1);
+	assert_int_equal(v.type, JSON_MISSING);
+	assert_int_equal(data.type, JSON_MISSING);
+}
+
 static void
 test_pick_utf8_name(void **state)
 {
@@ -387,6 +426,7 @@ main(void)
 		cmocka_unit_test(test_depth),
 		cmocka_unit_test(test_pick),
 		cmocka_unit_test(test_pick_utf8_name),
+		cmocka_unit_test(test_read),
 		cmocka_unit_test(test_next),
 		cmocka_unit_test(test_text),
 		cmocka_unit_test(test_u64),

@@ -72,6 +72,34 @@ picked(const struct json *object, struct bytes name)
 	return out;
 }
 
+/* Looked for while the text is checked, a member is the same as picked after. */
+static void
+check_read(struct bytes text, const struct json *v)
+{
+	struct buf name = { 0 };
+	struct json key, value, root, out, want;
+	size_t pos = 0;
+	const char *why;
+
+	for (int i = 0; i < 20 && json_next(v, &pos, &key, &value); i++) {
+		const struct json_want wants[] = {
+			{ v->type == JSON_OBJECT ? check_string(&key, &name) :
+			    B("a"), &out },
+		};
+
+		MUST(json_read(text, &root, wants, 1, &why) == 0);
+		MUST(root.type == v->type && bytes_eq(root.raw, v->raw) &&
+		    root.raw.p == v->raw.p && root.plain == v->plain);
+		MUST(v->type == JSON_OBJECT || out.type == JSON_MISSING);
+		if (v->type != JSON_OBJECT)
+			continue;
+		want = picked(v, wants[0].name);
+		MUST(out.type == want.type && out.plain == want.plain &&
+		    out.raw.p == want.raw.p && out.raw.n == want.raw.n);
+	}
+	buf_done(&name);
+}
+
 static void
 walk(const struct json *v)
 {
@@ -216,6 +244,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	} else {
 		MUST(why == NULL && utf8_valid(in));
 		walk(&v);
+		check_read(in, &v);
 	}
 #ifdef HAVE_JANSSON
 	ask_jansson(in, &v, why);
