@@ -15,14 +15,20 @@
 #include "worker/api.h"
 #include "worker/channel.h"
 
+/* Some wait for the next request. */
+#define UNUSED_MOST	64
+static struct api_call *unused[UNUSED_MOST];
+static unsigned n_unused;
+
 struct api_call *
 api_call_new(const struct api_in *in, unsigned status)
 {
-	struct api_call *call = xcalloc(1, sizeof(*call));
+	struct api_call *call = n_unused > 0 ? unused[--n_unused] :
+	    xmalloc(sizeof(*call));
 
-	call->req = in->req;
-	call->app = in->app;
-	call->status = status;
+	*call = (struct api_call){
+		.req = in->req, .app = in->app, .status = status,
+	};
 	in->req->call = call;
 	return call;
 }
@@ -34,7 +40,10 @@ call_free(struct api_call *call)
 	query_cancel(&call->query);
 	buf_done(&call->out);
 	buf_done(&call->ask);
-	free(call);
+	if (n_unused < UNUSED_MOST)
+		unused[n_unused++] = call;
+	else
+		free(call);
 }
 
 void

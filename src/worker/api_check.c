@@ -15,19 +15,29 @@
 
 /* ---- reading ----------------------------------------------------------- */
 
+#define EVENT_WANTS(e)	{						\
+	{ B("name"), &(e)->name }, { B("data"), &(e)->data },		\
+	{ B("channels"), &(e)->channels }, { B("channel"), &(e)->channel }, \
+	{ B("socket_id"), &(e)->socket_id }, { B("info"), &(e)->info },	\
+}
+
 void
 event_read(struct event *e, const struct json *object)
 {
-	const struct json_want wants[] = {
-		{ B("name"), &e->name },
-		{ B("data"), &e->data },
-		{ B("channels"), &e->channels },
-		{ B("channel"), &e->channel },
-		{ B("socket_id"), &e->socket_id },
-		{ B("info"), &e->info },
-	};
+	const struct json_want wants[] = EVENT_WANTS(e);
 
 	json_pick(object, wants, NELEM(wants));
+}
+
+int
+event_parse(struct event *e, struct bytes text)
+{
+	const struct json_want wants[] = EVENT_WANTS(e);
+	struct json root;
+	const char *why;
+
+	return json_read(text, &root, wants, NELEM(wants), &why) == 0 &&
+	    root.type == JSON_OBJECT ? 0 : -1;
 }
 
 struct bytes

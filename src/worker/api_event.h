@@ -19,6 +19,8 @@ struct event {
 
 /* Picks the members of an object; all are missing if it is none. */
 void	event_read(struct event *, const struct json *object);
+/* The same from a text that was not looked at yet.  -1: it is no object. */
+int	event_parse(struct event *, struct bytes text);
 /* The text of a string, good until the next call; empty for other types. */
 struct bytes event_text(const struct json *);
 /* The two numbers of 123.456; 0 0 for numbers that no connection has.  False

@@ -101,7 +101,8 @@ check_md5(struct bytes value, struct bytes body, const char **why)
 	if (value.p == NULL && body.n == 0)
 		return 0;
 	md5_hex(body, md5);
-	if (bytes_ieq(value, bytes_of(md5, sizeof(md5))))
+	if (bytes_eq(value, bytes_of(md5, sizeof(md5))) ||
+	    bytes_ieq(value, bytes_of(md5, sizeof(md5))))
 		return 0;
 	*why = value.p == NULL ?
 	    "Authentication signature invalid: body_md5 is missing." :

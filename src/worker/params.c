@@ -28,15 +28,35 @@ lower(char *p, size_t n)
 			p[i] = (char)(p[i] - 'A' + 'a');
 }
 
-/* Decodes behind the text there is; room for it was made before, so nothing
- * moves. */
+/* What is the same decoded, and as a name in lower case. */
+static bool
+is_plain(struct bytes raw)
+{
+	static const char plain[256] = {
+		['a' ... 'z'] = 1, ['0' ... '9'] = 1, ['_'] = 1, ['-'] = 1,
+		['.'] = 1, ['['] = 1, [']'] = 1,
+	};
+	size_t i = 0;
+
+	while (i < raw.n && plain[(unsigned char)raw.p[i]])
+		i++;
+	return i == raw.n;
+}
+
+/* Most are plain and stay where they are.  Others are decoded behind the text
+ * there is; room for it was made before, so nothing moves. */
 static int
-decode(struct buf *text, struct bytes raw, struct bytes *out)
+decode(struct buf *text, struct bytes raw, bool name, struct bytes *out)
 {
 	size_t start = text->n;
 
+	*out = raw;
+	if (is_plain(raw))
+		return 0;
 	if (http_decode(raw, true, text) != 0)
 		return -1;
+	if (name)
+		lower(text->p + start, text->n - start);
 	*out = bytes_of(text->p + start, text->n - start);
 	return utf8_valid(*out) ? 0 : -1;
 }
@@ -66,10 +86,8 @@ params_read(struct params *ps, struct bytes query)
 		if (name.n == 0 && value.n == 0)
 			continue;
 		if (ps->n == PARAMS_MAX ||
-		    decode(&ps->text, name, &p.name) != 0)
-			return -1;
-		lower(ps->text.p + ps->text.n - p.name.n, p.name.n);
-		if (decode(&ps->text, value, &p.value) != 0)
+		    decode(&ps->text, name, true, &p.name) != 0 ||
+		    decode(&ps->text, value, false, &p.value) != 0)
 			return -1;
 		p.list = strip_brackets(&p.name);
 		insert(ps, &p);

@@ -5,7 +5,8 @@
  * as one, joined by commas.  Of a plain name given twice the last value wins,
  * for the signature and for the API alike.
  *
- * Runs in: workers.  Owns: its text; kept from request to request.
+ * Runs in: workers.  Owns: its text; kept from request to request.  What needs
+ * no decoding is borrowed from the query.
  */
 #ifndef PEAL_PARAMS_H
 #define PEAL_PARAMS_H

@@ -32,7 +32,45 @@ const struct conn_stage request_stage = {
 				   in less */
 
 static struct http_header headers[HTTP_HEADERS_MAX];
-static SLIST_HEAD(, request) spent = SLIST_HEAD_INITIALIZER(spent);
+static SLIST_HEAD(request_list, request) spent = SLIST_HEAD_INITIALIZER(spent);
+
+/* Some wait with their room for the next, so that a publish allocates nothing. */
+#define UNUSED_MOST	64
+#define UNUSED_ROOM	4096
+static struct request_list unused = SLIST_HEAD_INITIALIZER(unused);
+static unsigned n_unused;
+
+static struct request *
+request_new(struct conn *c)
+{
+	struct request *r = SLIST_FIRST(&unused);
+	struct buf room = { 0 };
+
+	if (r != NULL) {
+		SLIST_REMOVE_HEAD(&unused, spent);
+		n_unused--;
+		room = r->room;
+	} else {
+		r = xmalloc(sizeof(*r));
+	}
+	*r = (struct request){ .conn = c, .room = room };
+	return r;
+}
+
+static void
+request_free(struct request *r)
+{
+	api_wait_forget(r);
+	if (r->call != NULL)
+		api_forget(r);
+	if (n_unused < UNUSED_MOST && r->room.cap <= UNUSED_ROOM) {
+		SLIST_INSERT_HEAD(&unused, r, spent);
+		n_unused++;
+		return;
+	}
+	buf_done(&r->room);
+	free(r);
+}
 
 /* A part of this second is over: one more, or the time would be too short. */
 static uint32_t
@@ -69,9 +107,16 @@ put_answer(struct conn *c, const struct http_request *head, unsigned status,
 	static struct buf b;
 
 	buf_clear(&b);
-	buf_fmt(&b, "HTTP/1.1 %u %s\r\nContent-Type: %s\r\n"
-	    "Content-Length: %zu\r\n%s", status, http_reason(status),
-	    type != NULL ? type : "application/json", body.n, request_date());
+	buf_str(&b, "HTTP/1.1 ");
+	buf_u64(&b, status);
+	buf_char(&b, ' ');
+	buf_str(&b, http_reason(status));
+	buf_str(&b, "\r\nContent-Type: ");
+	buf_str(&b, type != NULL ? type : "application/json");
+	buf_str(&b, "\r\nContent-Length: ");
+	buf_u64(&b, body.n);
+	buf_str(&b, "\r\n");
+	buf_str(&b, request_date());
 	if (close_after)
 		buf_str(&b, "Connection: close\r\n");
 	else if (head->minor == 0)
@@ -97,16 +142,6 @@ refuse(struct conn *c, const struct http_request *head, unsigned status,
 	put_answer(c, head, status, "text/plain; charset=utf-8", more,
 	    bytes_str(words), true);
 	conn_finish(c, CLOSE_HTTP_BAD, 2);
-}
-
-static void
-request_free(struct request *r)
-{
-	api_wait_forget(r);
-	if (r->call != NULL)
-		api_forget(r);
-	free(r->room);
-	free(r);
 }
 
 void
@@ -169,10 +204,10 @@ request_keep(struct request *r, const char *p, size_t n)
 	};
 	size_t i;
 
-	r->room = xmalloc(n + 1);
-	memcpy(r->room, p, n);
+	buf_clear(&r->room);
+	buf_add(&r->room, p, n);
 	for (i = 0; i < NELEM(spans); i++)
-		rebase(spans[i], p, r->room);
+		rebase(spans[i], p, r->room.p);
 	h->headers = NULL;
 	h->n_headers = 0;
 }
@@ -326,16 +361,14 @@ request_input(struct conn *c, char *p, size_t n)
 	address_request(c, &head);
 	if (r == NULL && try_front(c, &head))
 		return head_n;
-	if (r == NULL) {
-		r = xcalloc(1, sizeof(*r));
-		r->conn = c;
-	}
+	if (r == NULL)
+		r = request_new(c);
 	r->head = head;
 	body_n = read_body(c, r, p + head_n, n - head_n, head_n);
 	if (body_n < 0) {
 		wait_for_body(c, r);
 		if (c->of_stage != r)
-			free(r);
+			request_free(r);
 		return 0;
 	}
 	request_run(c, r, p, head_n + body_n);
@@ -392,8 +425,7 @@ request_restore(struct conn *c, const struct http_chunks *chunks)
 
 	if (c->in_n == 0 || !http_chunks_ok(chunks, c->in_n))
 		return -1;
-	r = xcalloc(1, sizeof(*r));
-	r->conn = c;
+	r = request_new(c);
 	r->chunks = *chunks;
 	c->of_stage = r;
 	return 0;

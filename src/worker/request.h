@@ -25,12 +25,13 @@ struct request {
 	struct http_request	 head;
 	struct http_chunks	 chunks;
 	struct bytes		 body;		/* whole, once it is there */
-	char			*room;		/* octets of head and body */
+	struct buf		 room;		/* octets of head and body */
 	struct api_call		*call;		/* the API's, while it waits */
 	bool			 answered;
 	uint32_t		 waits_until;	/* for room: see api_wait.h */
 	TAILQ_ENTRY(request)	 waiting;
-	SLIST_ENTRY(request)	 spent;		/* answered, until the turn ends */
+	SLIST_ENTRY(request)	 spent;		/* answered, until the turn ends;
+						   then unused */
 };
 
 extern const struct conn_stage request_stage;
