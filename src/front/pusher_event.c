@@ -148,8 +148,8 @@ pusher_client_event(struct client *c, const struct pusher_in *in)
 		publish(c, in, channel, sub);
 	else
 		pusher_error(c, refusals[why].code, refusals[why].words);
-	/* What it sends next waits with it, not with us. */
-	if ((why == ALLOWED || why == BUSY) && uplink_full())
-		client_hold(c);
+	/* When there is no room, what it sends next waits with it. */
+	if (why == ALLOWED || why == BUSY)
+		c->publishes = true;
 	return 0;
 }

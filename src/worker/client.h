@@ -79,6 +79,8 @@ struct client {
 	bool			 frozen:1;	/* is being handed over */
 	bool			 arriving:1;	/* is here, but its elder counts
 						   for it yet */
+	bool			 publishes:1;	/* not read while the router is
+						   full, as with FRONT_HOLD */
 	uint64_t		 applied;	/* it has all up to here, from
 						   where it was: fanout.h */
 	const struct transport	*transport;

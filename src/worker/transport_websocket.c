@@ -26,8 +26,8 @@ go_on(const struct client *cl)
 static bool
 hold_back(struct client *cl)
 {
-	if ((cl->front->flags & FRONT_HOLD) == 0 || client_over(cl) ||
-	    !uplink_full())
+	if (((cl->front->flags & FRONT_HOLD) == 0 && !cl->publishes) ||
+	    client_over(cl) || !uplink_full())
 		return false;
 	client_hold(cl);
 	return true;

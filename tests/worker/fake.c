@@ -352,12 +352,6 @@ client_resume(struct client *c)
 	c->conn->paused = 0;
 }
 
-void
-client_hold(struct client *c)
-{
-	c->held = true;
-}
-
 bool
 conn_half_full(const struct conn *c)
 {
