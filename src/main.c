@@ -10,6 +10,7 @@
 #include "config.h"
 #endif
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -279,6 +280,16 @@ carried(int argc, char **argv)
 	return (int)fd;
 }
 
+/* What is large has pages of its own: it grows without a copy, and goes back
+ * when it is freed.  (Left alone, malloc puts up to 32 MB into the heap once
+ * such a piece was freed.)  At the heap's end as much stays as a turn may use. */
+static void
+memory_setup(void)
+{
+	mallopt(M_MMAP_THRESHOLD, 1 << 20);
+	mallopt(M_TRIM_THRESHOLD, 1 << 20);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -287,6 +298,7 @@ main(int argc, char **argv)
 	size_t i;
 	int rc;
 
+	memory_setup();
 	fd_standard();
 	title_init(argc, argv);
 	if (fd >= 0)
