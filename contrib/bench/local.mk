@@ -66,6 +66,10 @@ update-benchmarks: bench
 		--update $(srcdir)/doc/BENCHMARKS \
 		$(srcdir)/doc/benchmarks/results.jsonl
 
+# The page is what the results say.
+TESTS += tests/bench/charts.sh
+EXTRA_DIST += tests/bench/charts.sh
+
 # Would it notice?
 if HAVE_CMOCKA
 bench_tests = tests/bench/test_benchmark tests/bench/test_tally
