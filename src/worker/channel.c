@@ -502,8 +502,7 @@ channel_on_deliver(const struct msg_deliver *d)
 		return;
 	m.channel = ch;
 	worker_trace("Broadcasting To", d->channel, d->event);
-	fanout(ch, &m);
-	message_done(&m);
+	fanout(&m);
 }
 
 void
@@ -520,8 +519,7 @@ channel_on_count(const struct msg_count *c)
 		return;
 	ch->count = c->count;
 	m.channel = ch;
-	fanout(ch, &m);
-	message_done(&m);
+	fanout(&m);
 }
 
 /* For one client alone, which is not in the fan-out list yet. */
@@ -547,11 +545,12 @@ channel_on_replay(const struct msg_replay *r)
 		return;
 	}
 	m.channel = j->sub->channel;
-	if ((f = message_frame(&m, cl)) != NULL) {
-		client_send(cl, f);
-		counter.messages_out++;
-	}
-	message_done(&m);
+	f = cl->front->encode(&m, cl->front->variant(cl));
+	if (f == NULL)
+		return;
+	client_send(cl, f);
+	frame_unref(f);
+	counter.messages_out++;
 }
 
 /* ---- a new router ------------------------------------------------------------------ */

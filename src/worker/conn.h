@@ -94,6 +94,13 @@ struct conn {
 void	conn_send(struct conn *, struct frame *);
 /* The same for octets that only this one gets. */
 void	conn_send_bytes(struct conn *, struct bytes);
+/* conn_send() will be called soon. */
+static inline void
+conn_prefetch(const struct conn *c)
+{
+	__builtin_prefetch(&c->first, 1);
+	__builtin_prefetch(&c->link, 1);
+}
 /* Does half of what may wait for it (websocket.max_backlog) wait already?  Who
  * has more to say than a peer can read at once stops here. */
 bool	conn_half_full(const struct conn *);

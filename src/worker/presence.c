@@ -189,8 +189,7 @@ announce(struct channel *ch, enum message_kind kind, const struct member *who,
 		.id = member_user(who), .object = member_object(who),
 	};
 
-	fanout(ch, &m);
-	message_done(&m);
+	fanout(&m);
 }
 
 void
@@ -215,6 +214,7 @@ presence_on_removed(const struct msg_member_removed *r)
 	if (ch == NULL || (m = member_find(ch->presence, r->user)) == NULL)
 		return;
 	announce(ch, MESSAGE_REMOVED, m, fanout_serial(r->epoch, r->serial));
+	fanout_flush();
 	member_remove(ch->presence, m);
 }
 
@@ -263,6 +263,7 @@ presence_on_roster(const struct msg_roster *r)
 			continue;
 		if (p->known)
 			announce(ch, MESSAGE_REMOVED, m, serial);
+		fanout_flush();
 		member_remove(p, m);
 	}
 	p->known = true;

@@ -25,6 +25,7 @@
 #include "worker/client.h"
 #include "worker/conn.h"
 #include "worker/drain.h"
+#include "worker/fanout.h"
 #include "worker/forwarded.h"
 #include "worker/handover.h"
 #include "worker/inherit.h"
@@ -60,10 +61,12 @@ static char		 ticket_keys[TLS_TICKET_KEYS];
 static int	on_router_message(void *, struct ipc *, unsigned,
 		    struct unpacker *, const char **);
 static void	on_router_gone(void *, struct ipc *, const char *);
+static void	on_router_read(void *);
 
 static const struct ipc_ops router_ops = {
 	.on_message = on_router_message,
 	.on_gone = on_router_gone,
+	.on_handed_out = on_router_read,
 };
 
 void
@@ -332,7 +335,15 @@ on_router_message(void *ctx, struct ipc *link, unsigned type,
 		*why = "a message that is not its to send";
 		return -1;
 	}
+	fanout_before(type);
 	return worker_dispatch(ctx, link, type, u, why);
+}
+
+static void
+on_router_read(void *ctx)
+{
+	(void)ctx;
+	fanout_flush();
 }
 
 static void

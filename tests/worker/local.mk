@@ -16,7 +16,9 @@ TESTS += tests/worker/test_http tests/worker/test_websocket \
 EXTRA_DIST += tests/worker/test_core.h
 check_PROGRAMS += tests/worker/test_conn tests/worker/test_channel \
 	tests/worker/test_presence tests/worker/test_uplink \
-	tests/worker/test_arrival
+	tests/worker/test_arrival tests/worker/test_fanout_random
+tests_worker_test_fanout_random_SOURCES = tests/worker/test_fanout_random.c
+tests_worker_test_fanout_random_LDADD = $(TEST_LDADD)
 tests_worker_test_arrival_SOURCES = tests/worker/test_arrival.c
 tests_worker_test_arrival_LDADD = $(TEST_LDADD)
 tests_worker_test_conn_SOURCES = tests/worker/test_conn.c
@@ -29,7 +31,7 @@ tests_worker_test_uplink_SOURCES = tests/worker/test_uplink.c
 tests_worker_test_uplink_LDADD = $(TEST_LDADD)
 TESTS += tests/worker/test_conn tests/worker/test_channel \
 	tests/worker/test_presence tests/worker/test_uplink \
-	tests/worker/test_arrival
+	tests/worker/test_arrival tests/worker/test_fanout_random
 
 check_PROGRAMS += tests/worker/test_backlog
 tests_worker_test_backlog_SOURCES = tests/worker/test_backlog.c
