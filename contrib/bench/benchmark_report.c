@@ -151,6 +151,10 @@ report_head(const struct run *run, uint64_t messages, uint64_t deliveries,
 
 	report_number("seconds", seconds, 6);
 	report_number("connections", (double)run->sum->count[N_CONNECTED], 0);
+	if (!opt.json && messages == 0) {	/* it is not about any */
+		report_times("latency_ms", &run->sum->book[latency]);
+		return;
+	}
 	report_number("messages", (double)messages, 0);
 	report_number("deliveries", (double)deliveries, 0);
 	report_number("deliveries_per_s", seconds > 0 ?

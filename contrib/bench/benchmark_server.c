@@ -17,7 +17,8 @@
 struct process {
 	unsigned	 pid, parent;
 	bool		 ours;
-	double		 user, system, gone;	/* seconds; of ended children */
+	double		 user, system;		/* seconds */
+	double		 gone_user, gone_system; /* of ended children */
 };
 
 static long
@@ -54,7 +55,8 @@ read_stat(unsigned pid, struct process *p)
 	p->pid = pid;
 	p->user = (double)user * tick;
 	p->system = (double)system * tick;
-	p->gone = (double)(gone_user + gone_system) * tick;
+	p->gone_user = (double)gone_user * tick;
+	p->gone_system = (double)gone_system * tick;
 	return true;
 }
 
@@ -146,8 +148,8 @@ server_usage(unsigned pid, struct usage *u, bool memory)
 		if (!list[i].ours)
 			continue;
 		refine(&list[i]);
-		u->user += list[i].user + list[i].gone;
-		u->system += list[i].system;
+		u->user += list[i].user + list[i].gone_user;
+		u->system += list[i].system + list[i].gone_system;
 		if (memory)
 			u->memory += memory_of(list[i].pid);
 	}

@@ -1,5 +1,5 @@
-# Programs that measure.  `make bench` builds them; crowd is also what the live
-# tests of reloads stand on.
+# Programs that measure.  `make bench` builds them and runs the one for users;
+# crowd is also what the live tests of reloads stand on.
 EXTRA_PROGRAMS = contrib/bench/routerload
 contrib_bench_routerload_SOURCES = \
 	contrib/bench/broker.c contrib/bench/broker.h \
@@ -44,7 +44,8 @@ peal_benchmark_SOURCES = \
 peal_benchmark_LDFLAGS = $(AM_LDFLAGS) -Wl,--as-needed
 CLEANFILES += contrib/bench/routerload contrib/bench/floor \
 	contrib/bench/results.jsonl
-EXTRA_DIST += contrib/bench/README contrib/bench/reload \
+dist_man_MANS += doc/peal-benchmark.1
+EXTRA_DIST += contrib/bench/README contrib/bench/reload contrib/bench/run \
 	contrib/bench/suite contrib/bench/suite_clients.cjs \
 	contrib/bench/suite_growth.cjs contrib/bench/suite_server.cjs \
 	contrib/bench/charts contrib/bench/charts_svg.cjs \
@@ -53,13 +54,16 @@ EXTRA_DIST += contrib/bench/README contrib/bench/reload \
 	doc/benchmarks/disconnects.svg doc/benchmarks/latency.svg \
 	doc/benchmarks/memory.svg doc/benchmarks/rate.svg \
 	doc/benchmarks/ratios.svg doc/benchmarks/subscribers.svg
-.PHONY: bench
-bench: peald$(EXEEXT) contrib/bench/routerload$(EXEEXT) contrib/bench/crowd$(EXEEXT) \
-	contrib/bench/floor$(EXEEXT) peal-benchmark$(EXEEXT)
+.PHONY: bench bench-programs
+bench: bench-programs
+	$(srcdir)/contrib/bench/run -b .
+bench-programs: peald$(EXEEXT) pealctl$(EXEEXT) peal-benchmark$(EXEEXT) \
+	contrib/bench/routerload$(EXEEXT) contrib/bench/crowd$(EXEEXT) \
+	contrib/bench/floor$(EXEEXT)
 
 # doc/BENCHMARKS, made anew; the machine should have nothing else to do.
 .PHONY: update-benchmarks
-update-benchmarks: bench
+update-benchmarks: bench-programs
 	$(srcdir)/contrib/bench/suite -b . >contrib/bench/results.jsonl
 	mv contrib/bench/results.jsonl $(srcdir)/doc/benchmarks/results.jsonl
 	$(srcdir)/contrib/bench/charts --to $(srcdir)/doc/benchmarks \

@@ -175,7 +175,7 @@ process_start(struct station *s, int link)
 static void
 master_start(struct station *s, int fd)
 {
-	static const struct ipc_ops ops = { on_message, on_gone, NULL };
+	static const struct ipc_ops ops = { on_message, on_gone, NULL, NULL };
 	struct config *config = settings_load(s->bench);
 	struct buf frame = { 0 };
 
