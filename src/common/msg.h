@@ -40,6 +40,8 @@
 #define PUBLISH_CACHE	2	/* keep as the last message of the channel */
 #define PUBLISH_TEXT	4	/* data is no JSON but UTF-8 as it stands */
 #define PUBLISH_BINARY	8	/* data is octets as they stand */
+#define PUBLISH_ALONE	16	/* a client event whose sender is the only one
+				   there: its worker need not hear of it */
 
 enum { QUERY_CHANNELS = 1, QUERY_CHANNEL, QUERY_USERS, QUERY_CONNECTIONS };
 /* QUERY_CHANNELS: name is a prefix; a row each: name, subscriptions, users.

@@ -123,6 +123,8 @@ publish(const struct client *c, const struct pusher_in *in,
 		.flags = PUBLISH_CLIENT,
 	};
 
+	if (sub != NULL && channel_alone(sub))
+		m.flags |= PUBLISH_ALONE;
 	if (sub != NULL && sub->channel->presence != NULL)
 		m.user = sender_id(sub, &room);
 	uplink_publish(&m);

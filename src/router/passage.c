@@ -25,13 +25,47 @@ struct passing {
 
 /* ---- delivery on this host ---------------------------------------------- */
 
+/* The worker that need not hear of it: nobody is there but the sender.  On the
+ * backplane time may pass until it is delivered, and others may have come. */
+static const struct peer *
+spared(const struct route *t, const struct passing *p)
+{
+	return (p->m->flags & PUBLISH_ALONE) != 0 && t->replay == NULL &&
+	    carrier_alone(t->census->router) ? p->from : NULL;
+}
+
 /* Encoded once; a single worker gets it without a copy. */
+static void
+deliver_to(struct route *t, const struct passing *p,
+    const struct msg_deliver *d)
+{
+	struct buf *scratch = &t->census->router->scratch;
+	const struct peer *without = spared(t, p);
+	uint32_t pos = 0;
+	struct peer *first = route_next(t, without, &pos), *next;
+
+	if (first == NULL)
+		return;
+	peer_touch(p->from, first);
+	next = route_next(t, without, &pos);
+	if (next == NULL) {
+		msg_pack_deliver(ipc_out(first->ipc), d);
+		return;
+	}
+	buf_clear(scratch);
+	msg_pack_deliver(scratch, d);
+	ipc_put(first->ipc, buf_view(scratch));
+	for (; next != NULL; next = route_next(t, without, &pos)) {
+		peer_touch(p->from, next);
+		ipc_put(next->ipc, buf_view(scratch));
+	}
+}
+
 static void
 route_deliver(struct route *t, const struct passing *p)
 {
 	struct router *r = t->census->router;
 	const struct msg_publish *m = p->m;
-	const struct peer *only = route_only(t);
 	struct msg_deliver d = {
 		.epoch = r->epoch, .serial = ++r->serial,
 		.origin = p->origin, .origin_serial = m->serial,
@@ -39,17 +73,10 @@ route_deliver(struct route *t, const struct passing *p)
 		.position_epoch = t->epoch, .position_offset = t->offset,
 		.event = m->event, .data = m->data, .user = m->user,
 		.except_a = m->except_a, .except_b = m->except_b,
-		.flags = m->flags,
+		.flags = m->flags & ~(uint64_t)PUBLISH_ALONE,
 	};
 
-	route_touch(t, p->from);
-	if (only != NULL) {
-		msg_pack_deliver(ipc_out(only->ipc), &d);
-		return;
-	}
-	buf_clear(&r->scratch);
-	msg_pack_deliver(&r->scratch, &d);
-	route_cast(t, buf_view(&r->scratch));
+	deliver_to(t, p, &d);
 }
 
 static bool

@@ -171,34 +171,28 @@ heir_at(const struct route *t, uint32_t i)
 	return tally_has(&t->subs, p) ? NULL : p;
 }
 
+struct peer *
+route_next(const struct route *t, const struct peer *without, uint32_t *pos)
+{
+	while (*pos < t->subs.n + t->heirs.n) {
+		uint32_t i = (*pos)++;
+		struct peer *p = i < t->subs.n ? t->subs.at[i].peer :
+		    heir_at(t, i - t->subs.n);
+
+		if (p != NULL && p != without)
+			return p;
+	}
+	return NULL;
+}
+
 void
 route_cast(struct route *t, struct bytes frame)
 {
-	for (uint32_t i = 0; i < t->subs.n; i++)
-		ipc_put(t->subs.at[i].peer->ipc, frame);
-	for (uint32_t i = 0; i < t->heirs.n; i++) {
-		struct peer *p = heir_at(t, i);
+	struct peer *p;
+	uint32_t pos = 0;
 
-		if (p != NULL)
-			ipc_put(p->ipc, frame);
-	}
-}
-
-struct peer *
-route_only(const struct route *t)
-{
-	if (t->subs.n + t->heirs.n != 1)
-		return NULL;
-	return t->subs.n == 1 ? t->subs.at[0].peer : t->heirs.at[0].peer;
-}
-
-void
-route_touch(const struct route *t, struct peer *from)
-{
-	for (uint32_t i = 0; i < t->subs.n; i++)
-		peer_touch(from, t->subs.at[i].peer);
-	for (uint32_t i = 0; i < t->heirs.n; i++)
-		peer_touch(from, t->heirs.at[i].peer);
+	while ((p = route_next(t, NULL, &pos)) != NULL)
+		ipc_put(p->ipc, frame);
 }
 
 /* ---- over all hosts ----------------------------------------------------- */

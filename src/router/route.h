@@ -98,12 +98,12 @@ route_wanted(const struct route *t)
 /* Not any more. */
 void	route_leave(struct route *);
 
-/* All workers that hear of it get it, each once. */
+/* The workers that hear of it, each once, without this one (or NULL): start with
+ * *pos = 0; NULL ends. */
+struct peer *route_next(const struct route *, const struct peer *without,
+	    uint32_t *pos);
+/* All of them get it. */
 void	route_cast(struct route *, struct bytes frame);
-/* The only one of these, or NULL. */
-struct peer *route_only(const struct route *);
-/* A publish of `from` was put on their links. */
-void	route_touch(const struct route *, struct peer *from);
 
 /* What the backplane calls it. */
 struct topic route_topic(const struct route *);

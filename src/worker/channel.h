@@ -96,6 +96,16 @@ struct sub *channel_adopt(struct client *, struct bytes name,
 /* A client that is elsewhere now: its subs go, and nobody is told. */
 void	channel_let_go_all(struct client *);
 
+/* Is nobody else of this worker in the channel, nor on the way? */
+static inline bool
+channel_alone(const struct sub *s)
+{
+	const struct channel *ch = s->channel;
+
+	return s->join == NULL && ch->n_subs == 1 && ch->n_waiting == 0 &&
+	    !ch->expected && !ch->replays;
+}
+
 struct sub *channel_sub(const struct client *, struct bytes name);
 struct channel *channel_find(struct app *, struct bytes name);
 static inline struct bytes

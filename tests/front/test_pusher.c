@@ -680,6 +680,92 @@ test_whisper(void **state)
 	assert_string_equal(fake_heard(a), "");
 }
 
+static bool
+whispers_alone(struct fake_client *f)
+{
+	const char *flags;
+
+	say(f, "{\"event\":\"client-y\",\"channel\":\"public\"}");
+	flags = strrchr(fake.last.p, ' ');
+	assert_non_null(flags);
+	return (strtoul(flags + 1, NULL, 10) & PUBLISH_ALONE) != 0;
+}
+
+/* The router is told when nobody else of this worker could hear of it. */
+static void
+test_whisper_alone(void **state)
+{
+	struct fake_client *a = client(), *b = other(2);
+	struct channel *ch;
+
+	(void)state;
+	fake.app->client_events = CLIENT_EVENTS_ALL;
+	assert_false(whispers_alone(a));
+	subscribe(a, "public");
+	assert_true(whispers_alone(a));
+	assert_false(whispers_alone(b));
+	ch = channel_find(app_by_id(B("7")), B("public"));
+	ch->expected = true;
+	assert_false(whispers_alone(a));
+	ch->expected = false;
+	ch->replays = true;
+	assert_false(whispers_alone(a));
+	ch->replays = false;
+	ch->n_waiting++;
+	assert_false(whispers_alone(a));
+	ch->n_waiting--;
+	subscribe(b, "public");
+	assert_false(whispers_alone(a));
+	say(b, "{\"event\":\"pusher:unsubscribe\",\"data\":"
+	    "{\"channel\":\"public\"}}");
+	assert_true(whispers_alone(a));
+}
+
+static const struct sub *
+sub_of(const struct fake_client *f, const char *channel)
+{
+	const struct sub *s = channel_sub(&f->c, bytes_str(channel));
+
+	assert_true(s == NULL || (s->client == &f->c &&
+	    bytes_eq(channel_name(s->channel), bytes_str(channel))));
+	return s;
+}
+
+/* Found in a few channels and in many, in large and small ones. */
+static void
+test_many_channels(void **state)
+{
+	struct fake_client *a = client(), *crowd[60];
+	char name[20];
+	unsigned i;
+
+	(void)state;
+	for (i = 0; i < NELEM(crowd); i++) {
+		crowd[i] = other(i);
+		subscribe(crowd[i], "full");
+	}
+	subscribe(crowd[0], "theirs");
+	for (i = 0; i < 50; i++) {
+		snprintf(name, sizeof(name), "c%u", i);
+		assert_null(sub_of(a, name));
+		subscribe(a, name);
+		assert_non_null(sub_of(a, name));
+		assert_non_null(sub_of(a, "c0"));
+		assert_null(sub_of(a, "full"));
+		assert_null(sub_of(a, "theirs"));
+	}
+	subscribe(a, "full");
+	assert_non_null(sub_of(a, "full"));
+	assert_non_null(sub_of(a, "c0"));
+	/* One that waits is not among the channel's. */
+	channel_subscribe_since(&a->c, B("waits"), 0, 0, 0);
+	assert_non_null(sub_of(a, "waits"));
+	say(a, "{\"event\":\"pusher:unsubscribe\",\"data\":"
+	    "{\"channel\":\"c7\"}}");
+	assert_null(sub_of(a, "c7"));
+	assert_non_null(sub_of(a, "c8"));
+}
+
 static void
 test_whisper_refused(void **state)
 {
@@ -874,6 +960,8 @@ main(void)
 		TEST(test_cache),
 		TEST(test_count),
 		TEST(test_whisper),
+		TEST(test_whisper_alone),
+		TEST(test_many_channels),
 		TEST(test_whisper_refused),
 		TEST(test_whisper_rate),
 		TEST(test_sign_in),

@@ -231,6 +231,45 @@ test_ack_of_client_events_is_due(void **state)
 	rig_free(g);
 }
 
+/* The sender is the only one there: its worker is not told. */
+static void
+test_alone(void **state)
+{
+	struct rig *g = rig_new("");
+	struct mate *a = rig_worker(g, 1), *b = rig_worker(g, 2),
+	    *c = rig_worker(g, 3);
+	unsigned alone = PUBLISH_CLIENT | PUBLISH_ALONE;
+
+	(void)state;
+	join(a, B("news"));
+	rig_run(g);
+	SAY(a, publish, .serial = 1, .app = B("1"), .channel = B("news"),
+	    .event = B("\"e\""), .data = B("1"), .flags = alone);
+	rig_run(g);
+	GETS_NONE(a);
+	join(b, B("news"));
+	rig_run(g);
+	SAY(a, publish, .serial = 2, .app = B("1"), .channel = B("news"),
+	    .event = B("\"e\""), .data = B("2"), .flags = alone);
+	rig_run(g);
+	GETS(b, "deliver news \"e\"=2 from=1 n=2 at=2");
+	GETS_NONE(a);
+	join(c, B("news"));
+	rig_run(g);
+	SAY(a, publish, .serial = 3, .app = B("1"), .channel = B("news"),
+	    .event = B("\"e\""), .data = B("3"), .flags = alone);
+	client_event(a, 4, B("4"));
+	rig_run(g);
+	GETS(b, "deliver news \"e\"=3 from=1 n=3 at=3");
+	GETS(b, "deliver news \"e\"=4 from=1 n=4 at=4");
+	GETS(c, "deliver news \"e\"=3 from=1 n=3 at=3");
+	GETS(c, "deliver news \"e\"=4 from=1 n=4 at=4");
+	GETS(a, "deliver news \"e\"=4 from=1 n=4 at=4");
+	GETS(a, "ack 4");
+	GETS_NONE(a);
+	rig_free(g);
+}
+
 static void
 test_pressure(void **state)
 {
@@ -390,6 +429,7 @@ main(void)
 		cmocka_unit_test(test_ack_behind_own_message),
 		cmocka_unit_test(test_ack_of_client_events),
 		cmocka_unit_test(test_ack_of_client_events_is_due),
+		cmocka_unit_test(test_alone),
 		cmocka_unit_test(test_pressure),
 		cmocka_unit_test(test_stalled),
 		cmocka_unit_test(test_death),
