@@ -26,6 +26,8 @@ struct join {
 	char			 member[];
 };
 
+#define FEW_SUBS	16	/* of a client: looked through by name */
+
 static TAILQ_HEAD(, join) joins = TAILQ_HEAD_INITIALIZER(joins);
 static uint64_t last_cookie;
 
@@ -360,11 +362,35 @@ channel_leave_all(struct client *cl)
 		channel_unsubscribe(s);
 }
 
+/* A client in many channels: its sub is looked for where fewer are, among its own
+ * or the channel's.  Those that wait for the router are not among the channel's. */
+static struct sub *
+sub_of_many(const struct client *cl, struct bytes name)
+{
+	const struct channel *ch = channel_find(cl->app, name);
+	struct sub *s;
+
+	if (ch == NULL)
+		return NULL;
+	if (ch->n_waiting > 0 || ch->n_subs > cl->n_subs) {
+		SLIST_FOREACH(s, &cl->subs, of_client)
+			if (s->channel == ch)
+				return s;
+		return NULL;
+	}
+	for (uint32_t i = 0; i < ch->n_subs; i++)
+		if (ch->subs[i]->client == cl)
+			return ch->subs[i];
+	return NULL;
+}
+
 struct sub *
 channel_sub(const struct client *cl, struct bytes name)
 {
 	struct sub *s;
 
+	if (cl->n_subs > FEW_SUBS)
+		return sub_of_many(cl, name);
 	SLIST_FOREACH(s, &cl->subs, of_client)
 		if (bytes_eq(channel_name(s->channel), name))
 			return s;
