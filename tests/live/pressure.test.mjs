@@ -272,7 +272,7 @@ test("a worker stands still: who sends client events is not read, and what was t
 		// The worker has up to three windows: two that are told again to a
 		// new router, half of it acknowledged, and one on the link.  The
 		// router has 8 MB, what was on its way, and as much that is out.
-		grown("router and worker grew by", 80 * MB);
+		grown("router and worker grew by", 96 * MB);
 		for (const { socket } of [...ears, ...loud])
 			socket.destroy();
 	} finally {
