@@ -45,7 +45,8 @@ peal_benchmark_LDFLAGS = $(AM_LDFLAGS) -Wl,--as-needed
 CLEANFILES += contrib/bench/routerload contrib/bench/floor \
 	contrib/bench/results.jsonl
 dist_man_MANS += doc/peal-benchmark.1
-EXTRA_DIST += contrib/bench/README contrib/bench/reload contrib/bench/run \
+EXTRA_DIST += contrib/bench/README contrib/bench/balance \
+	contrib/bench/reload contrib/bench/run \
 	contrib/bench/suite contrib/bench/suite_clients.cjs \
 	contrib/bench/suite_growth.cjs contrib/bench/suite_server.cjs \
 	contrib/bench/charts contrib/bench/charts_svg.cjs \

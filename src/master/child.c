@@ -23,6 +23,7 @@
 #include "master/master.h"
 #include "master/replace.h"
 #include "master/spawn.h"
+#include "master/spread.h"
 #include "master/tell.h"
 
 #define BACKOFF_MIN_MS	100
@@ -142,6 +143,8 @@ child_spawn(struct child *c)
 	c->spawns++;
 	c->spawned_ms = c->heard_ms = clock_ms();
 	c->asked = c->answered = 0;
+	c->version = c->waiting = 0;
+	c->pass = (struct child_pass){ 0 };
 	state_set(c, CHILD_STARTING);
 }
 
@@ -344,6 +347,8 @@ master_on_counters(struct child *c, struct ipc *ipc,
 		return;
 	}
 	c->counters = read;
+	c->version = m->version;
+	spread_heard(c);
 }
 
 void

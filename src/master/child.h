@@ -66,6 +66,14 @@ struct handed {
 	char		 why[200];	/* of the last refusal */
 };
 
+/* What a worker was told last to pass on (spread.h). */
+struct child_pass {
+	unsigned	 to;		/* slot */
+	uint64_t	 generation;	/* of that one */
+	uint64_t	 count;
+	uint64_t	 passed;	/* by then */
+};
+
 struct child {
 	struct crew		*crew;
 	const struct child_role	*role;
@@ -85,6 +93,9 @@ struct child {
 	struct event		*respawn;
 	char			 lost[80];	/* why its link ended */
 	struct counters		 counters;	/* as last reported */
+	uint64_t		 version;	/* MSG_VERSION; 0: not known */
+	uint64_t		 waiting;	/* to be accepted by it, then */
+	struct child_pass	 pass;
 	bool			 yielded;	/* a router that is replaced */
 	struct handed		 handed;
 };

@@ -29,6 +29,7 @@
 #include "master/reload.h"
 #include "master/replace.h"
 #include "master/signals.h"
+#include "master/spread.h"
 
 #define FILES_WANTED	1048576	/* open files, where root may ask for them */
 #define CLOSE_GRACE_MS	2000	/* from the last client closed to the exit */
@@ -132,6 +133,7 @@ master_child_changed(void)
 	replace_check();
 	reload_check();
 	control_check();
+	spread_check();
 }
 
 static void
@@ -140,6 +142,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	(void)arg;
+	spread_tick();
 	children_tick(clock_ms());
 	replace_tick(clock_ms());
 }
@@ -389,6 +392,7 @@ close_all(void)
 	pidfile_drop();
 	certificates_free(master.certificates, master.config->n_listen);
 	children_free();
+	spread_done();
 	events_end();
 	event_base_free(master.base);
 	config_free(master.config);

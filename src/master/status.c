@@ -16,6 +16,7 @@
 #include "master/master.h"
 #include "master/reload.h"
 #include "master/replace.h"
+#include "master/spread.h"
 #include "master/status.h"
 
 static void
@@ -161,6 +162,8 @@ status_json(struct buf *out)
 	add_addresses(out);
 	buf_char(out, ',');
 	add_children(out);
+	buf_char(out, ',');
+	spread_status(out);
 	buf_char(out, ',');
 	replace_status(out);
 	buf_char(out, ',');

@@ -229,6 +229,20 @@ tell_handover(struct child *old, struct child *heir)
 	return 0;
 }
 
+int
+tell_pass(struct child *c, struct child *to, uint64_t count)
+{
+	int ends[2];
+
+	if (pair_make(SOCK_SEQPACKET, ends) < 0)
+		return -1;
+	SEND_END(c, pass, ends[0], .count = count);
+	SEND_END(to, take, ends[1], .end_ = "");
+	close(ends[0]);
+	close(ends[1]);
+	return 0;
+}
+
 void
 tell_control(struct child *router, int fd, struct bytes request)
 {

@@ -30,6 +30,9 @@ void	tell_succession(struct child *old, struct child *heir);
 /* A worker that leaves and one that takes over get the ends of a new pair; -1 if
  * there is none to be had. */
 int	tell_handover(struct child *old, struct child *heir);
+/* The first passes so many connections on to the second, by a new pair; -1 if
+ * there is none. */
+int	tell_pass(struct child *, struct child *to, uint64_t count);
 
 void	tell_settings(struct child *);
 void	tell_certificates(struct child *);

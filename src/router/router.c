@@ -167,6 +167,7 @@ router_tick(struct router *r)
 	buf_clear(&r->scratch);
 	counters_pack(&counter, &r->scratch);
 	m.packed = buf_view(&r->scratch);
+	m.version = MSG_VERSION;
 	msg_pack_counters(ipc_out(r->master->ipc), &m);
 }
 

@@ -19,6 +19,7 @@
 #include "worker/conn.h"
 #include "worker/governor.h"
 #include "worker/listener.h"
+#include "worker/pass.h"
 
 #define ACCEPTS_A_TURN	64	/* of a socket that is ours alone */
 #define ACCEPTS_SHARED	8	/* of one that all workers share */
@@ -118,6 +119,22 @@ no_descriptors(struct listener *l)
 	spare = dup(l->fd);
 }
 
+/* -1: it was closed. */
+static int
+let_in(const struct listener *l, int fd, const struct sockaddr_storage *from)
+{
+	struct conn *c;
+
+	c = conns_accept(fd, l, (const struct sockaddr *)from);
+	if (c == NULL) {
+		close(fd);
+		return -1;
+	}
+	c->opening = 1;
+	doors[l->section].governor.opening++;
+	return 0;
+}
+
 /* False: nobody waits there, or none can be taken. */
 static bool
 accept_one(struct listener *l)
@@ -125,7 +142,6 @@ accept_one(struct listener *l)
 	struct door *d = &doors[l->section];
 	struct sockaddr_storage from;
 	socklen_t len = sizeof(from);
-	struct conn *c;
 	int fd;
 
 	from.ss_family = AF_UNSPEC;
@@ -138,13 +154,31 @@ accept_one(struct listener *l)
 		return false;
 	}
 	governor_took(&d->governor, settings_of(d));
-	if ((c = conns_accept(fd, l, (struct sockaddr *)&from)) == NULL) {
+	if (pass_left != 0 && pass_on(fd, l) == 0)
 		close(fd);
-		return true;
-	}
-	c->opening = 1;
-	d->governor.opening++;
+	else
+		(void)let_in(l, fd, &from);
 	return true;
+}
+
+/* It was let in by another worker's governor; here it counts as one that has
+ * not sent its head. */
+int
+listener_adopt(int fd, struct bytes address)
+{
+	struct sockaddr_storage from;
+	socklen_t len = sizeof(from);
+	size_t i;
+
+	for (i = 0; i < n_listeners; i++)
+		if (bytes_eq(bytes_str(listeners[i]->address), address))
+			break;
+	if (i == n_listeners || fd_nonblock(fd) < 0 ||
+	    getpeername(fd, (struct sockaddr *)&from, &len) < 0) {
+		close(fd);
+		return -1;
+	}
+	return let_in(listeners[i], fd, &from);
 }
 
 /* ---- held back ------------------------------------------------------------- */
@@ -326,6 +360,7 @@ listeners_stop(void)
 {
 	size_t i, n = n_listeners;
 
+	pass_stop();
 	for (i = 0; i < n; i++) {
 		struct door *d = &doors[listeners[i]->section];
 

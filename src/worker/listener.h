@@ -22,6 +22,9 @@ void	listener_add(const struct msg_listener *);
 /* There are new settings. */
 void	listeners_settings(void);
 void	listeners_start(struct event_base *);
+/* Takes a connection that another worker accepted at this address and passed on
+ * (pass.h); -1: it was closed. */
+int	listener_adopt(int fd, struct bytes address);
 /* The first request's head is there, or the conn dies: it is not among those
  * being let in any more.  May be called again. */
 void	listener_settled(struct conn *);

@@ -30,6 +30,7 @@
 #include "worker/handover.h"
 #include "worker/inherit.h"
 #include "worker/listener.h"
+#include "worker/pass.h"
 #include "worker/presence.h"
 #include "worker/request.h"
 #include "worker/uplink.h"
@@ -41,6 +42,7 @@
 
 #define MASTER_FD	3
 #define SWEEP_WHOLE	20000	/* conns looked at in one go */
+#define EARLY_MS	50	/* between two reports that nobody asked for */
 #define ROUTERLESS	30	/* seconds; the master brings a new router in
 				   less than half of it */
 
@@ -49,6 +51,7 @@ struct worker worker;
 static bool		 done;
 static bool		 in_jail;
 static bool		 trace_colour;
+static uint64_t		 reported, reported_ms;	/* connections, and when */
 static uint32_t		 most_conns;	/* since memory was given back */
 
 /* PEM text of each [listen] section until the contexts are made. */
@@ -290,7 +293,36 @@ worker_on_ping(struct worker *w, struct ipc *from, const struct msg_ping *m)
 	struct msg_pong pong = { .n = m->n };
 
 	(void)from;
+	/* The master compares: all workers count at the same time. */
+	worker_report();
 	msg_pack_pong(ipc_out(w->master), &pong);
+}
+
+void
+worker_on_pass(struct worker *w, struct ipc *from, const struct msg_pass *m)
+{
+	(void)from;
+	if (w->leaving || w->stopping)
+		close(m->fd);
+	else
+		pass_begin(m->fd, m->count);
+}
+
+void
+worker_on_take(struct worker *w, struct ipc *from, const struct msg_take *m)
+{
+	(void)from;
+	if (w->leaving || w->stopping)
+		close(m->fd);
+	else
+		pass_take(w->base, m->fd);
+}
+
+void
+worker_on_keep(struct worker *w, struct ipc *from, const struct msg_keep *m)
+{
+	(void)w, (void)from, (void)m;
+	pass_end();
 }
 
 void
@@ -330,8 +362,8 @@ static int
 on_router_message(void *ctx, struct ipc *link, unsigned type,
     struct unpacker *u, const char **why)
 {
-	/* Numbers below hello are the master's alone to say. */
-	if (type < MSG_hello) {
+	/* Numbers below hello, and from pass on, are the master's alone. */
+	if (type < MSG_hello || type >= MSG_pass) {
 		*why = "a message that is not its to send";
 		return -1;
 	}
@@ -415,7 +447,22 @@ worker_report(void)
 	buf_clear(&packed);
 	counters_pack(&counter, &packed);
 	m.packed = buf_view(&packed);
+	m.version = MSG_VERSION;
 	msg_pack_counters(ipc_out(worker.master), &m);
+	reported = counter.connections;
+	reported_ms = worker.now_ms;
+}
+
+/* While many come or go, the master hears of it before it asks. */
+static void
+report_early(void)
+{
+	uint64_t n = counter.connections,
+	    change = n > reported ? n - reported : reported - n;
+
+	if (change > 4 + reported / 32 &&
+	    worker.now_ms - reported_ms >= EARLY_MS)
+		worker_report();
 }
 
 /* After a storm has passed, the memory goes back to the system. */
@@ -449,7 +496,6 @@ on_second(evutil_socket_t fd, short what, void *arg)
 	}
 	if (eighth++ % 8 == 0 && worker.master != NULL) {
 		give_back();
-		worker_report();
 		check_router(&worker);
 	}
 	event_add(*(struct event **)arg, &next);
@@ -463,6 +509,7 @@ turn_end(void)
 	handover_turn();
 	inherit_turn();
 	uplink_turn();
+	report_early();
 	if (worker.master != NULL)
 		ipc_flush(worker.master);
 }

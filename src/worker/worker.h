@@ -43,7 +43,8 @@ extern struct worker worker;
 int	worker_main(void);
 /* Sets now and now_ms; once a turn, before clients are served. */
 void	worker_clock(void);
-/* Tells the master the counters, as it does by itself every second. */
+/* Tells the master the counters, as when it asks (ping) every second, and when
+ * many have come or gone. */
 void	worker_report(void);
 /* A line of --debug: "Connection Established 123.456" and so on. */
 void	worker_trace(const char *what, struct bytes text, struct bytes more);

@@ -2,6 +2,7 @@
 master_tests = \
 	tests/common/test_jail \
 	tests/common/test_notify \
+	tests/master/test_balance \
 	tests/master/test_certificate \
 	tests/master/test_listen \
 	tests/master/test_pidfile \
@@ -14,6 +15,8 @@ tests_common_test_jail_SOURCES = tests/common/test_jail.c
 tests_common_test_jail_LDADD = $(TEST_LDADD)
 tests_common_test_notify_SOURCES = tests/common/test_notify.c
 tests_common_test_notify_LDADD = $(TEST_LDADD)
+tests_master_test_balance_SOURCES = tests/master/test_balance.c
+tests_master_test_balance_LDADD = $(TEST_LDADD)
 tests_master_test_certificate_SOURCES = tests/master/test_certificate.c
 tests_master_test_certificate_LDADD = $(TEST_LDADD)
 tests_master_test_listen_SOURCES = tests/master/test_listen.c

@@ -66,6 +66,10 @@ tests_worker_test_proxy_LDADD = $(TEST_LDADD)
 TESTS += tests/worker/test_proxy
 
 # Who comes in, and who is sent away, at which pace.
+check_PROGRAMS += tests/worker/test_pass
+TESTS += tests/worker/test_pass
+tests_worker_test_pass_SOURCES = tests/worker/test_pass.c
+tests_worker_test_pass_LDADD = $(TEST_LDADD)
 check_PROGRAMS += tests/worker/test_governor tests/worker/test_drain
 tests_worker_test_governor_SOURCES = tests/worker/test_governor.c
 tests_worker_test_governor_LDADD = $(TEST_LDADD)
