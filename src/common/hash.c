@@ -16,6 +16,9 @@
 #include "common/util.h"
 
 #define SMALLEST	16u
+/* Applications are few, and what is looked for is most often what was looked for
+ * before. */
+#define SMALL		16u
 /* Old buckets moved per insert: two would do for growing, four also finish a
  * shrink before it can be wanted again. */
 #define STEP		4u
@@ -185,12 +188,15 @@ hash_find(struct hash *h, struct bytes key)
 
 	if (h->count == 0)
 		return NULL;
+	if (h->last != NULL && bytes_eq(h->key(h->last), key))
+		return h->last;
 	hash = hash_bytes(key);
 	for (l = *bucket_of(h, hash); l != NULL; l = l->next) {
 		if (l->hash == hash && bytes_eq(h->key(l), key))
-			return l;
+			break;
 	}
-	return NULL;
+	h->last = h->count <= SMALL ? l : NULL;
+	return l;
 }
 
 void
@@ -219,6 +225,8 @@ hash_remove(struct hash *h, struct hash_link *l)
 	}
 	*at = l->next;
 	l->next = NULL;
+	if (h->last == l)
+		h->last = NULL;
 	if (--h->count == 0 && h->now_size > SMALLEST)
 		hash_done(h);
 }

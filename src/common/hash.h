@@ -25,6 +25,7 @@ typedef struct bytes (*hash_key_fn)(const struct hash_link *);
 
 struct hash {
 	struct hash_link	**now, **old;	/* buckets; old while growing */
+	struct hash_link	*last;		/* found last, in a small table */
 	uint32_t		 now_size, old_size, moved;
 	uint32_t		 count;
 	hash_key_fn		 key;

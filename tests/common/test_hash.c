@@ -134,6 +134,31 @@ test_basic(void **state)
 	free(items);
 }
 
+/* What was found last is not looked for again; but it may have gone. */
+static void
+test_found_again(void **state)
+{
+	struct item *items = make_items(3);
+	struct hash h;
+
+	(void)state;
+	hash_init(&h, key_of);
+	for (uint32_t i = 0; i < 3; i++)
+		hash_insert(&h, &items[i].link);
+	assert_ptr_equal(find(&h, 1), &items[1]);
+	assert_ptr_equal(find(&h, 1), &items[1]);
+	assert_ptr_equal(find(&h, 2), &items[2]);
+	hash_remove(&h, &items[1].link);
+	assert_null(find(&h, 1));
+	assert_ptr_equal(find(&h, 2), &items[2]);
+	hash_remove(&h, &items[2].link);
+	assert_null(find(&h, 2));
+	assert_ptr_equal(find(&h, 0), &items[0]);
+	hash_done(&h);
+	assert_null(find(&h, 0));
+	free(items);
+}
+
 /* A million inserts: none of them may move more than a few buckets, and the
  * chains must stay short. */
 static void
@@ -287,6 +312,7 @@ main(void)
 		cmocka_unit_test(test_siphash),
 		cmocka_unit_test(test_empty),
 		cmocka_unit_test(test_basic),
+		cmocka_unit_test(test_found_again),
 		cmocka_unit_test(test_million),
 		cmocka_unit_test(test_random),
 		cmocka_unit_test(test_walk_and_free),
