@@ -348,7 +348,7 @@ publish(struct span channel, struct span event, struct span data,
 	if (ch != NULL)
 		say(ch, (struct span){ r.p, r.n }, from);
 	for (int i = 0; i < workers; i++)
-		if (i != me && send(mail[i][1], r.p, r.n, 0) < 0)
+		if (i != me && send(mail[i][1], r.p, r.n, MSG_DONTWAIT) < 0)
 			err(1, "worker %d is too slow", i);
 }
 
