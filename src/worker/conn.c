@@ -30,8 +30,10 @@
 #define KEEP_MAX	(32u << 10)	/* kept input up to here is copied into
 					   scratch, more is read in place */
 #define READS_A_TURN	4		/* one peer must not hold the loop */
-#define WRITES_A_TURN	1024		/* sockets written before others may
-					   speak: about 10 ms */
+#define WRITES_A_TURN	128	/* sockets written before others may
+					   speak, and the router is read: who is
+					   behind them gets what it said with
+					   the same write */
 #define FREED_A_TURN	(1u << 19)	/* frames of those who die: 2 ms */
 #define MOVING		2	/* seconds more for each write while closing */
 #define IOV		64
@@ -683,6 +685,9 @@ conns_turn(void)
 		c->dirty = 0;
 		if (c->again)
 			again_add(c);
+		/* Here when this one's system call is done. */
+		if (!TAILQ_EMPTY(&conns.dirty))
+			conn_prefetch(TAILQ_FIRST(&conns.dirty));
 		conn_flush(c);
 	}
 	more = backlog_turn() | conns_bury();
