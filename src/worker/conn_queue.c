@@ -10,32 +10,57 @@
 #include "worker/backlog.h"
 
 #define LOOKED_AT	16	/* frames, for queue_share() */
+#define SMALLEST	8u	/* ring */
+#define SPARE		1024	/* of these are kept: in a burst one is needed and
+				   not needed any more for every write */
 
 /* Frames behind the first. */
 struct conn_queue {
-	struct frame	**ring;
-	uint32_t	  at, n, cap;
+	uint32_t	 at, n, cap;
+	struct frame	*ring[];
 };
+
+static struct conn_queue *spare[SPARE];
+static unsigned n_spare;
+
+static struct conn_queue *
+ring_new(uint32_t cap)
+{
+	struct conn_queue *q = cap == SMALLEST && n_spare > 0 ?
+	    spare[--n_spare] :
+	    xmalloc(sizeof(*q) + (size_t)cap * sizeof(q->ring[0]));
+
+	q->at = q->n = 0;
+	q->cap = cap;
+	backlog_add(cap * sizeof(q->ring[0]));
+	return q;
+}
+
+static void
+ring_free(struct conn_queue *q)
+{
+	backlog_sub(q->cap * sizeof(q->ring[0]));
+	if (q->cap == SMALLEST && n_spare < SPARE)
+		spare[n_spare++] = q;
+	else
+		free(q);
+}
 
 static struct frame *
 frame_at(const struct conn_queue *q, uint32_t i)
 {
-	return q->ring[(q->at + i) % q->cap];
+	return q->ring[(q->at + i) & (q->cap - 1)];
 }
 
-static void
-ring_grow(struct conn_queue *q)
+static struct conn_queue *
+ring_grow(struct conn_queue *old)
 {
-	uint32_t i, cap = q->cap == 0 ? 8 : q->cap * 2;
-	struct frame **ring = xreallocarray(NULL, cap, sizeof(*ring));
+	struct conn_queue *q = ring_new(old->cap * 2);
 
-	for (i = 0; i < q->n; i++)
-		ring[i] = frame_at(q, i);
-	backlog_add((cap - q->cap) * sizeof(*ring));
-	free(q->ring);
-	q->ring = ring;
-	q->at = 0;
-	q->cap = cap;
+	for (; q->n < old->n; q->n++)
+		q->ring[q->n] = frame_at(old, q->n);
+	ring_free(old);
+	return q;
 }
 
 void
@@ -49,10 +74,10 @@ queue_push(struct conn *c, struct frame *f)
 		return;
 	}
 	if (q == NULL)
-		q = c->more = xcalloc(1, sizeof(*q));
-	if (q->n == q->cap)
-		ring_grow(q);
-	q->ring[(q->at + q->n++) % q->cap] = f;
+		q = c->more = ring_new(SMALLEST);
+	else if (q->n == q->cap)
+		q = c->more = ring_grow(q);
+	q->ring[(q->at + q->n++) & (q->cap - 1)] = f;
 }
 
 /* Lets go of the first frame. */
@@ -66,12 +91,10 @@ queue_shift(struct conn *c)
 	c->sent = 0;
 	if (q == NULL)
 		return;
-	c->first = q->ring[q->at];
-	q->at = (q->at + 1) % q->cap;
+	c->first = frame_at(q, 0);
+	q->at++;
 	if (--q->n == 0) {
-		backlog_sub(q->cap * sizeof(*q->ring));
-		free(q->ring);
-		free(q);
+		ring_free(q);
 		c->more = NULL;
 	}
 }
@@ -151,7 +174,7 @@ queue_share(const struct conn *c)
 	for (i = 0; i < q->n; i += step, n++)
 		sum += frame_share(frame_at(q, i));
 	return frame_share(c->first) + sum * q->n / n +
-	    q->cap * sizeof(*q->ring);
+	    q->cap * sizeof(q->ring[0]);
 }
 
 /* ---- a hand-over ---------------------------------------------------------------- */
