@@ -591,6 +591,25 @@ drivers["api-channels-type"] = api(events({ name: "e", data: "1", channels: [5] 
 drivers["api-channels-encrypted"] = api(events({ name: "e", data: "1", channels: ["private-encrypted-x", "c"] }));
 drivers["api-batch-large"] = api(batch({ batch: [EVENT, EVENT, EVENT] }, { app: SMALL }));
 drivers["api-data-large"] = api(events({ ...EVENT, data: "x".repeat(101) }, { app: SMALL }), batch({ batch: [{ ...EVENT, data: "x".repeat(101) }] }, { app: SMALL }));
+/** The router takes nothing, and what was published fills the worker's window. */
+drivers["api-over-capacity"] = async () => {
+	const s = await Server.start({ peal: { watchdog: "10m" }, http: { max_request_size: "200k" },
+	    router: { publish_window: "64k", publish_wait: "1s" } });
+	const [router] = s.pids("peald: router");
+	try {
+		process.kill(router, "SIGSTOP");
+		const first = s.publish("c", "e", "x".repeat(100000));
+		await until(async () => (await s.ctl("status")).totals.published === 1, "the first to be taken", 20000 * patience);
+		const answer = await s.call("POST", `/apps/${s.app.id}/events`, EVENT);
+		process.kill(router, "SIGCONT");
+		await first;
+		assert.equal(answer.headers["retry-after"], "1");
+		return { code: String(answer.status), closed: answer.headers.connection === "close" };
+	} finally {
+		process.kill(router, "SIGCONT");
+		await s.stop();
+	}
+};
 drivers["api-users-public"] = api(["GET", "/apps/APP/channels/c/users"], ["GET", "/apps/APP/channels/private-c/users"]);
 
 // ---- the walk ------------------------------------------------------------------------------------
