@@ -163,6 +163,8 @@ set_up(SSL_CTX *ssl, int min_version, const char **why)
 	SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS |
 	    SSL_MODE_ENABLE_PARTIAL_WRITE |
 	    SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	/* One call for a record, not one for its head and one for the rest. */
+	SSL_CTX_set_read_ahead(ssl, 1);
 	SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_timeout(ssl, TICKET_LIFE);
 	SSL_CTX_set_num_tickets(ssl, 1);
@@ -452,5 +454,6 @@ tls_established(const struct tls *t)
 bool
 tls_pending(const struct tls *t)
 {
-	return SSL_pending(t->ssl) > 0;
+	return SSL_get_read_ahead(t->ssl) != 0 ? SSL_has_pending(t->ssl) != 0 :
+	    SSL_pending(t->ssl) > 0;
 }

@@ -58,7 +58,8 @@ int	tls_handshake(struct tls *);
 bool	tls_established(const struct tls *);
 /* What went wrong, after TLS_ERROR; good until the stream's end. */
 const char *tls_why(const struct tls *);
-/* Octets decrypted already that epoll does not know of. */
+/* Octets were read already that epoll does not know of.  A server's may be a part
+ * of a record only: who reads then is told to wait. */
 bool	tls_pending(const struct tls *);
 
 #endif

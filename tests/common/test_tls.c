@@ -237,6 +237,31 @@ test_talk(void **state)
 	tls_context_free(c);
 }
 
+/* Several records come with one read(2): what epoll does not tell of any more is
+ * pending. */
+static void
+test_records_together(void **state)
+{
+	struct tls_context *c = new_context(TLS_1_2);
+	struct pair p;
+	char text[100];
+	int i;
+
+	(void)state;
+	connect_pair(&p, c, NULL);
+	assert_true(handshake(&p));
+	for (i = 0; i < 3; i++)
+		assert_int_equal(SSL_write(p.client, "hello", 5), 5);
+	for (i = 0; i < 3; i++) {
+		assert_int_equal(tls_read(p.server, text, sizeof(text)), 5);
+		assert_int_equal(tls_pending(p.server), i < 2);
+	}
+	assert_int_equal(tls_read(p.server, text, sizeof(text)),
+	    TLS_WANT_READ);
+	close_pair(&p);
+	tls_context_free(c);
+}
+
 /* More than the socket takes, begun again from other memory. */
 static void
 test_large(void **state)
@@ -508,6 +533,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_talk),
+		cmocka_unit_test(test_records_together),
 		cmocka_unit_test(test_large),
 		cmocka_unit_test(test_close),
 		cmocka_unit_test(test_garbage),
