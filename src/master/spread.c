@@ -21,7 +21,10 @@
 #define PASS_VERSION	4	/* MSG_VERSION of the first that pass */
 #define PERIOD_MS	20	/* between two decisions while many come */
 #define GATHER_MS	3	/* from the first that tells it */
-#define MANY		16	/* came since the last time: ask again soon */
+#define TICK_MS		1000	/* then all are asked anyway */
+#define SOME		64	/* one part of so many of all, but */
+#define SOME_LEAST	4
+#define SOME_MOST	16	/* that come are worth a decision */
 
 _Static_assert(WORKERS_MAX <= BALANCE_MAX, "a place for each worker");
 
@@ -93,6 +96,18 @@ waiting_for(unsigned worker)
 	return sum;
 }
 
+/* So many that come may make a difference. */
+static uint64_t
+some(void)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < workers(); i++)
+		n += worker_at(i)->counters.connections;
+	n /= SOME;
+	return n < SOME_LEAST ? SOME_LEAST : n < SOME_MOST ? n : SOME_MOST;
+}
+
 static unsigned
 take_stock(struct balance *w)
 {
@@ -109,20 +124,40 @@ take_stock(struct balance *w)
 
 static void	on_soon(evutil_socket_t, short, void *);
 
+/* Unless they are asked sooner than that anyway. */
 static void
-ask_soon(void)
+ask_in(uint64_t ms)
 {
-	uint64_t since = clock_ms() - decided_ms, ms = GATHER_MS;
-	struct timeval in;
+	static uint64_t due_ms;
+	struct timeval in = { .tv_usec = (suseconds_t)ms * 1000 };
+	uint64_t then = clock_ms() + ms;
 
-	if (since + GATHER_MS < PERIOD_MS)
-		ms = PERIOD_MS - since;
-	in = (struct timeval){ .tv_usec = (suseconds_t)ms * 1000 };
 	if (soon == NULL &&
 	    (soon = evtimer_new(master.base, on_soon, NULL)) == NULL)
 		fatal("no memory for a timer");
-	if (!evtimer_pending(soon, NULL))
-		evtimer_add(soon, &in);
+	if (evtimer_pending(soon, NULL) && due_ms <= then)
+		return;
+	due_ms = then;
+	evtimer_add(soon, &in);
+}
+
+static void
+ask_soon(void)
+{
+	uint64_t since = clock_ms() - decided_ms;
+
+	ask_in(since + GATHER_MS < PERIOD_MS ? PERIOD_MS - since : GATHER_MS);
+}
+
+/* When as many more have come as are worth it, if they go on like in the last
+ * ms. */
+static void
+ask_later(uint64_t came, uint64_t worth, uint64_t ms)
+{
+	uint64_t next = came == 0 ? TICK_MS : ms * worth / came;
+
+	if (next < TICK_MS)
+		ask_in(next > PERIOD_MS ? next : PERIOD_MS);
 }
 
 /* ---- orders -------------------------------------------------------------- */
@@ -171,13 +206,13 @@ order_none(struct child *c)
 static void
 decide(void)
 {
-	uint64_t came = came_since();
+	uint64_t came = came_since(), ms = clock_ms() - decided_ms;
 	struct balance w[BALANCE_MAX];
 	unsigned n;
 
 	asked = false;
 	accepted += came;
-	decided_ms = clock_ms();
+	decided_ms += ms;
 	if (!may_decide())
 		return;
 	n = take_stock(w);
@@ -188,8 +223,7 @@ decide(void)
 		else if (serves(worker_at(i)))
 			order_none(worker_at(i));
 	}
-	if (came >= MANY)
-		ask_soon();
+	ask_later(came, some(), ms);
 }
 
 /* ---- questions ----------------------------------------------------------- */
@@ -230,7 +264,7 @@ spread_heard(struct child *c)
 	if (child_is_router(c) || child_crew(c) != CREW_IN_FORCE)
 		return;
 	c->waiting = waiting_for(c->slot - SLOT_WORKER_FIRST);
-	if (!asked && may_decide() && came_since() >= MANY)
+	if (!asked && may_decide() && came_since() >= some())
 		ask_soon();
 }
 

@@ -2,8 +2,8 @@
  *
  * Keeps the workers in force about equally full.  All of them are asked at a time
  * (a ping, which each answers behind its counters), every second and, while many
- * come, up to fifty times a second; when they have answered, balance.h says who passes
- * how many of its next connections on, and to whom.  The two get the ends of a
+ * come, up to fifty times a second; when they have answered, balance.h says who
+ * passes how many of its next connections on, and to whom.  The two get the ends of a
  * new link for it (worker/pass.h): what is passed does not come by the master.
  *
  * A filter of the listening sockets (SO_ATTACH_REUSEPORT_CBPF) could give some
