@@ -238,6 +238,8 @@ void	client_say(struct client *, unsigned opcode, const char *p, size_t n);
 void	client_keep(struct client *, unsigned opcode, const char *p, size_t n);
 void	client_subscribe(struct client *, const char *socket_id, size_t n);
 void	client_in(struct client *);
+/* What it waited for has come: a message, or it is back. */
+void	client_pause(struct client *, uint64_t now);
 void	client_leave(struct client *);
 /* It was closed: code of the close frame, 1006 without one. */
 void	client_lost(struct client *, unsigned code, const char *why);

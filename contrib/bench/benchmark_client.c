@@ -74,6 +74,14 @@ client_leave(struct client *c)
 /* ---- coming and going --------------------------------------------------- */
 
 void
+client_pause(struct client *c, uint64_t now)
+{
+	if (c->heard != 0 && now - c->heard > c->pause)
+		c->pause = now - c->heard;
+	c->heard = now;
+}
+
+void
 client_in(struct client *c)
 {
 	uint64_t now = now_ns();
@@ -87,6 +95,8 @@ client_in(struct client *c)
 		return;
 	}
 	hand.opening--;
+	if (c->heard != 0)
+		client_pause(c, now);
 	if (atomic_fetch_add(&shared->in, 1) + 1 >= plan.clients)
 		atomic_store(&shared->back, now);
 }

@@ -37,11 +37,8 @@ heard_message(struct client *c, uint32_t number, uint32_t channel, uint64_t due)
 	}
 	histogram_add(&stats->book[atomic_load_explicit(&shared->book,
 	    memory_order_relaxed)], now > due ? now - due : 0);
-	if (plan.pauses) {
-		if (c->heard != 0 && now - c->heard > c->pause)
-			c->pause = now - c->heard;
-		c->heard = now;
-	}
+	if (plan.pauses)
+		client_pause(c, now);
 	if (plan.channels == 1 && shared->rate == 0)
 		speaker_heard(number);
 	__atomic_store_n(&stats->count[N_DELIVERIES],
@@ -174,6 +171,18 @@ heard_ping(struct client *c, const char *p, size_t n)
 	client_say(c, 1, pong, sizeof pong - 1);
 }
 
+/* Below 4300 it says why the connection is closed next: that is what counts. */
+static void
+heard_error(struct client *c, const char *p, size_t n)
+{
+	const char *code = after(p, n, "code");
+
+	code += code != NULL ? strspn(code, "\\\": ") : 0;
+	if (code == NULL || strtoul(code, NULL, 10) / 100 - 40 >= 3)
+		fault(N_BAD, "client %u: %.*s", c->id,
+		    (int)(n < 120 ? n : 120), p);
+}
+
 static void
 heard_nothing(struct client *c, const char *p, size_t n)
 {
@@ -193,6 +202,7 @@ static const struct {
 	{ "\"pusher_internal:subscription_count\"", heard_nothing },
 	{ "\"pusher:ping\"", heard_ping },
 	{ "\"pusher:pong\"", heard_nothing },
+	{ "\"pusher:error\"", heard_error },
 };
 
 /* p is followed by a NUL while this looks at it. */
@@ -302,8 +312,8 @@ client_finish(struct client *c)
 	if (!atomic_load(&shared->stopped))
 		missing_members(c);
 	if (plan.pauses) {
-		if (c->state != CLIENT_IN && c->heard != 0)
-			c->pause = now_ns() - c->heard;
+		if (c->state != CLIENT_IN)
+			client_pause(c, now_ns());
 		histogram_add(&stats->book[BOOK_PAUSE], c->pause);
 	}
 	if (atomic_load(&shared->stopped))

@@ -7,6 +7,8 @@
 
 #include "benchmark.h"
 
+#define LINGER_MS	500	/* for what is under way at the end */
+
 static bool
 settled(void)
 {
@@ -23,7 +25,11 @@ reload(struct run *run)
 	run_until(run, NULL, half + 1);
 	status = run_command(run, opt.command);
 	run_until(run, settled, 0);
-	run_wait(run);
+	/* Who was away has missed something: that does not come any more. */
+	if (atomic_load(&shared->cut) == 0 || run->interrupted)
+		run_wait(run);
+	else
+		run_until(run, NULL, LINGER_MS);
 	return status;
 }
 

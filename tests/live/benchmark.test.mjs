@@ -311,6 +311,10 @@ const CASES = {
 		},
 	}, { disordered: 1 }],
 	"a client is closed": [lying((m) => m.close(4009, "go")), { closed: 1, missing: 20 - AT }],
+	"a client is told why, and closed": [lying(function (m) {
+		this.send(m, "pusher:error", undefined, { code: 4200, message: "Server is restarting" });
+		m.close(4200);
+	}), { closed: 1, missing: 20 - AT }],
 	"a connection is cut": [lying((m) => m.terminate()), { closed: 1, missing: 20 - AT }],
 	"a connection is refused": [{ rejects: (n) => n === AT }, { refused: 1 }],
 	"a publish is refused": [lying(() => 413), { refused: 1 }],
