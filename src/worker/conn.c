@@ -690,7 +690,8 @@ conns_turn(void)
 			conn_prefetch(TAILQ_FIRST(&conns.dirty));
 		conn_flush(c);
 	}
-	more = backlog_turn() | conns_bury();
+	more = backlog_turn();
+	more |= conns_bury();
 	return more || !TAILQ_EMPTY(&conns.dirty) ||
 	    !TAILQ_EMPTY(&conns.again);
 }
