@@ -484,27 +484,6 @@ ipc_out(struct ipc *l)
 	return &l->out;
 }
 
-static ssize_t
-send_with_fd(int to, const char *p, size_t n, int fd)
-{
-	union {
-		struct cmsghdr	align;
-		char		room[CMSG_SPACE(sizeof(int))];
-	} control;
-	struct iovec io = { (void *)(uintptr_t)p, n };
-	struct msghdr m = {
-		.msg_iov = &io, .msg_iovlen = 1,
-		.msg_control = &control, .msg_controllen = sizeof(control),
-	};
-
-	memset(&control, 0, sizeof(control));
-	control.align.cmsg_level = SOL_SOCKET;
-	control.align.cmsg_type = SCM_RIGHTS;
-	control.align.cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(&control.align), &fd, sizeof(int));
-	return sendmsg(to, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
-}
-
 /* One write, up to the next frame that has a descriptor. */
 static ssize_t
 send_some(struct ipc *l)
@@ -520,7 +499,7 @@ send_some(struct ipc *l)
 	if (next < l->n_out_fds)
 		n = (size_t)(l->out_fds[next].at - at);
 	if (fd >= 0)
-		sent = send_with_fd(l->fd, p, n, fd);
+		sent = fd_send(l->fd, p, n, fd);
 	else
 		sent = send(l->fd, p, n, MSG_NOSIGNAL | MSG_DONTWAIT);
 	if (sent > 0 && next > 0) {

@@ -8,9 +8,11 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -186,6 +188,48 @@ fd_standard(void)
 	while (fd >= 0 && fd <= STDERR_FILENO);
 	if (fd >= 0)
 		close(fd);
+}
+
+union control {
+	struct cmsghdr	align;
+	char		room[CMSG_SPACE(sizeof(int))];
+};
+
+ssize_t
+fd_send(int to, const void *p, size_t n, int fd)
+{
+	union control control;
+	struct iovec io = { (void *)(uintptr_t)p, n };
+	struct msghdr m = {
+		.msg_iov = &io, .msg_iovlen = 1,
+		.msg_control = &control, .msg_controllen = sizeof(control),
+	};
+
+	memset(&control, 0, sizeof(control));
+	control.align.cmsg_level = SOL_SOCKET;
+	control.align.cmsg_type = SCM_RIGHTS;
+	control.align.cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(&control.align), &fd, sizeof(int));
+	return sendmsg(to, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+ssize_t
+fd_recv(int from, void *p, size_t n, int *fd)
+{
+	union control control;
+	struct iovec io = { p, n };
+	struct msghdr m = {
+		.msg_iov = &io, .msg_iovlen = 1,
+		.msg_control = &control, .msg_controllen = sizeof(control),
+	};
+	ssize_t got = recvmsg(from, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+	*fd = -1;
+	if (got >= 0 && m.msg_controllen >= CMSG_LEN(sizeof(int)) &&
+	    control.align.cmsg_level == SOL_SOCKET &&
+	    control.align.cmsg_type == SCM_RIGHTS)
+		memcpy(fd, CMSG_DATA(&control.align), sizeof(int));
+	return got;
 }
 
 uint64_t

@@ -46,6 +46,11 @@ int	fd_cloexec(int fd, int on);
 /* Puts nothing where the standard descriptors are closed, or what is opened later
  * takes their place and gets what is written to them. */
 void	fd_standard(void);
+/* A packet with a descriptor, without waiting; results as of sendmsg(). */
+ssize_t	fd_send(int to, const void *, size_t n, int fd);
+/* What fits of one, without waiting, and the descriptor that came with it, or -1;
+ * results as of recvmsg(). */
+ssize_t	fd_recv(int from, void *, size_t n, int *fd);
 /* Soft limit of open files raised to the hard one; returns it. */
 uint64_t fd_limit_raise(void);
 

@@ -95,31 +95,6 @@ question_end(struct question *q)
 	q->event = NULL;
 }
 
-/* The answer's octets; *fd is what came with it, or -1. */
-static ssize_t
-answer_read(int from, char *to, size_t size, int *fd)
-{
-	union {
-		char		room[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr	align;
-	} control;
-	struct iovec v = { to, size };
-	struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1,
-		.msg_control = control.room,
-		.msg_controllen = sizeof(control.room) };
-	ssize_t n = recvmsg(from, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	struct cmsghdr *c;
-
-	*fd = -1;
-	if (n <= 0)
-		return n;
-	c = CMSG_FIRSTHDR(&m);
-	if (c != NULL && c->cmsg_level == SOL_SOCKET &&
-	    c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof(int)))
-		memcpy(fd, CMSG_DATA(c), sizeof(int));
-	return n;
-}
-
 static void
 on_answer(evutil_socket_t from, short what, void *arg)
 {
@@ -128,7 +103,7 @@ on_answer(evutil_socket_t from, short what, void *arg)
 	char text[RESOLVER_ANSWER_MAX];
 	int fd = -1;
 	ssize_t n = what & EV_TIMEOUT ? 0 :
-	    answer_read(from, text, sizeof(text), &fd);
+	    fd_recv(from, text, sizeof(text), &fd);
 
 	if (router == NULL)
 		;

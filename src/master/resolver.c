@@ -78,27 +78,6 @@ look_up(const char *host, int to)
 }
 
 static void
-answer_descriptor(int to, int fd)
-{
-	char octet = 'F';
-	union {
-		char		room[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr	align;
-	} control = { { 0 } };
-	struct iovec v = { &octet, 1 };
-	struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1,
-		.msg_control = control.room,
-		.msg_controllen = sizeof(control.room) };
-	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
-
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(c), &fd, sizeof(int));
-	(void)sendmsg(to, &m, MSG_NOSIGNAL);
-}
-
-static void
 connect_path(const char *path, int to)
 {
 	struct sockaddr_un at = { .sun_family = AF_UNIX };
@@ -113,7 +92,7 @@ connect_path(const char *path, int to)
 	    connect(fd, (const struct sockaddr *)&at, sizeof(at)) < 0)
 		answer_error(to, strerror(errno));
 	else
-		answer_descriptor(to, fd);
+		(void)fd_send(to, "F", 1, fd);
 }
 
 /* ---- the process --------------------------------------------------------- */

@@ -30,11 +30,6 @@ static TAILQ_HEAD(, inlet) inlets = TAILQ_HEAD_INITIALIZER(inlets);
 static int		 outlet = -1;
 uint64_t		 pass_left;
 
-union control {
-	struct cmsghdr	align;
-	char		room[CMSG_SPACE(sizeof(int))];
-};
-
 /* ---- to another ------------------------------------------------------------ */
 
 void
@@ -59,19 +54,7 @@ pass_begin(int link, uint64_t count)
 int
 pass_on(int fd, const struct listener *l)
 {
-	struct iovec io = { l->address, strlen(l->address) };
-	union control control;
-	struct msghdr m = {
-		.msg_iov = &io, .msg_iovlen = 1,
-		.msg_control = &control, .msg_controllen = sizeof(control),
-	};
-
-	memset(&control, 0, sizeof(control));
-	control.align.cmsg_level = SOL_SOCKET;
-	control.align.cmsg_type = SCM_RIGHTS;
-	control.align.cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(&control.align), &fd, sizeof(int));
-	if (sendmsg(outlet, &m, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
+	if (fd_send(outlet, l->address, strlen(l->address), fd) < 0) {
 		if (errno != EAGAIN && errno != EINTR &&
 		    errno != ETOOMANYREFS)
 			pass_end();
@@ -99,26 +82,17 @@ static int
 take_one(struct inlet *in)
 {
 	char address[ADDRESS_MAX];
-	struct iovec io = { address, sizeof(address) };
-	union control control;
-	struct msghdr m = {
-		.msg_iov = &io, .msg_iovlen = 1,
-		.msg_control = &control, .msg_controllen = sizeof(control),
-	};
 	ssize_t n;
 	int fd;
 
-	n = recvmsg(in->fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	n = fd_recv(in->fd, address, sizeof(address), &fd);
 	if (n <= 0)
 		return n < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : -1;
-	if (m.msg_controllen < CMSG_LEN(sizeof(int)) ||
-	    control.align.cmsg_level != SOL_SOCKET ||
-	    control.align.cmsg_type != SCM_RIGHTS) {
+	if (fd < 0) {
 		/* There was no descriptor left for it. */
 		counter.accept_errors++;
 		return 1;
 	}
-	memcpy(&fd, CMSG_DATA(&control.align), sizeof(int));
 	if (listener_adopt(fd, bytes_of(address, (size_t)n)) == 0)
 		counter.taken++;
 	return 1;
