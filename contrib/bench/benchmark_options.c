@@ -320,17 +320,11 @@ help_option(const struct option *o)
 void
 options_help(void)
 {
-	struct settings s;
-	const char *why;
-	char *none[] = { NULL };
-
 	printf("usage: peal-benchmark [OPTIONS] SCENARIO [OPTIONS]\n\n"
 	    "scenarios (\"all\" runs every one):\n");
-	for (const struct scenario *sc = scenarios; sc->name != NULL; sc++) {
-		options_read(&s, sc, 0, none, &why);
+	for (const struct scenario *sc = scenarios; sc->name != NULL; sc++)
 		printf("  %-10s %s\n%12s %s\n", sc->name, sc->help, "",
 		    sc->defaults);
-	}
 	printf("\noptions:\n");
 	for (size_t i = 0; i < OPTIONS; i++)
 		help_option(&options[i]);
