@@ -283,7 +283,7 @@ bool	mark_read(const char *p, size_t n, uint32_t *number, uint32_t *channel,
 
 struct usage {
 	double		 user, system;	/* seconds of processor */
-	uint64_t	 memory;	/* octets, shared ones in parts */
+	uint64_t	 memory;	/* octets, shared ones in parts, no files */
 };
 /* Of a process and all it descends to. */
 void	server_usage(unsigned pid, struct usage *, bool memory);

@@ -86,16 +86,20 @@ refine(struct process *p)
 	p->system = all - p->user;
 }
 
+/* Not the part of programs and libraries: it falls with whoever maps them, too,
+ * and our own processes do. */
 static uint64_t
 memory_of(unsigned pid)
 {
-	char path[64], text[4096], *at;
+	char path[64], text[4096], *all, *files;
 
 	snprintf(path, sizeof path, "/proc/%u/smaps_rollup", pid);
 	if (read_text(path, text, sizeof text) <= 0 ||
-	    (at = strstr(text, "\nPss:")) == NULL)
+	    (all = strstr(text, "\nPss:")) == NULL)
 		return 0;
-	return strtoull(at + 5, NULL, 10) * 1024;
+	files = strstr(text, "\nPss_File:");	/* since Linux 5.4 */
+	return (strtoull(all + 5, NULL, 10) - (files == NULL ? 0 :
+	    strtoull(files + 10, NULL, 10))) * 1024;
 }
 
 static unsigned
