@@ -61,12 +61,12 @@ function logarithmic(least, most, from, length) {
 
 // Names beside the ends of their lines, none on another.
 function labels(ends, x, top, bottom) {
-	const places = ends.toSorted((a, b) => a.y - b.y);
+	const places = [...ends].sort((a, b) => a.y - b.y);
 	for (let i = 0; i < places.length; i++)
 		places[i].at = Math.max(places[i].y + 4, top,
 		    i > 0 ? places[i - 1].at + LINE : 0);
 	let low = bottom;
-	for (const p of places.toReversed()) {
+	for (const p of [...places].reverse()) {
 		p.at = Math.min(p.at, low);
 		low = p.at - LINE;
 	}

@@ -7,7 +7,7 @@ const { sleep } = require('./suite_server.cjs');
 
 const CLIENTS = 1000;	// that channels are spread over
 
-const median = (list) => list.toSorted((a, b) => a - b)[list.length >> 1];
+const median = (list) => [...list].sort((a, b) => a - b)[list.length >> 1];
 
 // Microseconds of processor for each of n, by role.
 async function cost(server, n, what) {
