@@ -6,6 +6,7 @@ common_tests = \
 	tests/common/test_crypto \
 	tests/common/test_hash \
 	tests/common/test_ipc \
+	tests/common/test_ipc_fds \
 	tests/common/test_json \
 	tests/common/test_log \
 	tests/common/test_msg \
@@ -23,8 +24,12 @@ tests_common_test_crypto_SOURCES = tests/common/test_crypto.c
 tests_common_test_crypto_LDADD = $(TEST_LDADD)
 tests_common_test_hash_SOURCES = tests/common/test_hash.c
 tests_common_test_hash_LDADD = $(TEST_LDADD)
-tests_common_test_ipc_SOURCES = tests/common/test_ipc.c
+tests_common_test_ipc_SOURCES = tests/common/test_ipc.c \
+	tests/common/test_ipc.h tests/descriptors.h
 tests_common_test_ipc_LDADD = $(TEST_LDADD)
+tests_common_test_ipc_fds_SOURCES = tests/common/test_ipc_fds.c \
+	tests/common/test_ipc.h tests/descriptors.h
+tests_common_test_ipc_fds_LDADD = $(TEST_LDADD)
 tests_common_test_json_SOURCES = tests/common/test_json.c
 tests_common_test_json_LDADD = $(TEST_LDADD)
 tests_common_test_log_SOURCES = tests/common/test_log.c

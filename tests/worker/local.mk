@@ -109,6 +109,6 @@ tests_worker_test_handover_LDADD = $(TEST_LDADD)
 tests_worker_test_inherit_SOURCES = tests/worker/test_inherit.c
 tests_worker_test_inherit_LDADD = $(TEST_LDADD)
 TESTS += tests/worker/test_handover tests/worker/test_inherit
-tests_worker_test_parcel_SOURCES = tests/worker/test_parcel.c
+tests_worker_test_parcel_SOURCES = tests/worker/test_parcel.c tests/descriptors.h
 tests_worker_test_parcel_LDADD = $(TEST_LDADD)
 TESTS += tests/worker/test_parcel

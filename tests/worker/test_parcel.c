@@ -11,16 +11,15 @@
 #include <stdlib.h>
 
 #include <cmocka.h>
-#include <dirent.h>
 #include <errno.h>
 #include <event2/event.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/packed.h"
 #include "common/util.h"
+#include "tests/descriptors.h"
 #include "worker/parcel.h"
 
 static struct event_base *base;
@@ -140,19 +139,6 @@ inode(int fd)
 
 	assert_int_equal(fstat(fd, &st), 0);
 	return st.st_ino;
-}
-
-static unsigned
-open_files(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	unsigned n = 0;
-
-	assert_non_null(d);
-	while (readdir(d) != NULL)
-		n++;
-	closedir(d);
-	return n;
 }
 
 /* ---- packets ------------------------------------------------------------------- */
@@ -298,12 +284,12 @@ a_long_one_in_a_file(void **state)
 {
 	size_t n = 5u << 20;
 	char *octets = xmalloc(n);
-	unsigned before;
+	int before;
 	int s[2];
 
 	(void)state;
 	open_links(false);
-	before = open_files();
+	before = open_descriptors();
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, s), 0);
 	for (size_t i = 0; i < n; i++)
 		octets[i] = (char)(1 + i % 251);
@@ -322,7 +308,7 @@ a_long_one_in_a_file(void **state)
 	close(s[1]);
 	close_fds(&b);
 	/* No memory file is left open. */
-	assert_int_equal(open_files(), before);
+	assert_int_equal(open_descriptors(), before);
 	close_links();
 }
 
@@ -403,7 +389,7 @@ records_with_faults(void **state)
 	    .record = B("state") };
 	struct stat st;
 	FILE *file = tmpfile();
-	unsigned before;
+	int before;
 	int s[8], plain;
 
 	(void)state;
@@ -413,7 +399,7 @@ records_with_faults(void **state)
 	for (unsigned i = 0; i < 8; i += 2)
 		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, s + i),
 		    0);
-	before = open_files();
+	before = open_descriptors();
 	assert_int_equal(fstat(s[0], &st), 0);
 	p.dev = st.st_dev;
 	p.ino = st.st_ino;
@@ -442,7 +428,7 @@ records_with_faults(void **state)
 	run();
 	assert_int_equal(b.last.kind, PARCEL_OVER);
 	close_fds(&b);
-	assert_int_equal(open_files(), before);
+	assert_int_equal(open_descriptors(), before);
 	for (unsigned i = 0; i < 8; i++)
 		close(s[i]);
 	fclose(file);
@@ -454,7 +440,7 @@ records_with_faults(void **state)
 static void
 limit_of_open_files(void **state)
 {
-	struct rlimit was, low;
+	rlim_t was;
 	int s[10][2];
 
 	(void)state;
@@ -468,13 +454,10 @@ limit_of_open_files(void **state)
 		    .record = B("state"), .fd = s[i][0] });
 	}
 	parcel_flush(a.link);
-	assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
-	low = was;
 	/* Places below the limit that are free: three. */
-	low.rlim_cur = (rlim_t)s[9][1] + 4;
-	assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+	was = limit_descriptors((rlim_t)s[9][1] + 4);
 	run();
-	assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+	limit_descriptors(was);
 	assert_int_equal(b.n_records, 10);
 	for (unsigned i = 0; i < 10; i++) {
 		assert_int_equal(b.faults[i] == NULL, i < 3);
@@ -499,7 +482,7 @@ static void
 no_copy_of_what_waits(void **state)
 {
 	char record[PARCEL_INLINE] = { 0 };
-	struct rlimit was, low;
+	rlim_t was;
 	unsigned whole = 0;
 	int s[2];
 
@@ -509,12 +492,9 @@ no_copy_of_what_waits(void **state)
 	for (unsigned i = 0; i < 30; i++)
 		send_ok(&a, (struct parcel){ .kind = PARCEL_RECORD, .was = i,
 		    .record = bytes_of(record, sizeof(record)), .fd = s[0] });
-	assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
-	low = was;
-	low.rlim_cur = (rlim_t)s[1] + 1;
-	assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+	was = limit_descriptors((rlim_t)s[1] + 1);
 	parcel_flush(a.link);
-	assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+	limit_descriptors(was);
 	run();
 	assert_int_equal(b.n_records, 30);
 	for (unsigned i = 0; i < 30; i++)
@@ -633,7 +613,7 @@ who_does_not_read(void **state)
 static void
 freed_inside(void **state)
 {
-	unsigned before = open_files();
+	int before = open_descriptors();
 	int s[2];
 
 	(void)state;
@@ -651,7 +631,7 @@ freed_inside(void **state)
 	close(s[0]);
 	close(s[1]);
 	close_links();
-	assert_int_equal(open_files(), before);
+	assert_int_equal(open_descriptors(), before);
 }
 
 static int
