@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "common/json.h"
+#include "common/poison.h"
 #include "common/util.h"
 #include "worker/api.h"
 #include "worker/channel.h"
@@ -26,6 +27,7 @@ api_call_new(const struct api_in *in, unsigned status)
 	struct api_call *call = n_unused > 0 ? unused[--n_unused] :
 	    xmalloc(sizeof(*call));
 
+	unpoison(call, sizeof(*call));
 	*call = (struct api_call){
 		.req = in->req, .app = in->app, .status = status,
 	};
@@ -40,10 +42,12 @@ call_free(struct api_call *call)
 	query_cancel(&call->query);
 	buf_done(&call->out);
 	buf_done(&call->ask);
-	if (n_unused < UNUSED_MOST)
-		unused[n_unused++] = call;
-	else
+	if (n_unused == UNUSED_MOST) {
 		free(call);
+		return;
+	}
+	poison(call, sizeof(*call));
+	unused[n_unused++] = call;
 }
 
 void

@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 
+#include "common/poison.h"
 #include "common/util.h"
 #include "worker/backlog.h"
 
@@ -30,6 +31,7 @@ ring_new(uint32_t cap)
 	    spare[--n_spare] :
 	    xmalloc(sizeof(*q) + (size_t)cap * sizeof(q->ring[0]));
 
+	unpoison(q, sizeof(*q) + (size_t)cap * sizeof(q->ring[0]));
 	q->at = q->n = 0;
 	q->cap = cap;
 	backlog_add(cap * sizeof(q->ring[0]));
@@ -40,10 +42,12 @@ static void
 ring_free(struct conn_queue *q)
 {
 	backlog_sub(q->cap * sizeof(q->ring[0]));
-	if (q->cap == SMALLEST && n_spare < SPARE)
-		spare[n_spare++] = q;
-	else
+	if (q->cap != SMALLEST || n_spare == SPARE) {
 		free(q);
+		return;
+	}
+	poison(q, sizeof(*q) + SMALLEST * sizeof(q->ring[0]));
+	spare[n_spare++] = q;
 }
 
 static struct frame *

@@ -7,6 +7,7 @@
 
 #include "common/counters.h"
 #include "common/log.h"
+#include "common/poison.h"
 #include "common/util.h"
 #include "front/front.h"
 #include "worker/address.h"
@@ -50,6 +51,8 @@ request_new(struct conn *c)
 		SLIST_REMOVE_HEAD(&unused, spent);
 		n_unused--;
 		room = r->room;
+		unpoison(r, offsetof(struct request, room));
+		unpoison(room.p, room.cap);
 	} else {
 		r = xmalloc(sizeof(*r));
 	}
@@ -66,6 +69,8 @@ request_free(struct request *r)
 	if (n_unused < UNUSED_MOST && r->room.cap <= UNUSED_ROOM) {
 		SLIST_INSERT_HEAD(&unused, r, spent);
 		n_unused++;
+		poison(r->room.p, r->room.cap);
+		poison(r, offsetof(struct request, room));
 		return;
 	}
 	buf_done(&r->room);

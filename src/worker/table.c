@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "common/log.h"
+#include "common/poison.h"
 #include "common/util.h"
 #include "worker/table.h"
 
@@ -70,6 +71,7 @@ chunk_fill(struct chunk *c)
 
 	if (p == MAP_FAILED)
 		fatal("out of memory for connections: %s", strerror(errno));
+	poison(p, CHUNK * sizeof(struct place));
 	c->places = p;
 	table.spare++;
 }
@@ -77,6 +79,7 @@ chunk_fill(struct chunk *c)
 static void
 chunk_empty(struct chunk *c)
 {
+	unpoison(c->places, CHUNK * sizeof(struct place));
 	if (munmap(c->places, CHUNK * sizeof(struct place)) < 0)
 		fatal("munmap: %s", strerror(errno));
 	c->places = NULL;
@@ -123,6 +126,7 @@ table_new(void)
 		table.spare--;
 	table.count++;
 	p = &c->places[i];
+	unpoison(p, sizeof(*p));
 	memset(p, 0, sizeof(*p));
 	p->conn.id = table.id_base | (uint64_t)++c->use[i] << 24 |
 	    (table.lowest * CHUNK + i);
@@ -138,6 +142,7 @@ table_free(struct conn *conn)
 	uint32_t i = index % CHUNK;
 
 	c->taken[i / WORD] &= ~(1ull << i % WORD);
+	poison(&c->places[i], sizeof(c->places[i]));
 	table.count--;
 	if (index / CHUNK < table.lowest)
 		table.lowest = index / CHUNK;

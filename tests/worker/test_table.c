@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "common/hash.h"
+#include "common/poison.h"
 #include "common/util.h"
 #include "worker/table.h"
 
@@ -182,6 +183,27 @@ memory_goes_back(void **state)
 	assert_true(after < before + 65536);
 }
 
+/* Who keeps a pointer to a conn that is gone does not get away with it. */
+static void
+a_free_place_is_poison(void **state)
+{
+#ifdef PEAL_POISON
+	struct conn *a = table_new(), *b = table_new();
+	struct client *cl = table_client(b);
+
+	(void)state;
+	assert_false(__asan_address_is_poisoned(&b->id));
+	table_free(b);
+	assert_true(__asan_address_is_poisoned(&b->id));
+	assert_true(__asan_address_is_poisoned(&cl->user));
+	assert_false(__asan_address_is_poisoned(&a->id));
+	table_free(a);
+#else
+	(void)state;
+	skip();
+#endif
+}
+
 int
 main(void)
 {
@@ -191,6 +213,7 @@ main(void)
 		cmocka_unit_test(a_walk_finds_all),
 		cmocka_unit_test(low_places_first),
 		cmocka_unit_test(memory_goes_back),
+		cmocka_unit_test(a_free_place_is_poison),
 	};
 
 	table_init(3ull << 56);
