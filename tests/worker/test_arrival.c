@@ -21,17 +21,6 @@ find(const char *name)
 }
 
 static void
-answer(const char *channel, uint64_t cookie, uint64_t count)
-{
-	struct msg_subscribed m = {
-		.app = B("1"), .channel = bytes_str(channel),
-		.cookie = cookie, .count = count,
-	};
-
-	channel_on_subscribed(&m);
-}
-
-static void
 deliver(const char *channel, uint64_t epoch, uint64_t serial)
 {
 	struct msg_deliver m = {

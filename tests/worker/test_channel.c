@@ -54,17 +54,6 @@ kinds_by_name(void **state)
 static const struct bytes none;
 
 static void
-answer(const char *channel, uint64_t cookie, uint64_t count)
-{
-	struct msg_subscribed m = {
-		.app = B("1"), .channel = bytes_str(channel),
-		.cookie = cookie, .count = count,
-	};
-
-	channel_on_subscribed(&m);
-}
-
-static void
 deliver(const char *channel, uint64_t origin, uint64_t serial, uint32_t a,
     uint32_t b)
 {

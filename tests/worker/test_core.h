@@ -170,6 +170,50 @@ expect_hello(void)
 	expect_msg(synced, &synced);
 }
 
+/* The router's answer to a JOIN. */
+static void
+answer(const char *channel, uint64_t cookie, uint64_t count)
+{
+	struct msg_subscribed m = {
+		.app = B("1"), .channel = bytes_str(channel),
+		.cookie = cookie, .count = count,
+	};
+
+	channel_on_subscribed(&m);
+}
+
+/* What the router of a hand-over heard, and how it answers a JOIN. */
+static struct {
+	uint64_t	 mark;		/* cookie of the last one asked for */
+	unsigned	 forgotten;	/* expected channels that were given up */
+	void		(*on_join)(const struct msg_join *);	/* or NULL */
+} router;
+
+static void
+play_router(void)
+{
+	struct msg_join join;
+	struct msg_leave leave;
+	struct msg_mark mark;
+	struct unpacker u;
+	const char *why;
+	unsigned type;
+
+	while ((type = next_message(&u)) != MSG_NONE) {
+		if (type == MSG_mark) {
+			assert_int_equal(msg_unpack_mark(&u, &mark, &why), 0);
+			router.mark = mark.cookie;
+		} else if (type == MSG_leave) {
+			assert_int_equal(msg_unpack_leave(&u, &leave, &why),
+			    0);
+			router.forgotten += leave.n == 0;
+		} else if (type == MSG_join && router.on_join != NULL) {
+			assert_int_equal(msg_unpack_join(&u, &join, &why), 0);
+			router.on_join(&join);
+		}
+	}
+}
+
 static struct config test_config;
 static struct config_app test_app;
 

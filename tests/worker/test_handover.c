@@ -15,7 +15,6 @@
 static struct client *clients[MANY];
 static int peers[MANY];
 static int heir;			/* the other end of the link to it */
-static uint64_t cookie;			/* of the mark that was asked for last */
 
 /* ---- the played router and heir ----------------------------------------------- */
 
@@ -25,26 +24,6 @@ answer_join(const struct msg_join *j)
 	channel_on_subscribed(&(struct msg_subscribed){
 	    .app = j->app, .channel = j->channel, .cookie = j->cookie,
 	    .count = 1 });
-}
-
-static void
-play_router(void)
-{
-	struct msg_join join;
-	struct msg_mark mark;
-	struct unpacker u;
-	const char *why;
-	unsigned type;
-
-	while ((type = next_message(&u)) != MSG_NONE) {
-		if (type == MSG_mark) {
-			assert_int_equal(msg_unpack_mark(&u, &mark, &why), 0);
-			cookie = mark.cookie;
-		} else if (type == MSG_join) {
-			assert_int_equal(msg_unpack_join(&u, &join, &why), 0);
-			answer_join(&join);
-		}
-	}
 }
 
 static void
@@ -63,10 +42,10 @@ turns(void)
 static void
 marked(void)
 {
-	assert_true(cookie != 0);
+	assert_true(router.mark != 0);
 	handover_on_marked(&(struct msg_marked){
-	    .cookie = cookie, .epoch = 9, .serial = 100 });
-	cookie = 0;
+	    .cookie = router.mark, .epoch = 9, .serial = 100 });
+	router.mark = 0;
 	turns();
 }
 
@@ -168,7 +147,7 @@ slice_up_to_take(unsigned channels)
 	expect_parcel(PARCEL_OFFERED, &p);
 	assert_int_equal(p.n, channels);
 	assert_int_equal(next_parcel(&p), 0);
-	assert_int_equal(cookie, 0);
+	assert_int_equal(router.mark, 0);
 	say((struct parcel){ .kind = PARCEL_TAKE });
 }
 
@@ -204,7 +183,7 @@ heirs_die(void **state)
 	deliver("even", "one");
 	assert_string_equal(received(peers[0]), "Eone");
 	assert_string_equal(received(peers[2]), "Eone");
-	cookie = 0;
+	router.mark = 0;
 	assert_int_equal(conns_count(), MANY);
 }
 
@@ -226,15 +205,15 @@ put_off_and_marked_again(void **state)
 	assert_true(clients[0]->conn->frozen);
 	assert_false(clients[3]->conn->frozen);
 	/* The router dies: another one is asked. */
-	first = cookie;
+	first = router.mark;
 	handover_router_lost();
 	uplink_lost();
 	close(router_fd);
-	cookie = 0;
+	router.mark = 0;
 	turns();
 	test_connect();
 	turns();
-	assert_true(cookie != 0 && cookie != first);
+	assert_true(router.mark != 0 && router.mark != first);
 	handover_on_marked(&(struct msg_marked){ .cookie = first });
 	assert_int_equal(next_parcel(&p), 0);
 	marked();
@@ -362,5 +341,6 @@ main(void)
 		cmocka_unit_test(over_when_all_is_settled),
 	};
 
+	router.on_join = answer_join;
 	return cmocka_run_group_tests(tests, core_setup, teardown);
 }

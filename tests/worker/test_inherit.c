@@ -11,10 +11,7 @@
 #include "worker/record.h"
 
 static int elder;			/* the other end of the link to it */
-static uint64_t cookie;			/* of the mark that was asked for last */
 static unsigned heard;			/* messages of the router */
-static unsigned forgotten;		/* expected channels that were given up */
-static bool answering;			/* joins are answered */
 
 static int
 hear(void *ctx, struct ipc *l, unsigned type, struct unpacker *u,
@@ -45,31 +42,11 @@ connect_router(void)
 }
 
 static void
-play_router(void)
+answer_heir(const struct msg_join *j)
 {
-	struct msg_join join;
-	struct msg_leave leave;
-	struct msg_mark mark;
-	struct unpacker u;
-	const char *why;
-	unsigned type;
-
-	while ((type = next_message(&u)) != MSG_NONE) {
-		if (type == MSG_mark) {
-			assert_int_equal(msg_unpack_mark(&u, &mark, &why), 0);
-			cookie = mark.cookie;
-		} else if (type == MSG_leave) {
-			assert_int_equal(msg_unpack_leave(&u, &leave, &why),
-			    0);
-			forgotten += leave.n == 0;
-		} else if (type == MSG_join && answering) {
-			assert_int_equal(msg_unpack_join(&u, &join, &why), 0);
-			assert_true(join.flags & JOIN_HEIR);
-			channel_on_subscribed(&(struct msg_subscribed){
-			    .app = join.app, .channel = join.channel,
-			    .cookie = join.cookie });
-		}
-	}
+	assert_true(j->flags & JOIN_HEIR);
+	channel_on_subscribed(&(struct msg_subscribed){
+	    .app = j->app, .channel = j->channel, .cookie = j->cookie });
 }
 
 static void
@@ -180,13 +157,13 @@ slice_up_to_take(void)
 	struct parcel p;
 
 	say((struct parcel){ .kind = PARCEL_OFFERED }, -1);
-	assert_true(cookie != 0);
+	assert_true(router.mark != 0);
 	assert_int_equal(next_parcel(&p), 0);
-	inherit_on_marked(&(struct msg_marked){ .cookie = cookie + 2 });
+	inherit_on_marked(&(struct msg_marked){ .cookie = router.mark + 2 });
 	assert_int_equal(next_parcel(&p), 0);
-	inherit_on_marked(&(struct msg_marked){ .cookie = cookie,
+	inherit_on_marked(&(struct msg_marked){ .cookie = router.mark,
 	    .epoch = 9 });
-	cookie = 0;
+	router.mark = 0;
 	expect_parcel(PARCEL_TAKE, &p);
 }
 
@@ -236,7 +213,7 @@ channels_first(void **state)
 	struct parcel p;
 
 	(void)state;
-	answering = false;
+	router.on_join = NULL;
 	new_elder();
 	say((struct parcel){ .kind = PARCEL_CHANNEL, .app = B("1"),
 	    .name = B("x") }, -1);
@@ -244,20 +221,20 @@ channels_first(void **state)
 	say((struct parcel){ .kind = PARCEL_CHANNEL, .app = B("none"),
 	    .name = B("x") }, -1);
 	say((struct parcel){ .kind = PARCEL_OFFERED, .n = 2 }, -1);
-	assert_int_equal(cookie, 0);
-	answering = true;
+	assert_int_equal(router.mark, 0);
+	router.on_join = answer_heir;
 	connect_router();		/* which asks again */
 	turns();
-	assert_true(cookie != 0);
+	assert_true(router.mark != 0);
 	assert_int_equal(next_parcel(&p), 0);
 	/* Not held before it has answered. */
 	assert_false(is_held());
 	close(elder);
 	turns();
 	/* That was the last elder. */
-	assert_int_equal(forgotten, 1);
+	assert_int_equal(router.forgotten, 1);
 	assert_null(channel_find(app_by_id(B("1")), B("x")));
-	cookie = 0;
+	router.mark = 0;
 }
 
 static void
@@ -339,13 +316,13 @@ two_elders(void **state)
 	first = elder;
 	new_elder();
 	say((struct parcel){ .kind = PARCEL_OFFERED }, -1);
-	assert_int_equal(cookie, 0);
+	assert_int_equal(router.mark, 0);
 	assert_int_equal(next_parcel(&p), 0);
 	close(first);
 	turns();
-	assert_true(cookie != 0);
+	assert_true(router.mark != 0);
 	assert_false(is_held());
-	inherit_on_marked(&(struct msg_marked){ .cookie = cookie,
+	inherit_on_marked(&(struct msg_marked){ .cookie = router.mark,
 	    .epoch = 9 });
 	expect_parcel(PARCEL_TAKE, &p);
 	assert_true(is_held());
@@ -355,7 +332,7 @@ two_elders(void **state)
 	assert_false(is_held());
 	close(elder);
 	turns();
-	cookie = 0;
+	router.mark = 0;
 }
 
 static int
