@@ -119,8 +119,8 @@ test("what a client costs", async (t) => {
 		};
 		const limit = process.env.PEAL_TEST_SANITIZED === undefined ? 1 : 1000;
 		assert.ok(await each("a client", 4000) < 512 * limit);
-		assert.ok(await each("a client in one channel", 4000, {}, (c) => c.subscribe("room")) < 1024 * limit);
-		assert.ok(await each("a client over TLS", 1000, tls) < 24000 * limit);
+		assert.ok(await each("a client in one channel", 4000, {}, (c) => c.subscribe("room")) < 512 * limit);
+		assert.ok(await each("a client over TLS", 1000, tls) < 16000 * limit);
 		await until(async () => (await server.ctl("status")).totals.websockets === 10200, "all of them");
 	} finally {
 		await server.stop();
