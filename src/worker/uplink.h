@@ -40,8 +40,8 @@ struct query {
 	bool			 armed;
 };
 
-/* The ring is full or the router is under pressure: refuse (API: 503; clients:
- * an error). */
+/* The ring is full or the router is under pressure: let publishers wait (API:
+ * api_wait.h; clients: they are not read). */
 bool	uplink_full(void);
 
 /* Fills in the serial and sends.  Returns the serial. */
