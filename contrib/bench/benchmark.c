@@ -89,7 +89,7 @@ main(int argc, char **argv)
 		return complain(why);
 	if (sc != NULL)
 		return run_one(sc, argc, argv);
-	for (sc = scenarios; sc->name != NULL; sc++) {
+	for (sc = scenarios; sc->name != NULL && !run_no_more(); sc++) {
 		/* Not every server is to be reloaded. */
 		if (sc->run == scenario_reload && !has_command(argc, argv))
 			continue;

@@ -44,7 +44,7 @@
 /* ---- what the user asks for (benchmark_options.c) ----------------------- */
 
 struct settings {
-	const char	*host, *id, *key, *secret, *command, *kind;
+	const char	*host, *id, *key, *secret, *command, *kind, *origin;
 	unsigned	 port, pid, tls, resume, json, quiet, brief;
 	unsigned	 connections, channels, members, inflight, processes;
 	unsigned	 subscribe, client, rate, window, size, publishers;
@@ -283,10 +283,11 @@ bool	mark_read(const char *p, size_t n, uint32_t *number, uint32_t *channel,
 
 struct usage {
 	double		 user, system;	/* seconds of processor */
-	uint64_t	 memory;	/* octets, shared ones in parts, no files */
+	uint64_t	 memory;	/* octets, shared ones in parts, no files;
+					 * 0: it may not be seen */
 };
-/* Of a process and all it descends to. */
-void	server_usage(unsigned pid, struct usage *, bool memory);
+/* Of a process and all it descends to; how many these are. */
+unsigned server_usage(unsigned pid, struct usage *, bool memory);
 
 struct run {
 	const struct scenario *scenario;
@@ -303,6 +304,8 @@ struct run {
 };
 
 void	run_open(struct run *, const struct scenario *);
+/* The user wants no other one. */
+bool	run_no_more(void);
 /* Until all clients are in; false: not in time. */
 bool	run_filled(struct run *);
 void	run_measure(struct run *);

@@ -173,7 +173,10 @@ shake(struct client *c)
 	    "version=8.4.0&flash=false HTTP/1.1\r\nHost: %.255s:%u\r\n"
 	    "Upgrade: websocket\r\nConnection: Upgrade\r\n"
 	    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-	    "Sec-WebSocket-Version: 13\r\n\r\n", opt.key, opt.host, opt.port);
+	    "Sec-WebSocket-Version: 13\r\n%s%s%s\r\n", opt.key, opt.host,
+	    opt.port, opt.origin != NULL ? "Origin: " : "",
+	    opt.origin != NULL ? opt.origin : "",
+	    opt.origin != NULL ? "\r\n" : "");
 
 	c->state = CLIENT_SHAKING;
 	line_send(&c->line, text, (size_t)n);

@@ -120,12 +120,14 @@ secure(struct line *l)
 	bool writable = false;
 	int done = tls_handshake(l->ssl, &writable);
 
-	if (done > 0)
+	if (done > 0) {
 		up(l);
-	else if (done < 0)
+	} else if (done < 0) {
+		errno = EPROTO;
 		l->heard(l, LINE_LOST);
-	else
+	} else {
 		want(l, writable);
+	}
 }
 
 static void

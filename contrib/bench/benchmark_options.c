@@ -31,6 +31,8 @@ static const struct option options[] = {
 	{ "app-id", 0, TEXT, AT(id), 0, 0, NULL, "of the application" },
 	{ "key", 0, TEXT, AT(key), 0, 0, NULL, "of the application" },
 	{ "secret", 0, TEXT, AT(secret), 0, 0, NULL, "of the application" },
+	{ "origin", 0, TEXT, AT(origin), 0, 0, NULL,
+	    "that clients say they come from" },
 	{ "tls", 0, FLAG, AT(tls), 0, 0, NULL, "wss and https" },
 	{ "pid", 0, NUMBER, AT(pid), 1, INT_MAX, NULL,
 	    "what this process and its children use" },
@@ -83,6 +85,17 @@ static const struct option options[] = {
 
 /* ---- one argument ------------------------------------------------------- */
 
+/* "--rate: what", for `why' */
+static const char *
+about(const char *word, const char *what)
+{
+	static char text[160];
+
+	snprintf(text, sizeof text, "%s%.*s: %s", *word == '-' ? "" : "--",
+	    (int)strcspn(word, "="), word, what);
+	return text;
+}
+
 /* The option that argv[*at] is, and its value, of which *at moves to the last
  * word.  NULL with *why. */
 static const struct option *
@@ -101,17 +114,17 @@ next_option(int argc, char **argv, int *at, const char **value,
 			o = &options[i];
 	*value = equals != NULL ? equals + 1 : NULL;
 	if (o == NULL) {
-		*why = "there is no such option";
+		*why = about(word, "there is no such option");
 		return NULL;
 	}
 	if (o->kind == FLAG && equals != NULL) {
-		*why = "it takes no value";
+		*why = about(word, "it takes no value");
 		return NULL;
 	}
 	if (o->kind == FLAG || equals != NULL)
 		return o;
 	if (*at + 1 >= argc) {
-		*why = "its value is missing";
+		*why = about(word, "its value is missing");
 		return NULL;
 	}
 	*value = argv[++*at];
@@ -145,6 +158,7 @@ put(struct settings *s, const struct option *o, const char *value,
     const char **why)
 {
 	void *member = (char *)s + o->at;
+	char range[80];
 
 	switch (o->kind) {
 	case FLAG:
@@ -155,7 +169,9 @@ put(struct settings *s, const struct option *o, const char *value,
 		break;
 	case NUMBER:
 		if (number(o, value, member) != 0) {
-			*why = "its value is no number, or out of range";
+			snprintf(range, sizeof range, "a number from %u to %u, "
+			    "not %.20s", o->min, o->max, value);
+			*why = about(o->name, range);
 			return -1;
 		}
 	}
@@ -221,8 +237,9 @@ check(const struct settings *s, const char **why)
 		*why = "--secret (or REVERB_APP_SECRET) is missing";
 	else if (s->id == NULL)
 		*why = "--app-id (or REVERB_APP_ID) is missing";
-	else if (strlen(s->key) > 200 || strlen(s->id) > 100)
-		*why = "--key or --app-id is too long";
+	else if (strlen(s->key) > 200 || strlen(s->id) > 100 ||
+	    (s->origin != NULL && strlen(s->origin) > 300))
+		*why = "--key, --app-id or --origin is too long";
 	else if (strcmp(s->kind, "public") != 0 &&
 	    strcmp(s->kind, "private") != 0 && strcmp(s->kind, "presence") != 0)
 		*why = "--kind is public, private or presence";
@@ -289,7 +306,7 @@ options_read(struct settings *s, const struct scenario *sc, int argc,
 			if (put(s, o, value, why) != 0)
 				return -1;
 		} else if (!all) {
-			*why = "it does not belong to this scenario";
+			*why = about(o->name, "not of this scenario");
 			return -1;
 		}
 	}

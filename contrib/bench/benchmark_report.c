@@ -204,12 +204,15 @@ report_server(const struct run *run)
 	if (run->opening_cpu && clients > 0)
 		report_number("cpu_us_per_connection", (user + system) * 1e6 /
 		    (double)clients, 3);
-	report_number("memory_before", (double)run->before.memory, 0);
-	report_number("memory", (double)run->end.memory, 0);
-	report_number("memory_peak", (double)run->peak, 0);
-	if (plan.clients > 0 && run->filled > 0)
-		report_number("octets_per_connection", ((double)run->filled -
-		    (double)run->before.memory) / plan.clients, 1);
+	if (run->before.memory > 0 && run->end.memory > 0) {
+		report_number("memory_before", (double)run->before.memory, 0);
+		report_number("memory", (double)run->end.memory, 0);
+		report_number("memory_peak", (double)run->peak, 0);
+		if (plan.clients > 0 && run->filled > 0)
+			report_number("octets_per_connection",
+			    ((double)run->filled - (double)run->before.memory) /
+			    plan.clients, 1);
+	}
 	report_end();
 }
 

@@ -28,7 +28,8 @@ struct plan plan;
 struct shared *shared;
 struct stats *stats;
 
-static volatile sig_atomic_t interrupted;
+static volatile sig_atomic_t interrupted;	/* what is waited for */
+static volatile sig_atomic_t asked_to_end;
 static pid_t pids[HANDS_MAX + 1];
 static pid_t command_pid;
 static int command_status;
@@ -112,6 +113,13 @@ interrupt(int sig)
 {
 	(void)sig;
 	interrupted = 1;
+	asked_to_end = 1;
+}
+
+bool
+run_no_more(void)
+{
+	return asked_to_end != 0;
 }
 
 /* As many processes as their limit of descriptors asks for. */
@@ -170,7 +178,8 @@ run_open(struct run *run, const struct scenario *sc)
 	line_setup();
 	sigaction(SIGINT, &act, NULL);
 	sigaction(SIGTERM, &act, NULL);
-	server_usage(opt.pid, &run->before, true);
+	if (server_usage(opt.pid, &run->before, true) == 0 && opt.pid > 0)
+		die("--pid: there is no process %u", opt.pid);
 	run->peak = run->before.memory;
 	run->opened = now_ns();
 	fflush(NULL);

@@ -4,6 +4,7 @@
  */
 #include <ctype.h>
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,18 +89,20 @@ refine(struct process *p)
 
 /* Not the part of programs and libraries: it falls with whoever maps them, too,
  * and our own processes do. */
-static uint64_t
-memory_of(unsigned pid)
+static bool
+add_memory(unsigned pid, uint64_t *sum)
 {
 	char path[64], text[4096], *all, *files;
 
 	snprintf(path, sizeof path, "/proc/%u/smaps_rollup", pid);
+	errno = 0;
 	if (read_text(path, text, sizeof text) <= 0 ||
 	    (all = strstr(text, "\nPss:")) == NULL)
-		return 0;
+		return errno != EACCES && errno != EPERM;	/* it has ended */
 	files = strstr(text, "\nPss_File:");	/* since Linux 5.4 */
-	return (strtoull(all + 5, NULL, 10) - (files == NULL ? 0 :
+	*sum += (strtoull(all + 5, NULL, 10) - (files == NULL ? 0 :
 	    strtoull(files + 10, NULL, 10))) * 1024;
+	return true;
 }
 
 static unsigned
@@ -136,15 +139,15 @@ mark_family(struct process *list, unsigned n, unsigned root)
 	}
 }
 
-void
+unsigned
 server_usage(unsigned pid, struct usage *u, bool memory)
 {
 	static struct process list[PROCESSES_MAX];
-	unsigned n;
+	unsigned n, ours = 0;
 
 	memset(u, 0, sizeof *u);
 	if (pid == 0)
-		return;
+		return 0;
 	memset(list, 0, sizeof list);
 	n = read_all(list);
 	mark_family(list, n, pid);
@@ -154,7 +157,11 @@ server_usage(unsigned pid, struct usage *u, bool memory)
 		refine(&list[i]);
 		u->user += list[i].user + list[i].gone_user;
 		u->system += list[i].system + list[i].gone_system;
+		ours++;
 		if (memory)
-			u->memory += memory_of(list[i].pid);
+			memory = add_memory(list[i].pid, &u->memory);
 	}
+	if (!memory)
+		u->memory = 0;
+	return ours;
 }

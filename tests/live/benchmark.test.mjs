@@ -184,6 +184,27 @@ live("benchmark", { app: { client_events: "all" }, peal: { drain_timeout: "5s" }
 		assert.ok(d.messages < 100000);
 		assert.deepEqual([d.deliveries, d.faults], [d.messages * 9, CLEAN]);
 	});
+
+	test("SIGINT ends all of them", async () => {
+		const before = (await s.server.get("/connections")).json.connections;
+		const { child, out } = start([...who(s.server.port), "--json", "all", "--hold", "1000", "-n", "9", "--inflight", "9"]);
+		await until(async () => (await s.server.get("/connections")).json.connections === before + 9, "clients");
+		child.kill("SIGINT");
+		const got = await out, last = got.stdout.trim().split("\n").at(-1);
+		assert.ok(["connect", "idle"].includes(JSON.parse(last).scenario), last);
+	});
+});
+
+test("--origin", async () => {
+	const server = await Server.start({ app: { allowed_origins: "example.com" } });
+	try {
+		const refused = await measure(server.port, ["connect", "-n", "3"], { status: 1 });
+		assert.equal(refused.faults.refused, 3);
+		const d = await measure(server.port, ["connect", "-n", "3", "--origin", "https://example.com"]);
+		assert.deepEqual([d.connections, d.options.origin], [3, "https://example.com"]);
+	} finally {
+		await server.stop();
+	}
 });
 
 test("all --short", async () => {
@@ -212,6 +233,10 @@ test("what it does not understand", async () => {
 		assert.match(got.stderr, /^peal-benchmark: /);
 		assert.equal(got.stdout, "");
 	}
+	for (const [args, why] of [[["--rate", "x"], /--rate: a number from 0 to \d+, not x/], [["--hold", "5"], /--hold: not of this/],
+	    [["--size=9"], /--size: a number from 34 to \d+, not 9/], [["--pid"], /--pid: its value is missing/], [["--no=1"], /--no: there is no such/],
+	    [["--pid", "2147483646"], /there is no process 2147483646/]])
+		assert.match((await start([...who(1), "fanout", ...args]).out).stderr, why);
 	const got = await start(["fanout"]).out;
 	assert.equal(got.status, 2);
 	assert.match(got.stderr, /REVERB_APP_KEY/);
