@@ -425,18 +425,37 @@ conn_too_slow(struct conn *c)
 	conn_kill(c, CLOSE_SLOW_READER);
 }
 
+/* One frame alone may be larger than the limit (an answer of the API); what piles
+ * up behind it may not. */
+static bool
+is_over(const struct conn *c)
+{
+	return c->first != NULL &&
+	    queue_backlog(c) > worker.config->websocket.max_backlog;
+}
+
+/* Too much waits, and its peer is to blame: what this turn or those before have
+ * brought, and nobody has tried to write yet, says nothing about who reads. */
+static bool
+is_behind(struct conn *c)
+{
+	if (!is_over(c))
+		return false;
+	if (!c->dirty)
+		return true;
+	conn_flush(c);
+	return (c->blocked || c->frozen) && is_over(c);
+}
+
 void
 conn_send(struct conn *c, struct frame *f)
 {
 	if (c->dead || c->closing || ends_later(c))
 		return;
-	/* One frame alone may be larger than the limit (an answer of the API);
-	 * what piles up behind it may not. */
-	if (c->first != NULL &&
-	    queue_backlog(c) > worker.config->websocket.max_backlog) {
+	if (is_behind(c))
 		conn_too_slow(c);
+	if (c->dead || ends_later(c))
 		return;
-	}
 	queue_push(c, frame_ref(f));
 	conn_dirty(c);
 }

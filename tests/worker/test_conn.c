@@ -100,6 +100,32 @@ pile_of_tiny_frames(void **state)
 	test_client_end(cl, peer);
 }
 
+/* One turn brings more than may wait, and its peer would read it: nobody is slow
+ * to whom nothing was written yet. */
+static void
+pile_of_one_turn(void **state)
+{
+	struct client *cl;
+	size_t all = 0;
+	unsigned n;
+	int peer;
+
+	(void)state;
+	cl = test_client(&peer);
+	for (n = 0; n < 50; n++) {
+		send_piece(cl, PIECE);
+		assert_false(cl->conn->dead);
+		all += swallow(peer);
+	}
+	turn();
+	all += swallow(peer);
+	assert_int_equal(all, 50 * PIECE);
+	for (n = 0; n < 50 && !cl->conn->dead; n++)
+		send_piece(cl, PIECE);
+	assert_int_equal(cl->conn->reason, CLOSE_SLOW_READER);
+	test_client_end(cl, peer);
+}
+
 /* ---- clients that are not read -------------------------------------------- */
 
 /* Held because the router is full, and paused by its front: the one that ends
@@ -439,6 +465,7 @@ main(void)
 		T(large_frame_then_small),
 		T(pile_behind_a_frame),
 		T(pile_of_tiny_frames),
+		T(pile_of_one_turn),
 		T(held_and_paused),
 		T(input_waits_in_the_socket),
 		T(finishes_what_moves),
