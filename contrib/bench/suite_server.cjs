@@ -17,7 +17,16 @@ const read = (file) => {
 	}
 };
 
-function settings(dir, port, workers) {
+// Lines of [listen]: a certificate of its own.
+function certify(dir) {
+	execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt',
+		'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2', '-subj',
+		'/CN=localhost', '-keyout', `${dir}/key`, '-out', `${dir}/chain`],
+	    { stdio: 'ignore' });
+	return `certificate = ${dir}/chain\ncertificate_key = ${dir}/key\n`;
+}
+
+function settings(dir, port, workers, more) {
 	const user = process.getuid() === 0 ? 'nobody' : os.userInfo().username;
 	return `[peal]
 workers = ${workers}
@@ -25,7 +34,7 @@ user = ${user}
 control = ${dir}/control.sock
 [listen]
 address = 0.0.0.0:${port}
-[http]
+${more}[http]
 max_request_size = 1m
 [app bench]
 id = ${app.id}
@@ -61,11 +70,11 @@ function family(root) {
 }
 
 class Server {
-	// what: 'floor' or 'peald'
+	// what: 'floor', 'peald', or 'tls': peald with a certificate
 	constructor(build, what, workers, port) {
 		Object.assign(this, { build, what, workers, port });
-		this.name = what === 'peald' ? `peal-${workers}` :
-			workers === 1 ? 'floor' : `floor-${workers}`;
+		this.name = what === 'peald' ? `peal-${workers}` : what === 'tls' ?
+			'tls' : workers === 1 ? 'floor' : `floor-${workers}`;
 	}
 
 	async start() {
@@ -75,10 +84,11 @@ class Server {
 		const out = fs.openSync(log, 'w');
 		let command = ['contrib/bench/floor', '--port', this.port,
 			'--workers', this.workers];
-		if (this.what === 'peald') {
+		if (this.what !== 'floor') {
 			const file = path.join(this.dir, 'peal.ini');
 			fs.writeFileSync(file, settings(this.dir, this.port,
-			    this.workers));
+			    this.workers, this.what === 'tls' ?
+				certify(this.dir) : ''));
 			command = ['peald', '-c', file];
 		}
 		command[0] = path.resolve(this.build, command[0]);
@@ -99,7 +109,7 @@ class Server {
 	}
 
 	ready(log) {
-		if (this.what === 'peald')
+		if (this.what !== 'floor')
 			return read(log).includes(' master: ready');
 		const port = this.port.toString(16).toUpperCase().padStart(4, '0');
 		return new RegExp(`:${port} 0+:0000 0A`).test(
@@ -111,7 +121,7 @@ class Server {
 			throw new Error(`${this.name} has ended: ` +
 			    `${this.child.exitCode ?? this.child.signalCode}\n` +
 			    read(path.join(this.dir, 'log')));
-		this.child.kill(this.what === 'peald' ? 'SIGQUIT' : 'SIGTERM');
+		this.child.kill(this.what === 'floor' ? 'SIGTERM' : 'SIGQUIT');
 		await this.ended;
 		fs.rmSync(this.dir, { recursive: true });
 	}
