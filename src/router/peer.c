@@ -312,7 +312,8 @@ peer_ack(struct peer *p)
 	if (p->due <= p->acked || !ack_leaves(p))
 		return;
 	p->acked = p->due;
-	p->unawaited = 0;
+	if (p->acked == p->highest)
+		p->unawaited = 0;
 	msg_pack_ack(ipc_out(p->ipc), &ack);
 }
 

@@ -58,7 +58,8 @@ struct peer {
 	uint64_t		 due;		/* may be acknowledged */
 	uint64_t		 acked;		/* and was */
 	uint64_t		 awaited;	/* somebody waits for all up to it */
-	uint64_t		 unawaited;	/* octets since then, about */
+	uint64_t		 unawaited;	/* octets since then, or since all
+						   was acknowledged; about */
 	uint64_t		 mark;		/* queued when the turn ends */
 	/* Links that what is not batched yet was put on, without its own. */
 	uint64_t		 touched[PEERS_MAX / 64];

@@ -231,6 +231,46 @@ test_ack_of_client_events_is_due(void **state)
 	rig_free(g);
 }
 
+/* What is acknowledged by the way is not all that has piled up. */
+static void
+test_ack_of_a_part(void **state)
+{
+	struct rig *g = rig_new("");
+	struct mate *a = rig_worker(g, 1), *b = rig_worker(g, 2),
+	    *c = rig_worker(g, 3), *d = rig_worker(g, 4);
+
+	(void)state;
+	join(a, B("own"));
+	join(b, B("news"));
+	join(c, B("big"));
+	rig_run(g);
+	b->asleep = c->asleep = true;
+	publish(d, 1, B("news"), bytes_of(big, sizeof(big)));
+	publish(d, 2, B("big"), bytes_of(big, sizeof(big)));
+	client_event(a, 1, B("1"));
+	rig_run(g);
+	SAY(a, publish, .serial = 2, .app = B("1"), .channel = B("big"),
+	    .event = B("\"e\""), .data = bytes_of(big, 10000),
+	    .flags = PUBLISH_CLIENT);
+	rig_run(g);
+	b->asleep = false;
+	rig_run(g);
+	publish(d, 3, B("own"), B("2"));
+	rig_run(g);
+	GETS(a, "deliver own \"e\"=2 from=4 n=3 at=1");
+	GETS(a, "ack 1");
+	SAY(a, publish, .serial = 3, .app = B("1"), .channel = B("big"),
+	    .event = B("\"e\""), .data = bytes_of(big, 10000),
+	    .flags = PUBLISH_CLIENT);
+	rig_run(g);
+	GETS_NONE(a);
+	c->asleep = false;
+	rig_run(g);
+	assert_true(a->n_lines > 0);
+	assert_string_equal(a->lines[a->n_lines - 1], "ack 3");
+	rig_free(g);
+}
+
 /* The sender is the only one there: its worker is not told. */
 static void
 test_alone(void **state)
@@ -429,6 +469,7 @@ main(void)
 		cmocka_unit_test(test_ack_behind_own_message),
 		cmocka_unit_test(test_ack_of_client_events),
 		cmocka_unit_test(test_ack_of_client_events_is_due),
+		cmocka_unit_test(test_ack_of_a_part),
 		cmocka_unit_test(test_alone),
 		cmocka_unit_test(test_pressure),
 		cmocka_unit_test(test_stalled),
