@@ -18,10 +18,11 @@ import { promisify } from "node:util";
 import WebSocket from "ws";
 
 const here = path.dirname(fileURLToPath(import.meta.url));
-export const peald = process.env.PEALD ??
-    path.resolve(here, "../../build/peald");
-export const pealctl = process.env.PEALCTL ??
-    path.join(path.dirname(peald), "pealctl");
+// Absolute: servers run in folders of their own.
+export const peald = path.resolve(process.env.PEALD ??
+    path.join(here, "../../build/peald"));
+export const pealctl = path.resolve(process.env.PEALCTL ??
+    path.join(path.dirname(peald), "pealctl"));
 // A build with sanitizers is slower: everything gets more time there.
 export const patience = Number(process.env.PEAL_TEST_PATIENCE ?? 1);
 const LIMIT = 20000 * patience;

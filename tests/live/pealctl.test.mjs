@@ -9,7 +9,7 @@ import net from "node:net";
 import path from "node:path";
 import tls from "node:tls";
 import { test } from "node:test";
-import { Server, live, unique, until } from "./harness.mjs";
+import { Server, live, pealctl, unique, until } from "./harness.mjs";
 import { Fleet } from "./hosts.mjs";
 
 live("pealctl", {}, (s) => {
@@ -164,7 +164,7 @@ test("backplane shows the hosts, and why they are not joined any more", async ()
 	const fleet = await Fleet.start({ hosts: 2 }), [one, two] = fleet.hosts;
 	const shown = async (server, verb) => {
 		const { control } = await server.ctl("status");
-		return execFileSync(process.env.PEALCTL, ["-s", control, verb]).toString();
+		return execFileSync(pealctl, ["-s", control, verb]).toString();
 	};
 	try {
 		const a = await one.ctl("backplane"), b = await two.ctl("backplane");
