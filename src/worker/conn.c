@@ -630,6 +630,18 @@ conn_kill(struct conn *c, enum close_reason why)
 	TAILQ_INSERT_TAIL(&conns.dead, c, link);
 }
 
+/* epoll forgets a socket when its last descriptor is closed, and another process
+ * may hold one yet. */
+static void
+conn_close(struct conn *c)
+{
+	if (c->fd < 0)
+		return;
+	if (c->foreign && !c->frozen)
+		(void)epoll_ctl(conns.epoll, EPOLL_CTL_DEL, c->fd, NULL);
+	close(c->fd);
+}
+
 /* The conn without what hangs on it. */
 static void
 conn_free(struct conn *c)
@@ -639,8 +651,7 @@ conn_free(struct conn *c)
 	queue_clear(c);
 	if (c->tls != NULL)
 		tls_free(c->tls);
-	if (c->fd >= 0)
-		close(c->fd);
+	conn_close(c);
 	free(c->in);
 	address_give(c);
 	table_free(c);
@@ -745,6 +756,7 @@ conn_unfreeze(struct conn *c)
 	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = c };
 
 	c->frozen = c->sealed = 0;
+	c->foreign = 1;
 	if (c->dead)
 		return;
 	if (epoll_ctl(conns.epoll, EPOLL_CTL_ADD, c->fd, &ev) < 0) {

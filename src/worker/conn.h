@@ -78,7 +78,9 @@ struct conn {
 				 counted:1,	/* among its address's */
 				 frozen:1,	/* not in the epoll set: it is being
 						   handed over */
-				 sealed:1;	/* nor written any more */
+				 sealed:1,	/* nor written any more */
+				 foreign:1;	/* another process may have the
+						   same socket open for a while */
 	uint64_t		 id;		/* slot, generation, serial */
 	const struct conn_stage	*stage;
 	void			*of_stage;	/* struct request or struct client */

@@ -119,8 +119,8 @@ no_descriptors(struct listener *l)
 	spare = dup(l->fd);
 }
 
-/* -1: it was closed. */
-static int
+/* NULL: it was closed. */
+static struct conn *
 let_in(const struct listener *l, int fd, const struct sockaddr_storage *from)
 {
 	struct conn *c;
@@ -128,11 +128,11 @@ let_in(const struct listener *l, int fd, const struct sockaddr_storage *from)
 	c = conns_accept(fd, l, (const struct sockaddr *)from);
 	if (c == NULL) {
 		close(fd);
-		return -1;
+		return NULL;
 	}
 	c->opening = 1;
 	doors[l->section].governor.opening++;
-	return 0;
+	return c;
 }
 
 /* False: nobody waits there, or none can be taken. */
@@ -168,6 +168,7 @@ listener_adopt(int fd, struct bytes address)
 {
 	struct sockaddr_storage from;
 	socklen_t len = sizeof(from);
+	struct conn *c;
 	size_t i;
 
 	for (i = 0; i < n_listeners; i++)
@@ -178,7 +179,10 @@ listener_adopt(int fd, struct bytes address)
 		close(fd);
 		return -1;
 	}
-	return let_in(listeners[i], fd, &from);
+	if ((c = let_in(listeners[i], fd, &from)) == NULL)
+		return -1;
+	c->foreign = 1;
+	return 0;
 }
 
 /* ---- held back ------------------------------------------------------------- */

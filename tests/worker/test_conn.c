@@ -126,6 +126,51 @@ pile_of_one_turn(void **state)
 	test_client_end(cl, peer);
 }
 
+/* ---- sockets that another process has, too ------------------------------------ */
+
+/* Sockets that are in an epoll set of this process. */
+static unsigned
+watched(void)
+{
+	char path[64], line[256];
+	unsigned n = 0;
+
+	for (int fd = 0; fd < 64; fd++) {
+		FILE *f;
+
+		snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+		if ((f = fopen(path, "r")) == NULL)
+			continue;
+		while (fgets(line, sizeof(line), f) != NULL)
+			n += strncmp(line, "tfd:", 4) == 0;
+		fclose(f);
+	}
+	return n;
+}
+
+/* epoll keeps a socket as long as anybody has it open: what it said then would
+ * reach a conn that is no more. */
+static void
+goes_while_another_has_it(void **state)
+{
+	unsigned before = watched();
+	struct client *cl;
+	int peer, other;
+
+	(void)state;
+	cl = test_client(&peer);
+	assert_int_equal(watched(), before + 1);
+	other = dup(cl->conn->fd);
+	assert_true(other >= 0);
+	conn_freeze(cl->conn);
+	conn_seal(cl->conn);
+	conn_unfreeze(cl->conn);
+	test_client_end(cl, peer);
+	turn();
+	assert_int_equal(watched(), before);
+	close(other);
+}
+
 /* ---- clients that are not read -------------------------------------------- */
 
 /* Held because the router is full, and paused by its front: the one that ends
@@ -466,6 +511,7 @@ main(void)
 		T(pile_behind_a_frame),
 		T(pile_of_tiny_frames),
 		T(pile_of_one_turn),
+		T(goes_while_another_has_it),
 		T(held_and_paused),
 		T(input_waits_in_the_socket),
 		T(finishes_what_moves),
