@@ -189,6 +189,11 @@ router_turn(struct router *r)
 	bool more;
 
 	r->now = clock_ms();
+	/* Nobody is here before there are settings. */
+	if (r->config == NULL) {
+		r->done = r->stopping;
+		return false;
+	}
 	/* Who has yielded tells nobody that workers leave: they go to its heir. */
 	if (!elder_frozen(r)) {
 		peers_last_words(r);

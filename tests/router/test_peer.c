@@ -458,6 +458,27 @@ test_who_may_say_what(void **state)
 	rig_free(g);
 }
 
+/* The master's words come in more than one read, or it dies before the second. */
+static void
+test_before_the_settings(void **state)
+{
+	struct event_base *base = event_base_new();
+	struct router *r;
+	int fds[2];
+
+	(void)state;
+	assert_int_equal(ipc_pair(fds), 0);
+	r = router_new(base, fds[0]);
+	assert_false(router_turn(r));
+	router_tick(r);
+	close(fds[1]);
+	event_base_loop(base, EVLOOP_NONBLOCK);
+	router_turn(r);
+	assert_true(r->done);
+	router_free(r);
+	event_base_free(base);
+}
+
 int
 main(void)
 {
@@ -475,6 +496,7 @@ main(void)
 		cmocka_unit_test(test_stalled),
 		cmocka_unit_test(test_death),
 		cmocka_unit_test(test_who_may_say_what),
+		cmocka_unit_test(test_before_the_settings),
 	};
 
 	memset(big, '1', sizeof(big));
