@@ -7,9 +7,9 @@
  * new link for it (worker/pass.h): what is passed does not come by the master.
  *
  * A filter of the listening sockets (SO_ATTACH_REUSEPORT_CBPF) could give some
- * workers a smaller share from the beginning.  It would have to be exchanged
- * while clients connect, and kernels older than June 2026 free the old one while
- * another processor may still run it.
+ * workers a smaller share from the beginning.  It would have to be exchanged many
+ * times a second while clients connect, and what it draws by lot is spread by
+ * chance again.
  *
  * Nothing is decided while processes are replaced, until all that can be handed
  * over was.
