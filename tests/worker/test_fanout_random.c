@@ -313,7 +313,9 @@ say_subscribed(void)
 		return;
 	m.cookie = asked.at[0].cookie;
 	m.channel = channels[asked.at[0].channel];
-	memmove(asked.at, asked.at + 1, --asked.n * sizeof(asked.at[0]));
+	asked.n--;
+	for (unsigned i = 0; i < asked.n; i++)
+		asked.at[i] = asked.at[i + 1];
 	channel_on_subscribed(&m);
 }
 
