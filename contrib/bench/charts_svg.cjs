@@ -9,7 +9,8 @@ const STYLE = `<style>
 text{font:13px system-ui,sans-serif;fill:#24292f}
 .t{font-size:16px;font-weight:600}.a{fill:#57606a}
 .g{stroke:#8c959f;stroke-opacity:.35}.x{stroke:#8c959f}
-@media(prefers-color-scheme:dark){text{fill:#e6edf3}.a{fill:#9ea7b3}}
+.b{fill:#fff}
+@media(prefers-color-scheme:dark){text{fill:#e6edf3}.a{fill:#9ea7b3}.b{fill:#0d1117}}
 </style>`;
 
 const escape = (s) => String(s).replace(/[&<>"]/g,
@@ -25,7 +26,8 @@ function picture(height, title, description, parts) {
 	return `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" ` +
 	    `height="${height}" viewBox="0 0 ${WIDTH} ${height}" role="img">\n` +
 	    `<title>${escape(title)}</title>\n<desc>${escape(description)}</desc>\n` +
-	    `${STYLE}\n${text(16, 26, title, ' class="t"')}\n${parts.join('\n')}\n</svg>\n`;
+	    `${STYLE}\n<rect width="100%" height="100%" class="b"/>\n` +
+	    `${text(16, 26, title, ' class="t"')}\n${parts.join('\n')}\n</svg>\n`;
 }
 
 // 1, 2 or 5 times a power of ten, so that there are about n steps.
