@@ -18,6 +18,7 @@
 #include "common/config.h"
 #include "common/log.h"
 #include "common/util.h"
+#include "courier/courier.h"
 #include "master/again.h"
 #include "master/certificate.h"
 #include "master/master.h"
@@ -41,6 +42,7 @@ static const struct role {
 } roles[] = {
 	{ "peald: worker", worker_main },
 	{ "peald: router", router_main },
+	{ "peald: courier", courier_main },
 	{ "peald: resolver", resolver_main },
 	{ "peald: preflight", preflight_main },
 };

@@ -37,6 +37,7 @@ folder worker 'worker|front|common|tables'
 folder front 'front|worker|common|tables'
 folder router 'router|backplane|common|tables'
 folder backplane 'backplane|common|tables'
+folder courier 'courier|common|tables'
 result "worker knows of the front doors only front.h" "$(
     grep -nE '#include "front/' "$src"/worker/*.[ch] | grep -v 'front/front.h')"
 result "router knows of the backplanes only backplane.h" "$(
@@ -52,7 +53,8 @@ library 'hiredis' 'backplane/redis_[a-z]+\.c'
 result "of hiredis only the reader and the formatter" "$(
     grep -nE '\bredis(Connect|Async|Command|AppendCommand|Buffer|Get|SSL)[A-Za-z]*\(' \
     "$src"/backplane/*.[ch])"
-library 'event2/' 'common/ipc\.c|(master|router|worker|backplane)/[a-z_]*\.c'
+library 'curl/' 'courier/[a-z_]*\.[ch]'
+library 'event2/' 'common/ipc\.c|(master|router|worker|backplane|courier)/[a-z_]*\.c'
 
 # Sizes: no file over 900 lines (demo_page.c is generated, in a build among the
 # sources), no function over 100 (if ctags is there).

@@ -57,6 +57,7 @@ free_strings(struct config_strings *s)
 #define TEXT(name, def, when, help)	to->name = copy_text(from->name);
 #define SECRET(name, def, when, help)	to->name = copy_text(from->name);
 #define STRINGS(name, def, when, help)	to->name = copy_strings(&from->name);
+#define SECRETS(name, when, help)	to->name = copy_strings(&from->name);
 #define FLAG(name, def, when, help)
 #define COUNT(name, def, min, max, when, help)
 #define SIZE(name, def, min, max, when, help)
@@ -73,6 +74,7 @@ free_strings(struct config_strings *s)
 #define TEXT(name, def, when, help)	free_text(s->name);
 #define SECRET(name, def, when, help)	free_text(s->name);
 #define STRINGS(name, def, when, help)	free_strings(&s->name);
+#define SECRETS(name, when, help)	free_strings(&s->name);
 #define FLAG(name, def, when, help)
 #define COUNT(name, def, min, max, when, help)
 #define SIZE(name, def, min, max, when, help)

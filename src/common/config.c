@@ -88,7 +88,7 @@ config_draft_load(struct config_draft *d, const struct config_source *src,
 		config_draft_add(d, config_section_find(B("listen")),
 		    (struct bytes){ NULL, 0 },
 		    (struct config_place){ NULL, 0 });
-	if (config_reverb_apply(d, src) < 0)
+	if (config_reverb_apply(d, src) < 0 || config_own_listens(d) < 0)
 		return -1;
 	return config_check(d);
 }

@@ -25,6 +25,7 @@ struct config_strings {
 #define TEXT(name, def, when, help)	char *name;
 #define SECRET(name, def, when, help)	char *name;
 #define STRINGS(name, def, when, help)	struct config_strings name;
+#define SECRETS(name, when, help)	struct config_strings name;
 #define FLAG(name, def, when, help)	bool name;
 #define COUNT(name, def, min, max, when, help)	uint64_t name;
 #define SIZE(name, def, min, max, when, help)	uint64_t name;
@@ -36,6 +37,8 @@ struct config_strings {
 /* Index of the word of a CHOICE, as config.def lists them. */
 enum { JAIL_OFF, JAIL_ON, JAIL_LOG };
 enum { TLS_1_2, TLS_1_3 };
+enum { LOG_TEXT, LOG_JSON };
+enum { SERVE_CLIENTS, SERVE_METRICS, SERVE_PAGE };
 enum { BACKPLANE_NONE, BACKPLANE_REDIS };
 enum { MAX_OF_HOST, MAX_OF_CLUSTER };
 enum { WIRE_ENVELOPE, WIRE_RAW };
@@ -46,6 +49,9 @@ struct config {
 	struct config_http	 http;
 	struct config_websocket	 websocket;
 	struct config_router	 router;
+	struct config_metrics	 metrics;
+	struct config_page	 page;
+	struct config_courier	 courier;
 	struct config_backplane	 backplane;
 	struct config_listen	*listen;	/* at least one */
 	size_t			 n_listen;
@@ -53,6 +59,8 @@ struct config {
 	size_t			 n_app;
 	struct config_rooms	*rooms;
 	size_t			 n_rooms;
+	struct config_webhook	*webhook;
+	size_t			 n_webhook;
 	/* Only of the command line: */
 	bool			 debug;		/* --debug: Reverb's stream */
 };
@@ -75,8 +83,9 @@ struct config *config_load(const struct config_source *, char **why);
 void	config_free(struct config *);
 
 /* Which settings a role gets: no application secrets for the router, no
- * broker password for workers. */
-enum config_view { CONFIG_ALL, CONFIG_WORKER, CONFIG_ROUTER };
+ * broker password for workers, of all secrets those of applications and webhooks
+ * for the courier. */
+enum config_view { CONFIG_ALL, CONFIG_WORKER, CONFIG_ROUTER, CONFIG_COURIER };
 void	config_pack(const struct config *, enum config_view, struct buf *);
 struct config *config_unpack(struct bytes, char **why);
 

@@ -252,5 +252,8 @@ config_check(struct config_draft *d)
 		    "no app: give one as [app NAME] with id, key and secret "
 		    "in the file, or as REVERB_APP_ID, REVERB_APP_KEY and "
 		    "REVERB_APP_SECRET in the environment or --env-file");
-	return check_apps(d) < 0 ? -1 : config_check_rooms(d);
+	if (check_apps(d) < 0 || config_check_rooms(d) < 0 ||
+	    config_check_seen(d) < 0)
+		return -1;
+	return config_check_webhooks(d);
 }

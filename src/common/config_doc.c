@@ -28,7 +28,8 @@ dump_key(const struct config_key *k, void *at, bool with_secrets,
 
 	config_value_show(k, at, &value);
 	if (value.n > 0 || k->def[0] != '\0') {
-		if (k->type == CONFIG_SECRET && !with_secrets) {
+		if ((k->type == CONFIG_SECRET || k->type == CONFIG_SECRETS) &&
+		    !with_secrets) {
 			buf_clear(&value);
 			buf_str(&value, "***");
 		}
@@ -106,7 +107,7 @@ config_kind(const struct config_key *k, struct buf *out)
 {
 	static const char *const texts[] = {
 		[CONFIG_TEXT] = "text", [CONFIG_SECRET] = "text, secret",
-		[CONFIG_STRINGS] = "list",
+		[CONFIG_STRINGS] = "list", [CONFIG_SECRETS] = "lines, secret",
 		[CONFIG_SIZE] = "octets, ", [CONFIG_TIME] = "time, ",
 		[CONFIG_CHOICE] = "", [CONFIG_FLAG] = "", [CONFIG_COUNT] = "",
 	};
@@ -142,6 +143,7 @@ static const struct example {
 	{ "app", "id", "1001" },
 	{ "app", "key", "app-key" },
 	{ "app", "secret", "${PEAL_CHAT_SECRET}" },
+	{ "webhook", "url", "https://example.com/events" },
 };
 
 static const char *

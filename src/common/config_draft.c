@@ -190,7 +190,8 @@ refuse_value(struct config_draft *d, const struct config_mark *m,
 	else
 		config_draft_subject(d, m, k->name, &text);
 	rc = config_draft_refuse(d, place, "%s = %s: %s", buf_cstr(&text),
-	    k->type == CONFIG_SECRET ? "***" : log_bytes(value),
+	    k->type == CONFIG_SECRET ||
+	    k->type == CONFIG_SECRETS ? "***" : log_bytes(value),
 	    buf_cstr(why));
 	buf_done(&text);
 	return rc;

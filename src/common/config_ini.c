@@ -253,7 +253,8 @@ set_key(struct reader *r, const struct config_key *k, struct bytes text)
 	struct buf value = { 0 }, why = { 0 };
 	int rc;
 
-	if (seen->name != NULL && k->type != CONFIG_STRINGS)
+	if (seen->name != NULL && k->type != CONFIG_STRINGS &&
+	    k->type != CONFIG_SECRETS)
 		return refuse_here(r, k->name, "is given in line %u already",
 		    seen->line);
 	if (take_value(r, text, &value, &why) == 0)

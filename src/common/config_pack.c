@@ -39,6 +39,22 @@ static const struct hidden {
 	{ CONFIG_WORKER, "backplane", "sentinel_password" },
 	{ CONFIG_WORKER, "backplane", "signing_key" },
 	{ CONFIG_ROUTER, "rooms", "token_secret" },
+	{ CONFIG_ROUTER, "metrics", "token" },
+	{ CONFIG_ROUTER, "page", "token" },
+	{ CONFIG_ROUTER, "webhook", "secret" },
+	{ CONFIG_ROUTER, "webhook", "header" },
+	{ CONFIG_ROUTER, "webhook", "url" },
+	{ CONFIG_WORKER, "webhook", "secret" },
+	{ CONFIG_WORKER, "webhook", "header" },
+	{ CONFIG_WORKER, "webhook", "url" },
+	{ CONFIG_COURIER, "listen", "certificate_key" },
+	{ CONFIG_COURIER, "backplane", "password" },
+	{ CONFIG_COURIER, "backplane", "url" },
+	{ CONFIG_COURIER, "backplane", "sentinel_password" },
+	{ CONFIG_COURIER, "backplane", "signing_key" },
+	{ CONFIG_COURIER, "rooms", "token_secret" },
+	{ CONFIG_COURIER, "metrics", "token" },
+	{ CONFIG_COURIER, "page", "token" },
 };
 
 static bool
@@ -95,6 +111,7 @@ pack_value(struct buf *out, const struct config_key *k, const void *instance)
 		pack_text(out, *(char *const *)at);
 		break;
 	case CONFIG_STRINGS:
+	case CONFIG_SECRETS:
 		pack_strings(out, at);
 		break;
 	case CONFIG_CHOICE:
@@ -242,7 +259,8 @@ take_value(struct taking *t, const struct config_section *s,
 {
 	if (k->type == CONFIG_TEXT || k->type == CONFIG_SECRET)
 		take_text(t, (char **)(void *)((char *)instance + k->at));
-	else if (k->type == CONFIG_STRINGS)
+	else if (k->type == CONFIG_STRINGS ||
+	    k->type == CONFIG_SECRETS)
 		take_strings(t, k, instance);
 	else if (k->type == CONFIG_CHOICE)
 		take_choice(t, s, k, instance);

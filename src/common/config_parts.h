@@ -16,8 +16,8 @@
 /* ---- the table (config_table.c) ------------------------------------------ */
 
 enum config_type {
-	CONFIG_TEXT, CONFIG_SECRET, CONFIG_STRINGS, CONFIG_FLAG, CONFIG_COUNT,
-	CONFIG_SIZE, CONFIG_TIME, CONFIG_CHOICE
+	CONFIG_TEXT, CONFIG_SECRET, CONFIG_STRINGS, CONFIG_SECRETS, CONFIG_FLAG,
+	CONFIG_COUNT, CONFIG_SIZE, CONFIG_TIME, CONFIG_CHOICE
 };
 
 struct config_key {
@@ -223,6 +223,9 @@ int	config_ini_parse(struct config_draft *, const char *file, struct bytes);
 /* Variables that Reverb knows, then the command line. */
 int	config_reverb_apply(struct config_draft *,
 	    const struct config_source *);
+/* The addresses of [metrics] and [page] become [listen metrics] and [listen page],
+ * and are gone (config_seen.c). */
+int	config_own_listens(struct config_draft *);
 /* Do the values fit together? */
 int	config_check(struct config_draft *);
 /* Its part in config_proxy.c: proxies in front of Peal. */
@@ -230,6 +233,10 @@ int	config_check_proxies(struct config_draft *);
 
 /* And in config_rooms.c: front doors of rooms. */
 int	config_check_rooms(struct config_draft *);
+/* In config_seen.c: [metrics] and [page]; in config_webhook.c: [courier] and
+ * [webhook]. */
+int	config_check_seen(struct config_draft *);
+int	config_check_webhooks(struct config_draft *);
 /* allowed_origins of a section. */
 int	config_check_origins(struct config_draft *, const struct config_mark *,
 	    const struct config_strings *);

@@ -28,6 +28,8 @@
 	KEY(name, CONFIG_SECRET, def, 0, 0, NULL, when, help)
 #define STRINGS(name, def, when, help) \
 	KEY(name, CONFIG_STRINGS, def, 0, 0, NULL, when, help)
+#define SECRETS(name, when, help) \
+	KEY(name, CONFIG_SECRETS, "", 0, 0, NULL, when, help)
 #define FLAG(name, def, when, help) \
 	KEY(name, CONFIG_FLAG, def, 0, 0, "yes|no", when, help)
 #define COUNT(name, def, min, max, when, help) \
@@ -55,6 +57,7 @@ static struct config_section sections[] = {
 #define TEXT(name, def, when, help)
 #define SECRET(name, def, when, help)
 #define STRINGS(name, def, when, help)
+#define SECRETS(name, when, help)
 #define FLAG(name, def, when, help)
 #define COUNT(name, def, min, max, when, help)
 #define SIZE(name, def, min, max, when, help)
@@ -72,6 +75,7 @@ static const struct config_key *(*const keys_of[])(size_t *) = {
 #define TEXT(name, def, when, help)
 #define SECRET(name, def, when, help)
 #define STRINGS(name, def, when, help)
+#define SECRETS(name, when, help)
 #define FLAG(name, def, when, help)
 #define COUNT(name, def, min, max, when, help)
 #define SIZE(name, def, min, max, when, help)

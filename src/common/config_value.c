@@ -332,6 +332,36 @@ show_strings(const struct config_key *k, const void *at, struct buf *out)
 	buf_done(&joined);
 }
 
+/* One a line: it may hold commas. */
+static int
+set_secrets(const struct config_key *k, void *at, struct bytes text, bool add,
+    struct buf *why)
+{
+	struct config_strings *list = at;
+
+	(void)k;
+	if (check_text(text, why) < 0)
+		return -1;
+	if (!add)
+		free_strings(list);
+	add_string(list, bytes_trim(text));
+	return 0;
+}
+
+/* Several: as lines of their own behind the first. */
+static void
+show_secrets(const struct config_key *k, const void *at, struct buf *out)
+{
+	const struct config_strings *list = at;
+	size_t i;
+
+	for (i = 0; i < list->n; i++) {
+		if (i > 0)
+			buf_fmt(out, "\n%s = ", k->name);
+		config_quote(bytes_str(list->at[i]), out);
+	}
+}
+
 static bool
 equal_strings(const void *a, const void *b)
 {
@@ -358,6 +388,8 @@ static const struct type {
 	[CONFIG_TEXT] = { set_text, show_text, equal_text, free_text },
 	[CONFIG_SECRET] = { set_text, show_text, equal_text, free_text },
 	[CONFIG_STRINGS] = { set_strings, show_strings, equal_strings,
+	    free_strings },
+	[CONFIG_SECRETS] = { set_secrets, show_secrets, equal_strings,
 	    free_strings },
 	[CONFIG_FLAG] = { set_flag, show_flag, equal_flag, NULL },
 	[CONFIG_COUNT] = { set_number, show_number_at, equal_number, NULL },

@@ -18,7 +18,7 @@
 
 #include "common/buf.h"
 
-#define MSG_VERSION	4
+#define MSG_VERSION	5
 #define MSG_OLDEST	3	/* that is still understood */
 #define MSG_MAX		(64u << 20)	/* octets of a message's bytes */
 #define MSG_FRAME_MAX	(MSG_MAX + (1u << 16))	/* and of all of it */
@@ -49,6 +49,14 @@ enum { QUERY_CHANNELS = 1, QUERY_CHANNEL, QUERY_USERS, QUERY_CONNECTIONS };
  * QUERY_USERS: a row each in join order: name (user), member.
  * QUERY_CONNECTIONS: one row: subscriptions = open ones with a subscription,
  * users = all open ones. */
+
+/* kinds of hook_event: client_event, cache_miss, subscription_count,
+ * connection_opened and connection_closed */
+enum { HOOK_CLIENT = 1, HOOK_MISS, HOOK_COUNT, HOOK_OPENED, HOOK_CLOSED };
+
+/* what ask_report asks for: the text of /metrics (master/metrics.h), the JSON of
+ * `pealctl report` (master/report.h), or that of a reload's history */
+enum { REPORT_METRICS = 1, REPORT_JSON };
 
 enum { REFUSED_NOT = 0, REFUSED_FULL };	/* too many members */
 

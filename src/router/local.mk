@@ -11,6 +11,8 @@ libpeal_a_SOURCES += \
 	src/router/heir.c src/router/heir.h \
 	src/router/history.c src/router/history.h \
 	src/router/host.c src/router/host.h \
+	src/router/hooks.c src/router/hooks.h \
+	src/router/inspect.c src/router/inspect.h \
 	src/router/item.c src/router/item.h \
 	src/router/load.c src/router/load.h \
 	src/router/mark.c src/router/mark.h \

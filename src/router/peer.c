@@ -25,8 +25,8 @@ on_message(void *ctx, struct ipc *ipc, unsigned type, struct unpacker *u,
 	(void)ipc;
 	if (p->gone)
 		return 0;
-	/* Numbers below hello are the master's alone to say. */
-	if (p->master != (type < MSG_hello)) {
+	/* Numbers below hello, and one above, are the master's alone to say. */
+	if (p->master != (type < MSG_hello || type == MSG_courier_link)) {
 		*why = "a message that is not its to send";
 		return -1;
 	}

@@ -18,6 +18,8 @@
 #include "common/log.h"
 #include "common/util.h"
 #include "router/control.h"
+#include "router/hooks.h"
+#include "router/inspect.h"
 
 #define MASTER_FD	3
 #define ORPHAN_MS	5000	/* without a master: wait so long for workers */
@@ -381,6 +383,14 @@ router_on_control(struct peer *from, struct ipc *ipc,
 	control_take(from->router, m->fd, m->request);
 }
 
+void
+router_on_courier_link(struct peer *from, struct ipc *ipc,
+    const struct msg_courier_link *m)
+{
+	(void)ipc;
+	hooks_link(from->router, m->fd);
+}
+
 /* ---- what workers say --------------------------------------------------- */
 
 /* Keeps the message for later if not all is known yet: of all hosts, or of this
@@ -510,6 +520,37 @@ router_on_moved(struct peer *from, struct ipc *ipc, const struct msg_moved *m)
 {
 	(void)ipc;
 	shift_connection(from->router, from, m);
+}
+
+void
+router_on_connection(struct peer *from, struct ipc *ipc,
+    const struct msg_connection *m)
+{
+	(void)ipc;
+	hooks_connection(from->router, m);
+}
+
+void
+router_on_ask(struct peer *from, struct ipc *ipc, const struct msg_ask *m)
+{
+	(void)ipc;
+	control_ask(from, m);
+}
+
+void
+router_on_ask_end(struct peer *from, struct ipc *ipc,
+    const struct msg_ask_end *m)
+{
+	(void)ipc;
+	control_ask_end(from, m->cookie);
+}
+
+void
+router_on_inspected(struct peer *from, struct ipc *ipc,
+    const struct msg_inspected *m)
+{
+	(void)ipc;
+	inspect_heard(from, m);
 }
 
 /* ---- what the master found out ------------------------------------------- */

@@ -9,6 +9,7 @@
 #include "common/counters.h"
 #include "common/log.h"
 #include "common/util.h"
+#include "worker/ask.h"
 #include "worker/channel.h"
 #include "worker/client.h"
 #include "worker/conn.h"
@@ -286,6 +287,7 @@ uplink_lost(void)
 	ipc_free(link_);
 	link_ = NULL;
 	held_back = false;
+	ask_lost();
 }
 
 /* A new router knows nothing: who we are, what we hold, what it may not have

@@ -21,6 +21,7 @@
 #include "front/front.h"
 #include "worker/api_wait.h"
 #include "worker/app.h"
+#include "worker/ask.h"
 #include "worker/channel.h"
 #include "worker/client.h"
 #include "worker/conn.h"
@@ -29,6 +30,7 @@
 #include "worker/forwarded.h"
 #include "worker/handover.h"
 #include "worker/inherit.h"
+#include "worker/inspect.h"
 #include "worker/listener.h"
 #include "worker/pass.h"
 #include "worker/presence.h"
@@ -334,6 +336,13 @@ worker_on_stop(struct worker *w, struct ipc *from, const struct msg_stop *m)
 	drain_start(w->base, m->grace_ms);
 }
 
+void
+worker_on_report(struct worker *w, struct ipc *from, const struct msg_report *m)
+{
+	(void)w, (void)from;
+	ask_on_report(m);
+}
+
 /* ---- what the router says --------------------------------------------------------- */
 
 #define FROM_ROUTER(name, call) \
@@ -351,6 +360,8 @@ FROM_ROUTER(grant, client_on_grant(m))
 FROM_ROUTER(ack, uplink_on_ack(m))
 FROM_ROUTER(row, uplink_on_row(m))
 FROM_ROUTER(done, uplink_on_done(m))
+FROM_ROUTER(told, ask_on_told(m))
+FROM_ROUTER(inspect, inspect_answer(m))
 FROM_ROUTER(watch, client_on_watch(m))
 FROM_ROUTER(terminate, client_on_terminate(m))
 FROM_ROUTER(replay, channel_on_replay(m))
@@ -362,8 +373,10 @@ static int
 on_router_message(void *ctx, struct ipc *link, unsigned type,
     struct unpacker *u, const char **why)
 {
-	/* Numbers below hello, and from pass on, are the master's alone. */
-	if (type < MSG_hello || type >= MSG_pass) {
+	/* Numbers below hello, and from pass on, are the master's alone, but for
+	 * two. */
+	if (type < MSG_hello || (type >= MSG_pass && type != MSG_told &&
+	    type != MSG_inspect)) {
 		*why = "a message that is not its to send";
 		return -1;
 	}

@@ -23,7 +23,7 @@ example(void)
 	    "[app b]\nid = 2\nkey = m\nsecret = tell-none-either\n"
 	    "rate_limiting = yes\nclient_events = all\n"
 	    "[listen tls]\naddress = :1, unix:/x\ncertificate = chain\n"
-	    "certificate_key = private\n"
+	    "certificate_key = hidden-key\n"
 	    "[backplane]\ndriver = redis\nurl = redis://u:hush@h\n"
 	    "sentinels = s:1\nsentinel_password = hush-2\n"
 	    "signing = yes\nsigning_key = hush-hush-hush-hush-hush-hush-hush\n";
@@ -107,7 +107,7 @@ test_views(void **state)
 	config_free(back);
 	assert_true(holds(c, CONFIG_ALL, "tell-none"));
 	assert_false(holds(c, CONFIG_ROUTER, "tell-none"));
-	assert_false(holds(c, CONFIG_ROUTER, "private"));
+	assert_false(holds(c, CONFIG_ROUTER, "hidden-key"));
 	assert_true(holds(c, CONFIG_ROUTER, "hush"));
 	assert_false(holds(c, CONFIG_WORKER, "hush"));
 	assert_true(holds(c, CONFIG_WORKER, "tell-none"));

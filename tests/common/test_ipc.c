@@ -345,7 +345,7 @@ static const struct {
 	{ BYTES("\xff\xff\xff\xff"), "a message's length is out of range" },
 	{ BYTES("\x04\x01\x00\x01"), "a message's length is out of range" },
 	{ BYTES("\0\0\0\x01\xc0"), "message is malformed" },
-	{ BYTES("\0\0\0\x02\x91\x63"), "message of an unknown type" },
+	{ BYTES("\0\0\0\x02\x91\x7f"), "message of an unknown type" },
 	{ BYTES("\0\0\0\x03\x92\x0a\x90"), "message ping: n is no number" },
 };
 

@@ -80,7 +80,7 @@ tap $? "etc/peal.ini is what --template prints (make update-docs)"
 tap $? "doc/peal.ini.5 is what --manual prints (make update-docs)"
 sed 's/^#\([a-z_[]\)/\1/' t.ini >all.ini
 PEAL_CHAT_SECRET=x "$peald" --dump-config --with-secrets -c all.ini >all.out &&
-    printf '[app chat]\nid=1001\nkey=app-key\nsecret=x\n[rooms chat]\n' >min.ini &&
+    printf '[app chat]\nid=1001\nkey=app-key\nsecret=x\n[rooms chat]\n[webhook chat]\nurl=https://example.com/events\n' >min.ini &&
     "$peald" --dump-config --with-secrets -c min.ini | cmp -s - all.out
 tap $? "every line of the template can be uncommented, and is the default"
 if command -v mandoc >/dev/null; then

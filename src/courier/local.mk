@@ -1,0 +1,2 @@
+libpeal_a_SOURCES += \
+	src/courier/courier.c src/courier/courier.h
