@@ -34,6 +34,7 @@ libpeal_a_SOURCES += \
 	src/router/seen.c src/router/seen.h \
 	src/router/shift.c src/router/shift.h \
 	src/router/snapshot.c src/router/snapshot.h \
+	src/router/state.c src/router/state.h \
 	src/router/sync.c src/router/sync.h \
 	src/router/tally.c src/router/tally.h \
 	src/router/tell.c src/router/tell.h \

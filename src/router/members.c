@@ -11,6 +11,7 @@
 #include "common/counters.h"
 #include "common/util.h"
 #include "router/router.h"
+#include "router/state.h"
 
 static struct bytes
 key_of_member(const struct hash_link *l)
@@ -31,6 +32,7 @@ members_new(void)
 static void
 member_free(struct members *ms, struct member *who)
 {
+	state_member(who->route, who, false);
 	item_done(who->route->census->router, &who->item);
 	TAILQ_REMOVE(&ms->order, who, order);
 	hash_remove(&ms->by_user, &who->link);
@@ -85,6 +87,7 @@ member_new(struct route *t, struct bytes user, struct bytes object)
 	hash_insert(&ms->by_user, &who->link);
 	TAILQ_INSERT_TAIL(&ms->order, who, order);
 	counter.members++;
+	state_member(t, who, true);
 	return who;
 }
 

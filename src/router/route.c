@@ -11,6 +11,7 @@
 #include "common/counters.h"
 #include "common/util.h"
 #include "router/router.h"
+#include "router/state.h"
 
 /* ---- the table ---------------------------------------------------------- */
 
@@ -99,6 +100,8 @@ route_add(struct route *t, struct peer *peer, uint64_t n)
 	tell_changed(t->census->router, &t->item);
 	if (first && n > 0)
 		counter.channels++;
+	if (first && n > 0 && t->item.away_n == 0)
+		state_channel(t, true);
 	if (!heard && n > 0)
 		route_begins(t);
 	return is_new;
@@ -114,6 +117,8 @@ route_take(struct route *t, struct peer *peer, uint64_t n)
 	tell_changed(t->census->router, &t->item);
 	if (t->subs.total == 0)
 		counter.channels--;
+	if (route_count(t) == 0)
+		state_channel(t, false);
 	if (!route_heard(t))
 		route_ends(t);
 	return taken;
@@ -233,9 +238,13 @@ item_find(struct router *r, const struct item_name *name, bool make)
 static void
 item_turned(struct router *r, struct item *it, uint64_t before)
 {
-	(void)r, (void)before;
-	count_changed(route_of(it));
-	route_release(route_of(it));
+	struct route *t = route_of(it);
+
+	(void)r;
+	if (t->subs.total == 0 && (before == 0) != (it->away_n == 0))
+		state_channel(t, before == 0);
+	count_changed(t);
+	route_release(t);
 }
 
 const struct item_ops route_item = {
