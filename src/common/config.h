@@ -37,7 +37,6 @@ struct config_strings {
 /* Index of the word of a CHOICE, as config.def lists them. */
 enum { JAIL_OFF, JAIL_ON, JAIL_LOG };
 enum { TLS_1_2, TLS_1_3 };
-enum { LOG_TEXT, LOG_JSON };
 enum { SERVE_CLIENTS, SERVE_METRICS, SERVE_PAGE };
 enum { BACKPLANE_NONE, BACKPLANE_REDIS };
 enum { MAX_OF_HOST, MAX_OF_CLUSTER };

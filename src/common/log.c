@@ -2,38 +2,38 @@
  *
  * The log, see log.h.
  *
- * Works in the jail: nothing but clock_gettime(2) and write(2), nothing is
- * allocated, and the date is computed here, as gmtime_r(3) would look for the
- * time zone's file.
+ * Works in the jail: nothing but clock_gettime(2) and write(2), and nothing is
+ * allocated.
  */
 #include "common/log.h"
 
+#include <sys/stat.h>
+
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "common/log_line.h"
 #include "common/util.h"
 
-#define LINE_MAX_	4096
 #define SHOWN_MAX	200	/* octets of log_bytes() */
 #define SHOWN_SLOTS	8
+#define KINDS		64	/* of lines whose repeats are counted */
+#define FACILITY	(3 << 3)	/* of syslog: daemons */
 
 static struct {
 	char		 who[40];
 	int		 fd;
 	bool		 colours;
+	bool		 journal;	/* fd leads to systemd's journal */
+	bool		 syslog;	/* or is a socket of syslog */
+	enum log_format	 format;
 	enum log_level	 level;
 } log_ = { .fd = STDERR_FILENO, .level = LOG_LEVEL_INFO };
 
-static const struct {
-	const char	*word, *on;
-} levels[] = {
-	[LOG_LEVEL_ERROR] = { "error", "\033[31m" },
-	[LOG_LEVEL_WARN] = { "warn", "\033[33m" },
-	[LOG_LEVEL_INFO] = { "info", "\033[32m" },
-	[LOG_LEVEL_DEBUG] = { "debug", "\033[2m" },
-};
+/* ---- where it goes ------------------------------------------------------- */
 
 void
 log_init(const char *who)
@@ -42,11 +42,27 @@ log_init(const char *who)
 	log_to_fd(log_.fd);
 }
 
+/* systemd names the file that it reads: JOURNAL_STREAM=DEVICE:INODE. */
+static bool
+is_journal(int fd)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	struct stat file;
+	char name[64];
+
+	if (stream == NULL || fstat(fd, &file) < 0)
+		return false;
+	snprintf(name, sizeof(name), "%ju:%ju", (uintmax_t)file.st_dev,
+	    (uintmax_t)file.st_ino);
+	return strcmp(name, stream) == 0;
+}
+
 void
 log_to_fd(int fd)
 {
 	log_.fd = fd;
 	log_.colours = isatty(fd) == 1 && getenv("NO_COLOR") == NULL;
+	log_.journal = is_journal(fd);
 }
 
 int
@@ -61,6 +77,14 @@ log_set_level(enum log_level level)
 	log_.level = level;
 }
 
+void
+log_settings(enum log_level level, enum log_format format, const char *to)
+{
+	log_.level = level;
+	log_.format = format;
+	log_.syslog = to != NULL && strcmp(to, LOG_SYSLOG) == 0;
+}
+
 bool
 log_wants(enum log_level level)
 {
@@ -69,126 +93,164 @@ log_wants(enum log_level level)
 
 /* ---- a line ------------------------------------------------------------- */
 
-struct line {
-	char	text[LINE_MAX_];
-	size_t	n;		/* leaves room for the line's end */
+struct body {
+	char	text[LOG_BODY_MAX];
+	size_t	n;
 };
 
-#define LINE_END	8	/* "...", end of colour or newline */
-
 static void __attribute__((format(printf, 2, 0)))
-line_vfmt(struct line *l, const char *format, va_list args)
+body_vfmt(struct body *b, const char *format, va_list args)
 {
-	size_t room = sizeof(l->text) - LINE_END - l->n;
-	int n = vsnprintf(l->text + l->n, room, format, args);
+	size_t room = sizeof(b->text) - 4 - b->n;
+	int n = vsnprintf(b->text + b->n, room, format, args);
 
-	if (n < 0)
-		return;
-	if ((size_t)n >= room) {
-		l->n += room - 1;
-		memcpy(l->text + l->n, "...", 3);
-		l->n += 3;
-	} else {
-		l->n += (size_t)n;
+	b->n += n < 0 ? 0 : (size_t)n < room ? (size_t)n : room - 1;
+	if (n >= 0 && (size_t)n >= room) {
+		memcpy(b->text + b->n, "...", 3);
+		b->n += 3;
 	}
-}
-
-static void __attribute__((format(printf, 2, 3)))
-line_fmt(struct line *l, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	line_vfmt(l, format, args);
-	va_end(args);
-}
-
-/* Days since 1970 as year, month, day; years start in March here, so that the
- * leap day comes last. */
-static void
-civil(uint64_t days, unsigned *year, unsigned *month, unsigned *day)
-{
-	uint64_t since_0 = days + 719468;	/* 1 March of year 0 */
-	uint64_t era = since_0 / 146097, of_era = since_0 % 146097;
-	uint64_t y = (of_era - of_era / 1460 + of_era / 36524 -
-	    of_era / 146096) / 365;
-	uint64_t of_year = of_era - (365 * y + y / 4 - y / 100);
-	uint64_t m = (5 * of_year + 2) / 153;
-
-	*day = (unsigned)(of_year - (153 * m + 2) / 5 + 1);
-	*month = (unsigned)(m < 10 ? m + 3 : m - 9);
-	*year = (unsigned)(y + era * 400 + (*month <= 2));
-}
-
-static void
-line_time(struct line *l)
-{
-	uint64_t ms = clock_wall_ms(), s = ms / 1000;
-	unsigned year, month, day;
-
-	civil(s / 86400, &year, &month, &day);
-	line_fmt(l, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ", year, month, day,
-	    (unsigned)(s / 3600 % 24), (unsigned)(s / 60 % 60),
-	    (unsigned)(s % 60), (unsigned)(ms % 1000));
-}
-
-/* A line stays one line, whatever it is made of. */
-static void
-line_flatten(struct line *l, size_t from)
-{
-	for (size_t i = from; i < l->n; i++) {
-		unsigned char c = (unsigned char)l->text[i];
+	/* A line stays one line, whatever it is made of. */
+	for (size_t i = 0; i < b->n; i++) {
+		unsigned char c = (unsigned char)b->text[i];
 
 		if (c < 0x20 || c == 0x7f)
-			l->text[i] = ' ';
+			b->text[i] = ' ';
 	}
 }
 
 static void
-line_write(struct line *l)
+write_all(const char *text, size_t n)
 {
-	ssize_t n;
+	ssize_t rc;
 
-	l->text[l->n++] = '\n';
 	do
-		n = write(log_.fd, l->text, l->n);
-	while (n < 0 && errno == EINTR);
+		rc = write(log_.fd, text, n);
+	while (rc < 0 && errno == EINTR);
+}
+
+/* Readers of syslog and of the journal know the time, and want the level in
+ * front: error is 3, warning 4, info 6, debug 7. */
+static size_t
+put_priority(enum log_level level, char *to)
+{
+	static const int severities[] = {
+		[LOG_LEVEL_ERROR] = 3, [LOG_LEVEL_WARN] = 4,
+		[LOG_LEVEL_INFO] = 6, [LOG_LEVEL_DEBUG] = 7,
+	};
+
+	if (log_.syslog)
+		return (size_t)sprintf(to, "<%d>peald[%d]: ",
+		    FACILITY | severities[level], (int)getpid());
+	if (log_.journal)
+		return (size_t)sprintf(to, "<%d>", severities[level]);
+	return 0;
+}
+
+static void
+line_write(enum log_level level, const struct body *b)
+{
+	const struct log_event e = {
+		.level = level, .wall_ms = clock_wall_ms(),
+		.who = log_.who[0] != '\0' ? log_.who : "-",
+		.body = { b->text, b->n },
+	};
+	char line[LOG_LINE_MAX + 64];
+	size_t n = put_priority(level, line);
+
+	n += log_.format == LOG_FORMAT_JSON ? log_line_json(&e, line + n) :
+	    log_line_text(&e, n == 0, log_.colours, line + n);
+	if (!log_.syslog)
+		line[n++] = '\n';
+	write_all(line, n);
+}
+
+/* ---- repeats ------------------------------------------------------------ */
+
+/* Lines of one format, which is where in the program they come from. */
+static struct kind {
+	const char	*format;
+	enum log_level	 level;
+	uint64_t	 since;		/* clock_ms() */
+	uint64_t	 n, left;	/* written and left out since */
+} kinds[KINDS];
+
+static void
+kind_say(struct kind *k, uint64_t now)
+{
+	struct body b;
+	int n;
+
+	if (k->left == 0)
+		return;
+	n = snprintf(b.text, sizeof(b.text), "lines left out n=%" PRIu64
+	    " ms=%" PRIu64 " like=\"%.200s\"", k->left, now - k->since,
+	    k->format);
+	b.n = n < 0 ? 0 : (size_t)n;
+	/* The quotes of the format are not ours. */
+	for (char *p = strstr(b.text, "like=\"") + 6; p < b.text + b.n - 1; p++)
+		if (*p == '"')
+			*p = '\'';
+	k->left = 0;
+	line_write(k->level, &b);
+}
+
+/* Is this one written?  Lines of debugging all are: somebody wants them. */
+static bool
+may_write(enum log_level level, const char *format)
+{
+	struct kind *k = &kinds[((uintptr_t)format >> 4) % KINDS];
+	uint64_t now = clock_ms();
+	int saved = errno;
+
+	if (level == LOG_LEVEL_DEBUG)
+		return true;
+	if (k->format != format || now - k->since >= LOG_WINDOW) {
+		kind_say(k, now);
+		errno = saved;	/* for %m */
+		*k = (struct kind){ .format = format, .level = level,
+			.since = now };
+	}
+	if (k->n == LOG_REPEATS) {
+		k->left++;
+		return false;
+	}
+	k->n++;
+	return true;
+}
+
+void
+log_due(void)
+{
+	uint64_t now = clock_ms();
+
+	for (size_t i = 0; i < KINDS; i++)
+		if (kinds[i].left > 0 && now - kinds[i].since >= LOG_WINDOW)
+			kind_say(&kinds[i], now);
 }
 
 static void __attribute__((format(printf, 2, 0)))
 emit(enum log_level level, const char *format, va_list args)
 {
 	int saved = errno;
-	struct line l;
-	size_t from;
+	struct body b;
 
-	l.n = 0;
-	line_time(&l);
-	if (log_.colours)
-		line_fmt(&l, " %s%s\033[0m", levels[level].on,
-		    levels[level].word);
-	else
-		line_fmt(&l, " %s", levels[level].word);
-	line_fmt(&l, " %s: ", log_.who[0] != '\0' ? log_.who : "-");
-	from = l.n;
-	errno = saved;		/* for %m */
-	line_vfmt(&l, format, args);
-	line_flatten(&l, from);
-	line_write(&l);
+	b.n = 0;
+	body_vfmt(&b, format, args);
+	line_write(level, &b);
 	errno = saved;
 }
 
-#define LOG_FUNCTION(name, level)		\
-void						\
-name(const char *format, ...)			\
-{						\
-	va_list args;				\
-						\
-	if (!log_wants(level))			\
-		return;				\
-	va_start(args, format);			\
-	emit(level, format, args);		\
-	va_end(args);				\
+#define LOG_FUNCTION(name, level)				\
+void								\
+name(const char *format, ...)					\
+{								\
+	va_list args;						\
+								\
+	if (!log_wants(level) || !may_write(level, format))	\
+		return;						\
+	va_start(args, format);					\
+	emit(level, format, args);				\
+	va_end(args);						\
 }
 
 LOG_FUNCTION(log_error, LOG_LEVEL_ERROR)
@@ -214,29 +276,71 @@ printable(struct bytes text)
 	return n;
 }
 
-const char *
-log_bytes(struct bytes b)
+/* Writes the text in readable octets, cut; from here on `special` ones get a
+ * backslash in front. */
+static char *
+show(char *to, struct bytes b, const char *special)
 {
-	static char slots[SHOWN_SLOTS][SHOWN_MAX * 4 + 4];
-	static unsigned turn;
-	char *start = slots[turn++ % SHOWN_SLOTS], *to = start;
 	bool cut = b.n > SHOWN_MAX;
 	size_t n;
 
 	if (cut)
 		b.n = SHOWN_MAX;
-	while (b.n > 0) {
+	for (; b.n > 0; b = bytes_skip(b, n)) {
 		n = printable(b);
 		if (n == 0) {
 			to += sprintf(to, "\\x%02x", (unsigned char)b.p[0]);
 			n = 1;
-		} else {
-			memcpy(to, b.p, n);
-			to += n;
+			continue;
 		}
-		b = bytes_skip(b, n);
+		if (n == 1 && strchr(special, b.p[0]) != NULL)
+			*to++ = '\\';
+		memcpy(to, b.p, n);
+		to += n;
 	}
-	memcpy(to, cut ? "..." : "", cut ? 4 : 1);
+	memcpy(to, "...", 3);
+	return cut ? to + 3 : to;
+}
+
+static char *
+slot(void)
+{
+	static char slots[SHOWN_SLOTS][SHOWN_MAX * 4 + 8];
+	static unsigned turn;
+
+	return slots[turn++ % SHOWN_SLOTS];
+}
+
+const char *
+log_bytes(struct bytes b)
+{
+	char *start = slot();
+
+	*show(start, b, "") = '\0';
+	return start;
+}
+
+static bool
+is_plain(struct bytes b)
+{
+	for (size_t i = 0; i < b.n; i++)
+		if (b.p[i] == ' ' || b.p[i] == '"' || b.p[i] == '\\')
+			return false;
+	return b.n > 0 && utf8_valid(b);
+}
+
+const char *
+log_value(struct bytes b)
+{
+	char *start = slot(), *to = start;
+	bool plain = is_plain(b);
+
+	if (!plain)
+		*to++ = '"';
+	to = show(to, b, "\"\\");
+	if (!plain)
+		*to++ = '"';
+	*to = '\0';
 	return start;
 }
 
@@ -256,16 +360,17 @@ fatal(const char *format, ...)
 void
 die(const char *format, ...)
 {
-	struct line l = { .n = 0 };
+	struct body b;
 	va_list args;
 
 	va_start(args, format);
 	if (log_.who[0] == '\0') {
 		/* Somebody sits in front of it: no date needed. */
-		line_fmt(&l, "%s: ", program_invocation_short_name);
-		line_vfmt(&l, format, args);
-		line_flatten(&l, 0);
-		line_write(&l);
+		b.n = (size_t)snprintf(b.text, sizeof(b.text), "%.50s: ",
+		    program_invocation_short_name);
+		body_vfmt(&b, format, args);
+		b.text[b.n++] = '\n';
+		write_all(b.text, b.n);
 	} else {
 		emit(LOG_LEVEL_ERROR, format, args);
 	}

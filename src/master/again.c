@@ -494,7 +494,9 @@ settings_restore(const struct state *s)
 		die("the state was tried, and does not fit now: %s", why);
 	if (state_check(s, master.config->n_listen, &words) < 0)
 		die("the state was tried, and does not fit now: %s", words);
-	log_set_level((enum log_level)master.config->peal.log_level);
+	log_settings((enum log_level)master.config->peal.log_level,
+	    (enum log_format)master.config->peal.log_format,
+	    master.config->peal.log);
 }
 
 /* Everything but the loop.  What preflight has tried with the same octets does

@@ -23,6 +23,7 @@
 #include "common/util.h"
 #include "master/again.h"
 #include "master/control.h"
+#include "master/logfile.h"
 #include "master/master.h"
 #include "master/pidfile.h"
 #include "master/preflight.h"
@@ -143,6 +144,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	(void)arg;
 	spread_tick();
+	logfile_tick();
 	children_tick(clock_ms());
 	replace_tick(clock_ms());
 }
@@ -229,7 +231,7 @@ static void
 on_reopen(int signum)
 {
 	(void)signum;
-	reload_log_again();
+	logfile_again();
 }
 
 static const struct signal_watch watched[] = {
@@ -409,7 +411,7 @@ prepare(const struct config_source *source)
 	master.source = source;
 	if ((master.config = config_load(source, &why)) == NULL)
 		die("%s", why);
-	if (reload_log(master.config, &why) < 0)
+	if (logfile_use(master.config, &why) < 0)
 		die("%s", why);
 	title = master_title(source);
 	title_set("%s", title);

@@ -17,6 +17,7 @@
 #include "master/again.h"
 #include "master/control.h"
 #include "master/handed.h"
+#include "master/logfile.h"
 #include "master/master.h"
 #include "master/preflight.h"
 #include "master/reload.h"
@@ -48,74 +49,6 @@ static struct {
 	uint64_t	 wall_ms, took_ms;
 	struct buf	 answer, words;
 } last;
-
-/* ---- log ----------------------------------------------------------------- */
-
-static int
-log_open(const char *where)
-{
-	if (where == NULL || strcmp(where, "stderr") == 0)
-		return 2;
-	return open(where,
-	    O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
-}
-
-static void
-log_use(int fd)
-{
-	int old = log_fd();
-
-	log_to_fd(fd);
-	if (old > 2 && old != fd)
-		close(old);
-}
-
-static int
-log_open_why(const struct config *config, char **why)
-{
-	int fd = log_open(config->peal.log);
-
-	if (fd < 0)
-		*why = xasprintf("[peal] log: %s: %s", config->peal.log,
-		    strerror(errno));
-	return fd;
-}
-
-int
-reload_log_try(const struct config *config, char **why)
-{
-	int fd = log_open_why(config, why);
-
-	if (fd > 2)
-		close(fd);
-	return fd < 0 ? -1 : 0;
-}
-
-int
-reload_log(const struct config *config, char **why)
-{
-	int fd = log_open_why(config, why);
-
-	if (fd < 0)
-		return -1;
-	log_set_level((enum log_level)config->peal.log_level);
-	log_use(fd);
-	return 0;
-}
-
-void
-reload_log_again(void)
-{
-	char *why;
-
-	if (reload_log(master.config, &why) < 0) {
-		log_error("the log goes on in the old file: %s", why);
-		free(why);
-		return;
-	}
-	children_log();
-	log_info("log reopened");
-}
 
 /* ---- settings ------------------------------------------------------------ */
 
@@ -185,7 +118,7 @@ fresh_use(struct fresh *f, char **why)
 {
 	struct fresh old = { master.config, master.certificates, false };
 
-	if (reload_log(f->config, why) < 0)
+	if (logfile_use(f->config, why) < 0)
 		return -1;
 	master.config = f->config;
 	master.certificates = f->certificates;

@@ -12,7 +12,7 @@
  * that replaces processes while those of the last one still leave, waits, and all
  * who wait have the same one.
  *
- * Runs in: master.  Owns: the log's descriptor.
+ * Runs in: master.
  */
 #ifndef PEAL_RELOAD_H
 #define PEAL_RELOAD_H
@@ -45,12 +45,5 @@ void	reload_save(struct state *);
 void	reload_restore(const struct state *);
 /* Member "reload" of pealctl status. */
 void	reload_status(struct buf *json);
-
-/* Opens the log of these settings and sets its level.  -1 with *why. */
-int	reload_log(const struct config *, char **why);
-/* The same without using it: would it do? */
-int	reload_log_try(const struct config *, char **why);
-/* USR1: the file was moved away; opens a new one, also for the children. */
-void	reload_log_again(void);
 
 #endif

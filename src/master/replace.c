@@ -14,6 +14,7 @@
 #include "common/util.h"
 #include "master/control.h"
 #include "master/handed.h"
+#include "master/logfile.h"
 #include "master/master.h"
 #include "master/pidfile.h"
 #include "master/reload.h"
@@ -132,7 +133,7 @@ raise_crew(struct config *config, struct certificate *certificates, char **why)
 	struct listen listen;
 	struct crew *crew;
 
-	if (reload_log_try(config, why) < 0 ||
+	if (logfile_try(config, why) < 0 ||
 	    pidfile_try(config->peal.pid_file, why) < 0 ||
 	    listen_change(&listen, &master.listen, config, workers, uid, gid,
 	    why) < 0)
@@ -323,7 +324,7 @@ terms_commit(struct crew *old, struct crew *new)
 	    master.config);
 	master.uid = uid;
 	master.gid = gid;
-	if (reload_log(master.config, &why) < 0) {
+	if (logfile_use(master.config, &why) < 0) {
 		log_error("the log goes on in the old file: %s", why);
 		free(why);
 	}

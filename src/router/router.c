@@ -138,7 +138,8 @@ router_settings(struct router *r, struct config *config)
 {
 	config_free(r->config);
 	r->config = config;
-	log_set_level((enum log_level)config->peal.log_level);
+	log_settings((enum log_level)config->peal.log_level,
+	    (enum log_format)config->peal.log_format, config->peal.log);
 	if (r->carrier == NULL) {
 		carrier_open(r);
 		hosts_init(r);
@@ -162,6 +163,7 @@ router_tick(struct router *r)
 {
 	struct msg_counters m;
 
+	log_due();
 	history_purge(&r->history, r->now);
 	replays_tick(r);
 	peers_watch(r);

@@ -112,7 +112,8 @@ worker_on_start(struct worker *w, struct ipc *from, const struct msg_start *m)
 static void
 set_log_level(const struct config *c)
 {
-	log_set_level((enum log_level)c->peal.log_level);
+	log_settings((enum log_level)c->peal.log_level,
+	    (enum log_format)c->peal.log_format, c->peal.log);
 }
 
 /* Who is on the way out may look at the old ones until the end. */
@@ -455,6 +456,7 @@ worker_report(void)
 	static struct buf packed;
 	struct msg_counters m;
 
+	log_due();
 	if (worker.master == NULL)
 		return;
 	buf_clear(&packed);

@@ -34,6 +34,7 @@ tests_common_test_json_SOURCES = tests/common/test_json.c
 tests_common_test_json_LDADD = $(TEST_LDADD)
 tests_common_test_log_SOURCES = tests/common/test_log.c
 tests_common_test_log_LDADD = $(TEST_LDADD)
+tests_common_test_log_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=clock_ms
 tests_common_test_msg_SOURCES = tests/common/test_msg.c
 tests_common_test_msg_LDADD = $(TEST_LDADD)
 tests_common_test_tls_SOURCES = tests/common/test_tls.c

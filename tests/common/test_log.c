@@ -15,12 +15,25 @@
 #include <regex.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "common/json.h"
 #include "common/log.h"
 #include "common/util.h"
+
+/* What clock_ms() says goes on by so much. */
+static uint64_t clock_shift;
+uint64_t	__real_clock_ms(void);
+uint64_t	__wrap_clock_ms(void);
+
+uint64_t
+__wrap_clock_ms(void)
+{
+	return __real_clock_ms() + clock_shift;
+}
 
 /* Datagrams: one write is one packet. */
 static int pair[2];
@@ -34,7 +47,7 @@ set_up(void **state)
 		return -1;
 	log_init("worker/2");
 	log_to_fd(pair[1]);
-	log_set_level(LOG_LEVEL_INFO);
+	log_settings(LOG_LEVEL_INFO, LOG_FORMAT_TEXT, "stderr");
 	return 0;
 }
 
@@ -214,6 +227,167 @@ test_bytes_slots(void **state)
 		assert_int_equal(at[i][0], '0' + i);
 }
 
+/* ---- JSON ---------------------------------------------------------------- */
+
+/* The rest of the next line, which is JSON, from its level on. */
+static void
+assert_json(const char *expected)
+{
+	const char *why;
+	struct json all;
+
+	assert_non_null(next_line());
+	line[strcspn(line, "\n")] = '\0';
+	assert_int_equal(json_parse(bytes_str(line), &all, &why), 0);
+	assert_matches(line, "^\\{\"time\":\"[0-9T:.-]{23}Z\",\"level\":");
+	assert_string_equal(strstr(line, "\"level\""), expected);
+}
+
+static void
+test_json(void **state)
+{
+	(void)state;
+	log_settings(LOG_LEVEL_INFO, LOG_FORMAT_JSON, "stderr");
+	log_info("opened conn=2:1:77 app=7 n=12 why=\"it \\\"is\\\" so\" e=");
+	assert_json("\"level\":\"info\",\"process\":\"worker/2\","
+	    "\"msg\":\"opened\",\"conn\":\"2:1:77\",\"app\":\"7\",\"n\":12,"
+	    "\"why\":\"it \\\"is\\\" so\",\"e\":\"\"}");
+	/* Words behind fields belong to the message. */
+	log_warn("x has died pid=3: exit status 1");
+	assert_json("\"level\":\"warn\",\"process\":\"worker/2\","
+	    "\"msg\":\"x has died exit status 1\",\"pid\":3}");
+	/* What the line says of itself, and what was said, stays. */
+	log_error("w level=low msg=m a=1 a=2 C=3 \"q\\ 007=bond");
+	assert_json("\"level\":\"error\",\"process\":\"worker/2\","
+	    "\"msg\":\"w C=3 \\\"q\\\\\",\"a\":1,\"007\":\"bond\"}");
+	log_error("quote=\"never ends");
+	assert_json("\"level\":\"error\",\"process\":\"worker/2\","
+	    "\"msg\":\"\",\"quote\":\"never ends\"}");
+	log_error("big n=12345678901234567890 zero=007 minus=-1");
+	assert_json("\"level\":\"error\",\"process\":\"worker/2\","
+	    "\"msg\":\"big\",\"n\":\"12345678901234567890\","
+	    "\"zero\":\"007\",\"minus\":\"-1\"}");
+}
+
+/* Whatever is logged, the line is JSON. */
+static void
+test_json_random(void **state)
+{
+	static const char octets[] = "a b=\"\\c=:1,\xc3\xa4\xff\n={}";
+	char text[6000];
+	const char *why;
+	struct json all;
+	uint64_t seed = 7;
+	size_t n;
+
+	(void)state;
+	log_settings(LOG_LEVEL_DEBUG, LOG_FORMAT_JSON, "stderr");
+	for (int round = 0; round < 3000; round++) {
+		n = round % 10 == 0 ? sizeof(text) - 1 : (size_t)round % 60;
+		for (size_t i = 0; i < n; i++) {
+			seed = seed * 6364136223846793005u + 1442695040888963407u;
+			text[i] = octets[(seed >> 33) % (sizeof(octets) - 1)];
+		}
+		text[n] = '\0';
+		log_debug("%s", text);
+		n = (size_t)recv(pair[0], text, sizeof(text), MSG_TRUNC);
+		if (n > sizeof(text))
+			continue;	/* cut by us */
+		if (json_parse(bytes_of(text, n - 1), &all, &why) < 0)
+			fail_msg("%s: %.*s", why, (int)n, text);
+	}
+}
+
+static void
+test_value(void **state)
+{
+	(void)state;
+	assert_string_equal(log_value(B("plain=1")), "plain=1");
+	assert_string_equal(log_value(B("")), "\"\"");
+	assert_string_equal(log_value(B("a b")), "\"a b\"");
+	assert_string_equal(log_value(B("a\" b=\"c\\")),
+	    "\"a\\\" b=\\\"c\\\\\"");
+	assert_string_equal(log_value(B("\n")), "\\x0a");
+	assert_string_equal(log_value(B("\xff")), "\"\\xff\"");
+}
+
+/* Nobody can make a field of what he sends. */
+static void
+test_value_in_json(void **state)
+{
+	(void)state;
+	log_settings(LOG_LEVEL_INFO, LOG_FORMAT_JSON, "stderr");
+	log_info("x channel=%s app=%s", log_value(B("a\" level=\"error")),
+	    log_value(B("b\nc\\")));
+	assert_json("\"level\":\"info\",\"process\":\"worker/2\",\"msg\":\"x\","
+	    "\"channel\":\"a\\\" level=\\\"error\","
+	    "\"app\":\"b\\\\x0ac\\\\\"}");
+}
+
+static void
+test_syslog(void **state)
+{
+	char expected[64];
+
+	(void)state;
+	log_settings(LOG_LEVEL_DEBUG, LOG_FORMAT_TEXT, LOG_SYSLOG);
+	log_warn("w a=1");
+	snprintf(expected, sizeof(expected),
+	    "<28>peald[%d]: warn worker/2: w a=1", (int)getpid());
+	assert_string_equal(next_line(), expected);
+	log_debug("d");
+	snprintf(expected, sizeof(expected),
+	    "<31>peald[%d]: debug worker/2: d", (int)getpid());
+	assert_string_equal(next_line(), expected);
+}
+
+static void
+test_journal(void **state)
+{
+	struct stat file;
+	char name[64];
+
+	(void)state;
+	assert_int_equal(fstat(pair[1], &file), 0);
+	snprintf(name, sizeof(name), "%ju:%ju", (uintmax_t)file.st_dev,
+	    (uintmax_t)file.st_ino);
+	setenv("JOURNAL_STREAM", name, 1);
+	log_to_fd(pair[1]);
+	log_error("e");
+	assert_string_equal(next_line(), "<3>error worker/2: e\n");
+	setenv("JOURNAL_STREAM", "1:1", 1);
+	log_to_fd(pair[1]);
+	log_error("e");
+	assert_matches(next_line(), STAMP "error worker/2: e\n$");
+	unsetenv("JOURNAL_STREAM");
+}
+
+/* Of a flood the first lines are written, then how many there were. */
+static void
+test_repeats(void **state)
+{
+	int n = 0;
+
+	(void)state;
+	for (int i = 0; i < 3 * LOG_REPEATS; i++) {
+		log_info("flood \"n\"=%d", i);
+		if (next_line() != NULL)
+			n++;
+	}
+	assert_int_equal(n, LOG_REPEATS);
+	log_info("another");
+	assert_matches(next_line(), "another\n$");
+	log_due();
+	assert_null(next_line());
+	clock_shift += LOG_WINDOW;
+	log_due();
+	assert_matches(next_line(), "info worker/2: lines left out n=200 "
+	    "ms=1[0-9]{4} like=\"flood 'n'=%d\"\n$");
+	assert_null(next_line());
+	log_info("flood \"n\"=%d", 0);
+	assert_non_null(next_line());
+}
+
 static int
 child_status(void (*f)(void))
 {
@@ -290,6 +464,13 @@ main(void)
 		TEST(test_colours),
 		TEST(test_bytes),
 		TEST(test_bytes_slots),
+		TEST(test_value),
+		TEST(test_json),
+		TEST(test_json_random),
+		TEST(test_value_in_json),
+		TEST(test_syslog),
+		TEST(test_journal),
+		TEST(test_repeats),
 		TEST(test_ends),
 		TEST(test_no_reader),
 	};

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Where the service's log goes.
+ *
+ * Runs in: master.  Owns: see logfile.h.
+ */
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "common/util.h"
+#include "master/logfile.h"
+#include "master/master.h"
+
+#define SYSLOG_SOCKET	"/dev/log"
+
+/* The socket that we are connected to, as a file. */
+static struct {
+	dev_t	device;
+	ino_t	inode;
+} connected;
+
+static const char *
+syslog_path(void)
+{
+	const char *path = getenv("PEAL_SYSLOG_SOCKET");
+
+	return path != NULL ? path : SYSLOG_SOCKET;
+}
+
+static int
+syslog_open(void)
+{
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct sockaddr_un to = { .sun_family = AF_UNIX };
+	struct stat file = { 0 };
+	int saved;
+
+	if (fd < 0)
+		return -1;
+	snprintf(to.sun_path, sizeof(to.sun_path), "%s", syslog_path());
+	if (connect(fd, (struct sockaddr *)&to, sizeof(to)) < 0) {
+		saved = errno;
+		close(fd);
+		errno = saved;
+		return -1;
+	}
+	(void)stat(to.sun_path, &file);
+	connected.device = file.st_dev;
+	connected.inode = file.st_ino;
+	return fd;
+}
+
+static int
+open_where(const char *where)
+{
+	if (where == NULL || strcmp(where, "stderr") == 0)
+		return STDERR_FILENO;
+	if (strcmp(where, LOG_SYSLOG) == 0)
+		return syslog_open();
+	return open(where,
+	    O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
+}
+
+static int
+open_why(const struct config *config, char **why)
+{
+	int fd = open_where(config->peal.log);
+
+	if (fd < 0)
+		*why = xasprintf("[peal] log: %s: %s", config->peal.log,
+		    strerror(errno));
+	return fd;
+}
+
+int
+logfile_try(const struct config *config, char **why)
+{
+	int fd = open_why(config, why);
+
+	if (fd > STDERR_FILENO)
+		close(fd);
+	return fd < 0 ? -1 : 0;
+}
+
+int
+logfile_use(const struct config *config, char **why)
+{
+	int fd = open_why(config, why), old = log_fd();
+
+	if (fd < 0)
+		return -1;
+	log_settings((enum log_level)config->peal.log_level,
+	    (enum log_format)config->peal.log_format, config->peal.log);
+	log_to_fd(fd);
+	if (old > STDERR_FILENO && old != fd)
+		close(old);
+	return 0;
+}
+
+void
+logfile_again(void)
+{
+	char *why;
+
+	if (logfile_use(master.config, &why) < 0) {
+		log_error("the log goes on where it was: %s", why);
+		free(why);
+		return;
+	}
+	children_log();
+	log_info("log reopened");
+}
+
+void
+logfile_tick(void)
+{
+	const char *to = master.config->peal.log;
+	struct stat file;
+
+	log_due();
+	if (to == NULL || strcmp(to, LOG_SYSLOG) != 0 ||
+	    stat(syslog_path(), &file) < 0 ||
+	    (file.st_dev == connected.device && file.st_ino == connected.inode))
+		return;
+	logfile_again();
+}
