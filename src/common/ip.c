@@ -6,8 +6,10 @@
 #include <netinet/in.h>
 
 #include "common/ip.h"
+#include "common/util.h"
 
 static const unsigned char mapped[12] = { [10] = 0xff, [11] = 0xff };
+static const unsigned char nat64[12] = { 0x00, 0x64, 0xff, 0x9b };
 
 static bool
 ip_is_v4(const struct ip *ip)
@@ -124,6 +126,41 @@ ip_net_parse(struct bytes text, struct ip_net *net, const char **why)
 	}
 	net->bits = (unsigned)bits + (v4 && slash >= 0 ? 96 : 0);
 	return 0;
+}
+
+/* IANA's registries of special-purpose addresses. */
+bool
+ip_is_private(const struct ip *ip)
+{
+	static const char *const nets[] = {
+		"0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8",
+		"169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
+		"192.0.2.0/24", "192.31.196.0/24", "192.52.193.0/24",
+		"192.88.99.0/24", "192.168.0.0/16", "192.175.48.0/24",
+		"198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24",
+		"224.0.0.0/3",
+	};
+	/* Of IPv6 2000::/3 is in use; these parts of it are not for us. */
+	static const char *const parts[] = {
+		"2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20",
+	};
+	const char *const *list = ip_is_v4(ip) ? nets : parts;
+	size_t n = ip_is_v4(ip) ? NELEM(nets) : NELEM(parts);
+	struct ip_net net;
+	struct ip inner;
+	const char *why;
+
+	if (memcmp(ip->b, nat64, sizeof(nat64)) == 0) {
+		ip_of_v4(ip->b + sizeof(nat64), &inner);
+		return ip_is_private(&inner);
+	}
+	if (!ip_is_v4(ip) && (ip->b[0] & 0xe0) != 0x20)
+		return true;
+	for (size_t i = 0; i < n; i++)
+		if (ip_net_parse(bytes_str(list[i]), &net, &why) < 0 ||
+		    ip_net_has(&net, ip))
+			return true;
+	return false;
 }
 
 bool

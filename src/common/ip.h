@@ -36,6 +36,10 @@ const char *ip_show(const struct ip *, char room[IP_TEXT]);
 
 /* "10.0.0.0/8", "fd00::/8", or one address.  -1 with *why. */
 int	ip_net_parse(struct bytes, struct ip_net *, const char **why);
+/* Not one that the whole internet reaches: this machine's, a private network's, a
+ * link's, multicast, documentation, reserved, a tunnel's (6to4, Teredo).  Behind
+ * NAT64 (64:ff9b::/96) it is the IPv4 address that counts. */
+bool	ip_is_private(const struct ip *);
 /* ::/0 is all of IPv6 and none of IPv4. */
 bool	ip_net_has(const struct ip_net *, const struct ip *);
 

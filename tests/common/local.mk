@@ -5,6 +5,7 @@ common_tests = \
 	tests/common/test_counters \
 	tests/common/test_crypto \
 	tests/common/test_hash \
+	tests/common/test_ip \
 	tests/common/test_ipc \
 	tests/common/test_ipc_fds \
 	tests/common/test_json \
@@ -24,6 +25,8 @@ tests_common_test_crypto_SOURCES = tests/common/test_crypto.c
 tests_common_test_crypto_LDADD = $(TEST_LDADD)
 tests_common_test_hash_SOURCES = tests/common/test_hash.c
 tests_common_test_hash_LDADD = $(TEST_LDADD)
+tests_common_test_ip_SOURCES = tests/common/test_ip.c
+tests_common_test_ip_LDADD = $(TEST_LDADD)
 tests_common_test_ipc_SOURCES = tests/common/test_ipc.c \
 	tests/common/test_ipc.h tests/descriptors.h
 tests_common_test_ipc_LDADD = $(TEST_LDADD)
