@@ -24,6 +24,8 @@
 #define FRONT_PLAIN	16	/* its close codes are those of RFC 6455 */
 #define FRONT_HOLD	32	/* when the router is full, its clients are not
 				   read for a while (instead of refused) */
+#define FRONT_PAGE	64	/* the live page's: where that is served
+				   (worker/serve.h), and not for clients */
 
 /* Why a request is refused in HTTP, before it becomes a client. */
 struct front_refusal {

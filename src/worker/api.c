@@ -2,7 +2,8 @@
  *
  * The HTTP API: which route, and the checks that every request goes through,
  * in Reverb's order: route, app, app disabled, signature; then the body is the
- * route's business.
+ * route's business.  Who comes while the service stops hears of its health and
+ * its numbers, nothing else.
  *
  * HEAD is GET without the body (request.c leaves it out).  OPTIONS is answered
  * with the methods there are and no CORS headers: no page of a browser has
@@ -12,39 +13,61 @@
  */
 #include "worker/api.h"
 
+#include <stdio.h>
+
 #include "common/util.h"
 #include "worker/api_call.h"
 #include "worker/api_wait.h"
 #include "worker/auth.h"
 #include "worker/demo.h"
+#include "worker/health.h"
+#include "worker/metrics.h"
+#include "worker/serve.h"
 #include "worker/worker.h"
 
 #define SEGMENTS_MAX	6
 #define APP_SHOWN_MAX	200
 
 static void	api_up(const struct api_in *);
+static void	api_ready(const struct api_in *);
 static void	api_demo(const struct api_in *);
+static void	api_metrics(const struct api_in *);
 
-/* A pattern's segment that starts with ':' takes anything but nothing. */
-static const struct route {
+struct route {
 	enum http_method  method;
 	const char	 *pattern;
+	enum served	  served;
 	bool		  open;		/* no app, no signature */
 	void		(*run)(const struct api_in *);
-} routes[] = {
-{ HTTP_POST, "/apps/:app/events",		false, api_events },
-{ HTTP_POST, "/apps/:app/batch_events",		false, api_batch },
-{ HTTP_GET,  "/apps/:app/channels",		false, api_channels },
-{ HTTP_GET,  "/apps/:app/channels/:name",	false, api_channel },
-{ HTTP_GET,  "/apps/:app/channels/:name/users",	false, api_users },
-{ HTTP_GET,  "/apps/:app/connections",		false, api_connections },
-{ HTTP_POST, "/apps/:app/users/:name/terminate_connections",
-						false, api_terminate },
-{ HTTP_GET,  "/up",				true,  api_up },
-{ HTTP_GET,  "/",				true,  api_demo },
+};
+
+/* A pattern's segment that starts with ':' takes anything but nothing. */
+static const struct route routes[] = {
+#define CALL(method, pattern, run) \
+	{ method, pattern, SERVED_CLIENTS, false, run },
+CALL(HTTP_POST, "/apps/:app/events", api_events)
+CALL(HTTP_POST, "/apps/:app/batch_events", api_batch)
+CALL(HTTP_GET,  "/apps/:app/channels", api_channels)
+CALL(HTTP_GET,  "/apps/:app/channels/:name", api_channel)
+CALL(HTTP_GET,  "/apps/:app/channels/:name/users", api_users)
+CALL(HTTP_GET,  "/apps/:app/connections", api_connections)
+CALL(HTTP_POST, "/apps/:app/users/:name/terminate_connections", api_terminate)
+	{ HTTP_GET, "/up", SERVED_HEALTH, true, api_up },
+	{ HTTP_GET, "/ready", SERVED_HEALTH, true, api_ready },
+	{ HTTP_GET, "/", SERVED_CLIENTS, true, api_demo },
 /* deprecated by Pusher, still in old libraries */
-{ HTTP_POST, "/apps/:app/channels/:name/events", false, api_channel_event },
-{ HTTP_GET,  "/apps/:app/channels/:name/stats",	false, api_channel },
+CALL(HTTP_POST, "/apps/:app/channels/:name/events", api_channel_event)
+CALL(HTTP_GET,  "/apps/:app/channels/:name/stats", api_channel)
+#undef CALL
+};
+
+/* Whose path is a setting.  They come first. */
+static const struct place {
+	bool		(*wants)(struct bytes path);
+	struct route	  route;
+} places[] = {
+	{ metrics_wants,
+	    { HTTP_GET, NULL, SERVED_METRICS, true, api_metrics } },
 };
 
 /* What a path matched. */
@@ -60,21 +83,6 @@ static struct bytes
 prefix(void)
 {
 	return bytes_str(worker.config->http.path);
-}
-
-/* The path without http.path; false if it is not under it. */
-static bool
-strip_prefix(struct bytes *path)
-{
-	struct bytes pre = prefix();
-
-	if (pre.n == 0)
-		return true;
-	if (!bytes_starts(*path, pre) ||
-	    path->n == pre.n || path->p[pre.n] != '/')
-		return false;
-	*path = bytes_skip(*path, pre.n);
-	return true;
 }
 
 /* The segments between slashes, or 0: too many, or no slash in front. */
@@ -114,29 +122,44 @@ fits(const char *pattern, const struct bytes *path, size_t n, struct match *m)
 	return true;
 }
 
+/* True: this is the one. */
+static bool
+meets(const struct route *route, enum http_method method, struct match *m)
+{
+	m->get |= route->method == HTTP_GET;
+	m->post |= route->method == HTTP_POST;
+	if (route->method == method)
+		m->route = route;
+	return m->route != NULL;
+}
+
 /* route stays NULL if there is none for this method. */
 static void
-find_route(struct bytes path, enum http_method method, struct match *m)
+find_route(const struct request *r, struct match *m)
 {
-	struct bytes at[SEGMENTS_MAX];
+	enum http_method method = r->head.method == HTTP_HEAD ? HTTP_GET :
+	    r->head.method;
+	struct bytes path = r->head.path, at[SEGMENTS_MAX];
 	size_t n, i;
 
 	memset(m, 0, sizeof(*m));
-	if (method == HTTP_HEAD)
-		method = HTTP_GET;
-	if (!strip_prefix(&path) || (n = split(path, at)) == 0)
+	if (!serve_path(r->conn, &path))
+		return;
+	for (i = 0; i < NELEM(places); i++)
+		if (serve_here(r->conn, places[i].route.served) &&
+		    places[i].wants(path) &&
+		    meets(&places[i].route, method, m))
+			return;
+	if ((n = split(path, at)) == 0)
 		return;
 	for (i = 0; i < NELEM(routes); i++) {
-		if (!fits(routes[i].pattern, at, n, m))
+		if (!fits(routes[i].pattern, at, n, m) ||
+		    !serve_here(r->conn, routes[i].served))
 			continue;
 		if (routes[i].run == api_demo && !worker.config->peal.demo)
 			continue;
-		m->get |= routes[i].method == HTTP_GET;
-		m->post |= routes[i].method == HTTP_POST;
-		if (routes[i].method == method) {
-			m->route = &routes[i];
+		if (meets(&routes[i], method, m))
 			return;
-		}
 	}
 }
 
@@ -211,14 +234,25 @@ run_signed(struct api_in *in, const struct match *m)
 		m->route->run(in);
 }
 
+/* Is it answered, although the service is being stopped? */
+static bool
+is_for_late(const struct route *route)
+{
+	return route != NULL && (route->served == SERVED_HEALTH ||
+	    route->served == SERVED_METRICS);
+}
+
 void
 api_handle(struct request *r)
 {
 	struct api_in in = { .req = r };
 	struct match m;
 
-	find_route(r->head.path, r->head.method, &m);
-	if (m.route == NULL)
+	find_route(r, &m);
+	if (r->conn->late && !is_for_late(m.route))
+		request_answer(r, 503, "text/plain; charset=utf-8",
+		    "Retry-After: 1\r\n", B("Shutting down."));
+	else if (m.route == NULL)
 		refuse_method(r, &m);
 	else if (m.route->open)
 		m.route->run(&in);
@@ -232,6 +266,26 @@ static void
 api_up(const struct api_in *in)
 {
 	request_answer(in->req, 200, NULL, NULL, B("{\"health\":\"OK\"}"));
+}
+
+static void
+api_ready(const struct api_in *in)
+{
+	const char *why = health_trouble();
+	char text[64];
+
+	snprintf(text, sizeof(text), "{\"ready\":%s%s%s%s}",
+	    why == NULL ? "true" : "false",
+	    why == NULL ? "" : ",\"why\":\"", why == NULL ? "" : why,
+	    why == NULL ? "" : "\"");
+	request_answer(in->req, why == NULL ? 200 : 503, NULL,
+	    "Cache-Control: no-store\r\n", bytes_str(text));
+}
+
+static void
+api_metrics(const struct api_in *in)
+{
+	metrics_answer(in->req);
 }
 
 static void

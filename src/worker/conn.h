@@ -79,6 +79,8 @@ struct conn {
 				 frozen:1,	/* not in the epoll set: it is being
 						   handed over */
 				 sealed:1,	/* nor written any more */
+				 late:1,	/* came when the service was being
+						   stopped already */
 				 foreign:1;	/* another process may have the
 						   same socket open for a while */
 	uint64_t		 id;		/* slot, generation, serial */

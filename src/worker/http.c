@@ -282,9 +282,11 @@ static const struct known {
 } known[] = {
 	{ BYTES("host"), true, SPAN(host) },
 	{ BYTES("origin"), true, SPAN(origin) },
+	{ BYTES("accept"), false, SPAN(accept) },
 	{ BYTES("expect"), false, 0, take_expect },
 	{ BYTES("upgrade"), false, SPAN(upgrade) },
 	{ BYTES("connection"), false, 0, take_connection },
+	{ BYTES("authorization"), false, SPAN(authorization) },
 	{ BYTES("content-length"), false, 0, take_length },
 	{ BYTES("transfer-encoding"), false, 0, take_coding },
 	{ BYTES("sec-websocket-key"), false, 0, take_key },

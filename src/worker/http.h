@@ -30,6 +30,7 @@ struct http_request {
 	struct bytes		 query;		/* behind '?', or empty */
 	unsigned		 minor;		/* HTTP/1.minor */
 	struct bytes		 host, origin;	/* empty if not there */
+	struct bytes		 authorization, accept;
 	bool			 has_origin;
 	/* body */
 	bool			 chunked, expect_continue, has_length;

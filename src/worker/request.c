@@ -15,7 +15,9 @@
 #include "worker/api_wait.h"
 #include "worker/handover.h"
 #include "worker/listener.h"
+#include "worker/metrics.h"
 #include "worker/request.h"
+#include "worker/serve.h"
 #include "worker/worker.h"
 
 static size_t	request_input(struct conn *, char *, size_t);
@@ -66,6 +68,8 @@ request_free(struct request *r)
 	api_wait_forget(r);
 	if (r->call != NULL)
 		api_forget(r);
+	if (r->metrics != NULL)
+		metrics_forget(r);
 	if (n_unused < UNUSED_MOST && r->room.cap <= UNUSED_ROOM) {
 		SLIST_INSERT_HEAD(&unused, r, spent);
 		n_unused++;
@@ -205,7 +209,7 @@ request_keep(struct request *r, const char *p, size_t n)
 	struct http_request *h = &r->head;
 	struct bytes *spans[] = {
 		&h->method_text, &h->target, &h->path, &h->query, &h->host,
-		&h->origin, &r->body,
+		&h->origin, &h->authorization, &h->accept, &r->body,
 	};
 	size_t i;
 
@@ -229,20 +233,6 @@ request_run(struct conn *c, struct request *r, const char *p, size_t n)
 	api_handle(r);
 }
 
-/* The front door's path: without http.path, or NULL if that is not there. */
-static struct bytes
-path_of(const struct http_request *head)
-{
-	struct bytes prefix = bytes_str(worker.config->http.path);
-
-	if (prefix.n == 0)
-		return head->path;
-	if (!bytes_starts(head->path, prefix) ||
-	    (head->path.n > prefix.n && head->path.p[prefix.n] != '/'))
-		return bytes_of(NULL, 0);
-	return bytes_skip(head->path, prefix.n);
-}
-
 /* The handshake of a WebSocket, or a mistaken one: true if it is answered. */
 static bool
 refuse_handshake(struct conn *c, const struct http_request *head)
@@ -261,13 +251,15 @@ refuse_handshake(struct conn *c, const struct http_request *head)
 static bool
 try_front(struct conn *c, const struct http_request *head)
 {
-	struct bytes path = path_of(head);
-	unsigned as = 0;
-	const struct front *front = path.p != NULL ?
-	    front_match(head, path, &as) : NULL;
 	struct front_refusal no = { .status = 403, .words = "Forbidden." };
+	const struct front *front = NULL;
+	struct bytes path = head->path;
+	unsigned as = 0;
 
-	if (front == NULL)
+	if (serve_path(c, &path))
+		front = front_match(head, path, &as);
+	if (front == NULL || !serve_here(c, front->flags & FRONT_PAGE ?
+	    SERVED_PAGE : SERVED_CLIENTS))
 		return false;
 	if (worker.stopping)
 		refuse(c, head, 503, "Retry-After: 1\r\n", "Shutting down.");

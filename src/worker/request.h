@@ -19,6 +19,7 @@
 #include "worker/http.h"
 
 struct api_call;
+struct metrics_call;
 
 struct request {
 	struct conn		*conn;
@@ -27,6 +28,7 @@ struct request {
 	struct bytes		 body;		/* whole, once it is there */
 	struct buf		 room;		/* octets of head and body */
 	struct api_call		*call;		/* the API's, while it waits */
+	struct metrics_call	*metrics;	/* for the master's numbers */
 	bool			 answered;
 	uint32_t		 waits_until;	/* for room: see api_wait.h */
 	TAILQ_ENTRY(request)	 waiting;

@@ -33,6 +33,7 @@ struct worker {
 	uint32_t		 now;		/* now_ms in seconds: the same in
 						   all processes of the host */
 	uint64_t		 now_ms;	/* clock_ms() of this turn */
+	bool			 ending;	/* the service will be stopped soon */
 	bool			 stopping;
 	bool			 leaving;	/* it is being replaced */
 };

@@ -11,6 +11,7 @@
 #include "common/json.h"
 #include "common/log.h"
 #include "common/util.h"
+#include "worker/address.h"
 #include "worker/inherit.h"
 
 #define MANY	64
@@ -121,6 +122,7 @@ fake_teardown(void)
 	buf_done(&fake.answer);
 	buf_done(&fake.headers);
 	buf_done(&fake.asked);
+	buf_done(&fake.noted);
 	msg_reader_free(reader);
 	while (!TAILQ_EMPTY(&waiters))
 		waiter_cancel(TAILQ_FIRST(&waiters));
@@ -364,6 +366,24 @@ conn_from(const struct conn *c)
 {
 	(void)c;
 	return "-";
+}
+
+const struct ip *
+address_ip(const struct conn *c)
+{
+	(void)c;
+	return fake.from;
+}
+
+void
+address_log(struct notice *n, const struct conn *c, const char *what,
+    const char *why)
+{
+	(void)n;
+	(void)c;
+	buf_clear(&fake.noted);
+	buf_fmt(&fake.noted, "%s: %s", what, why);
+	buf_cstr(&fake.noted);
 }
 
 const char *

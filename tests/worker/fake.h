@@ -8,6 +8,7 @@
 #define PEAL_FAKE_H
 
 #include "front/front.h"
+#include "common/ip.h"
 #include "worker/app.h"
 #include "worker/conn.h"
 #include "worker/request.h"
@@ -40,6 +41,8 @@ extern struct fake {
 	bool			 waiting;	/* somebody waits for an ack */
 	struct buf		 asked;		/* last query: "kind name" */
 	void			(*on_text)(struct bytes);	/* or NULL */
+	const struct ip		*from;		/* whose a conn is, or NULL */
+	struct buf		 noted;		/* last line about an address */
 } fake;
 
 /* Two apps: id 7 (keys app-key and 278d425bdf160c739803, secret app-secret),

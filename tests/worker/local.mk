@@ -54,6 +54,14 @@ tests_worker_test_api_LDADD = $(TEST_LDADD)
 TESTS += tests/worker/test_app tests/worker/test_auth \
 	tests/worker/test_params tests/worker/test_api
 
+# What is answered where, numbers, health.
+check_PROGRAMS += tests/worker/test_metrics
+tests_worker_test_metrics_SOURCES = tests/worker/test_metrics.c \
+	tests/worker/fake.c tests/worker/fake.h
+tests_worker_test_metrics_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests
+tests_worker_test_metrics_LDADD = $(TEST_LDADD)
+TESTS += tests/worker/test_metrics
+
 check_PROGRAMS += tests/worker/test_table
 tests_worker_test_table_SOURCES = tests/worker/test_table.c
 tests_worker_test_table_LDADD = $(TEST_LDADD)

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * GET /metrics: see metrics.h.
+ */
+#include "worker/metrics.h"
+
+#include <stdlib.h>
+
+#include "common/util.h"
+#include "worker/access.h"
+#include "worker/address.h"
+#include "worker/ask.h"
+#include "worker/worker.h"
+
+/* A request that waits for the master. */
+struct metrics_call {
+	struct asking	 asking;
+	struct request	*req;
+	bool		 open;		/* as OpenMetrics */
+};
+
+bool
+metrics_wants(struct bytes path)
+{
+	return bytes_eq(path, bytes_str(worker.config->metrics.path));
+}
+
+/* ---- who may ----------------------------------------------------------------- */
+
+static void
+refuse(struct request *r, unsigned status, const char *headers,
+    const char *why)
+{
+	static struct notice notice;
+
+	address_log(&notice, r->conn, "refused metrics", why);
+	request_answer(r, status, "text/plain; charset=utf-8", headers,
+	    bytes_str(http_reason(status)));
+}
+
+static bool
+is_allowed(struct request *r)
+{
+	const struct config_metrics *set = &worker.config->metrics;
+	bool named = r->head.authorization.n > 0;
+
+	if (!access_allows(&set->allow, r->conn)) {
+		refuse(r, 403, NULL, "address");
+		return false;
+	}
+	if (set->token != NULL && !access_bearer(r->head.authorization,
+	    set->token)) {
+		refuse(r, 401, "WWW-Authenticate: Bearer realm=\"metrics\"\r\n",
+		    named ? "wrong token" : "no token");
+		return false;
+	}
+	return true;
+}
+
+/* ---- the answer -------------------------------------------------------------- */
+
+/* Takes what stands before the next one of these off the front, trimmed. */
+static struct bytes
+take(struct bytes *list, char until)
+{
+	ptrdiff_t at = bytes_find(*list, until);
+	struct bytes one = bytes_of(list->p, at < 0 ? list->n : (size_t)at);
+
+	*list = bytes_skip(*list, at < 0 ? list->n : (size_t)at + 1);
+	return bytes_trim(one);
+}
+
+/* Is there q=0 among the parameters: what is not wanted (RFC 9110 12.4.2)? */
+static bool
+weighs_nothing(struct bytes parameters)
+{
+	struct bytes one;
+	size_t i;
+
+	while (parameters.n > 0) {
+		one = take(&parameters, ';');
+		if (one.n < 3 || !bytes_ieq(bytes_of(one.p, 2), B("q=")))
+			continue;
+		for (i = 2; i < one.n; i++)
+			if (one.p[i] != '0' && one.p[i] != '.')
+				return false;
+		return true;
+	}
+	return false;
+}
+
+static bool
+accepts(struct bytes list, struct bytes type)
+{
+	struct bytes one;
+
+	while (list.n > 0) {
+		one = take(&list, ',');
+		if (bytes_ieq(take(&one, ';'), type) && !weighs_nothing(one))
+			return true;
+	}
+	return false;
+}
+
+static void
+answer(struct request *r, struct bytes text, bool open)
+{
+	if (text.n == 0)
+		request_answer(r, 503, "text/plain; charset=utf-8",
+		    "Retry-After: 1\r\n", B("No numbers just now."));
+	else
+		request_answer(r, 200, open ? "application/openmetrics-text; "
+		    "version=1.0.0; charset=utf-8" :
+		    "text/plain; version=0.0.4; charset=utf-8",
+		    "Cache-Control: no-store\r\nVary: Accept\r\n", text);
+}
+
+static void
+on_told(struct asking *a, struct bytes text, bool end)
+{
+	struct metrics_call *call = container_of(a, struct metrics_call,
+	    asking);
+	struct request *r = call->req;
+
+	(void)end;		/* the master says all at once */
+	r->metrics = NULL;
+	answer(r, text, call->open);
+	free(call);
+}
+
+void
+metrics_answer(struct request *r)
+{
+	bool open = accepts(r->head.accept, B("application/openmetrics-text"));
+	struct metrics_call *call;
+
+	if (!is_allowed(r))
+		return;
+	if (worker.master == NULL) {
+		answer(r, B(""), open);
+		return;
+	}
+	call = xcalloc(1, sizeof(*call));
+	call->asking.told = on_told;
+	call->req = r;
+	call->open = open;
+	r->metrics = call;
+	ask_master(&call->asking, REPORT_METRICS);
+}
+
+void
+metrics_forget(struct request *r)
+{
+	struct metrics_call *call = r->metrics;
+
+	if (call == NULL)
+		return;
+	r->metrics = NULL;
+	ask_cancel(&call->asking);
+	free(call);
+}
