@@ -54,9 +54,10 @@ enum { QUERY_CHANNELS = 1, QUERY_CHANNEL, QUERY_USERS, QUERY_CONNECTIONS };
  * connection_opened and connection_closed */
 enum { HOOK_CLIENT = 1, HOOK_MISS, HOOK_COUNT, HOOK_OPENED, HOOK_CLOSED };
 
-/* what ask_report asks for: the text of /metrics (master/metrics.h), the JSON of
- * `pealctl report` (master/report.h), or that of a reload's history */
-enum { REPORT_METRICS = 1, REPORT_JSON };
+/* what ask_report asks for: the text of /metrics (master/metrics.h) as OpenMetrics,
+ * the JSON of `pealctl report` (master/report.h), or the text of /metrics for a
+ * Prometheus that does not accept OpenMetrics */
+enum { REPORT_METRICS = 1, REPORT_JSON, REPORT_METRICS_PLAIN };
 
 enum { REFUSED_NOT = 0, REFUSED_FULL };	/* too many members */
 

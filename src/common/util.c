@@ -82,26 +82,42 @@ xasprintf(const char *format, ...)
 
 /* ---- clocks ------------------------------------------------------------- */
 
-static uint64_t
+static struct timespec
 clock_read(clockid_t which)
 {
 	struct timespec ts;
 
 	if (clock_gettime(which, &ts) < 0)
 		fatal("clock_gettime: %s", strerror(errno));
+	return ts;
+}
+
+static uint64_t
+clock_read_ms(clockid_t which)
+{
+	struct timespec ts = clock_read(which);
+
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
 uint64_t
 clock_ms(void)
 {
-	return clock_read(CLOCK_MONOTONIC);
+	return clock_read_ms(CLOCK_MONOTONIC);
+}
+
+uint64_t
+clock_ns(void)
+{
+	struct timespec ts = clock_read(CLOCK_MONOTONIC);
+
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
 uint64_t
 clock_wall_ms(void)
 {
-	return clock_read(CLOCK_REALTIME);
+	return clock_read_ms(CLOCK_REALTIME);
 }
 
 /* ---- random numbers ----------------------------------------------------- */

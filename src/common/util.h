@@ -31,6 +31,8 @@ char	*xasprintf(const char *, ...) __attribute__((format(printf, 1, 2)));
 
 /* Milliseconds of CLOCK_MONOTONIC: for time-outs. */
 uint64_t clock_ms(void);
+/* The same in nanoseconds: to measure. */
+uint64_t clock_ns(void);
 /* Milliseconds since 1970: for people and signatures only. */
 uint64_t clock_wall_ms(void);
 

@@ -239,22 +239,6 @@ death_log(const struct child *c, int status)
 		    "reports", child_name(c));
 }
 
-/* What a dead process counted still counts; what it held does not. */
-static void
-counters_retire(struct child *c)
-{
-	char *from = (char *)&c->counters, *to = (char *)&master.retired;
-	size_t at;
-
-	for (size_t i = 0; i < counter_count; i++) {
-		at = counter_info[i].offset;
-		if (!counter_info[i].is_gauge)
-			*(uint64_t *)(void *)(to + at) +=
-			    *(uint64_t *)(void *)(from + at);
-	}
-	memset(&c->counters, 0, sizeof(c->counters));
-}
-
 void
 child_died(struct child *c, int status)
 {
@@ -264,7 +248,8 @@ child_died(struct child *c, int status)
 	if (c->ipc != NULL)
 		ipc_read_now(c->ipc);
 	death_log(c, status);
-	counters_retire(c);
+	counters_retire(&master.retired, &c->counters);
+	memset(&c->counters, 0, sizeof(c->counters));
 	if (c->ipc != NULL)
 		ipc_free(c->ipc);
 	c->ipc = NULL;
@@ -304,7 +289,7 @@ child_watch(struct child *c, uint64_t now)
 		child_kill(c);
 		return;
 	}
-	TELL(c, ping, .n = ++c->asked);
+	TELL(c, ping, .n = ++c->asked, .version = MSG_VERSION);
 }
 
 /* ---- what they say ------------------------------------------------------- */

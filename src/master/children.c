@@ -292,7 +292,7 @@ children_ask(void)
 		if (c->ipc == NULL)
 			continue;
 		c->asked = highest;
-		TELL(c, ping, .n = highest);
+		TELL(c, ping, .n = highest, .version = MSG_VERSION);
 	}
 	return highest;
 }

@@ -35,20 +35,14 @@ add_number(struct buf *out, const char *name, uint64_t n)
 	buf_fmt(out, "\"%s\":%" PRIu64, name, n);
 }
 
-static uint64_t
-counter_at(const struct counters *c, size_t i)
-{
-	return *(const uint64_t *)(const void *)
-	    ((const char *)c + counter_info[i].offset);
-}
-
 static void
 add_counters(struct buf *out, const struct counters *c)
 {
 	for (size_t i = 0; i < counter_count; i++) {
 		if (i != 0)
 			buf_char(out, ',');
-		add_number(out, counter_info[i].name, counter_at(c, i));
+		add_number(out, counter_info[i].name,
+		    counter_at(c, &counter_info[i]));
 	}
 }
 

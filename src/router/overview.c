@@ -113,8 +113,7 @@ add_counters(struct buf *out)
 			if (!bytes_starts(bytes_str(info->name), prefixes[p]))
 				continue;
 			buf_fmt(out, "%s\"%s\":%" PRIu64, comma, info->name,
-			    *(const uint64_t *)(const void *)
-			    ((const char *)&counter + info->offset));
+			    counter_at(&counter, info));
 			comma = ",";
 		}
 	buf_char(out, '}');

@@ -429,17 +429,17 @@ test_unpack_list(void **state)
 	assert_string_equal(why, "message signin: watch is no list");
 }
 
-/* What stands in a frame of a ping, against msgpack-c's way to write it. */
+/* What stands in a frame of a pong, against msgpack-c's way to write it. */
 static void
 check_number(uint64_t n)
 {
 	struct buf want = { 0 };
 
 	buf_clear(&frame);
-	msg_pack_ping(&frame, &(struct msg_ping){ .n = n });
+	msg_pack_pong(&frame, &(struct msg_pong){ .n = n });
 	check_frame();
 	pack_array(&want, 2);
-	pack_u64(&want, MSG_ping);
+	pack_u64(&want, MSG_pong);
 	pack_u64(&want, n);
 	assert_true(bytes_eq(body(), buf_view(&want)));
 	buf_done(&want);
