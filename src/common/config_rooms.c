@@ -82,7 +82,7 @@ path_taken(struct bytes path)
 {
 	return bytes_eq(path, B("/app")) || bytes_starts(path, B("/app/")) ||
 	    bytes_eq(path, B("/apps")) || bytes_starts(path, B("/apps/")) ||
-	    bytes_eq(path, B("/up"));
+	    bytes_eq(path, B("/up")) || bytes_eq(path, B("/ready"));
 }
 
 static int
@@ -93,7 +93,8 @@ check_path(const struct check *k, const char *key, const char *path)
 	if (strpbrk(path, "?#% ") != NULL)
 		return refuse(k, key, "may not hold ? # % or spaces");
 	if (path_taken(bytes_str(path)))
-		return refuse(k, key, "/app, /apps and /up are taken");
+		return refuse(k, key, "/app, /apps, /up and "
+		    "/ready are taken");
 	return 0;
 }
 

@@ -50,6 +50,7 @@ config_tests = \
 	tests/common/test_config \
 	tests/common/test_config_env \
 	tests/common/test_config_rooms \
+	tests/common/test_config_seen \
 	tests/common/test_config_ini \
 	tests/common/test_config_pack \
 	tests/common/test_config_value
@@ -59,6 +60,8 @@ tests_common_test_config_SOURCES = tests/common/test_config.c
 tests_common_test_config_LDADD = $(TEST_LDADD)
 tests_common_test_config_rooms_SOURCES = tests/common/test_config_rooms.c
 tests_common_test_config_rooms_LDADD = $(TEST_LDADD)
+tests_common_test_config_seen_SOURCES = tests/common/test_config_seen.c
+tests_common_test_config_seen_LDADD = $(TEST_LDADD)
 tests_common_test_config_env_SOURCES = tests/common/test_config_env.c
 tests_common_test_config_env_LDADD = $(TEST_LDADD)
 tests_common_test_config_ini_SOURCES = tests/common/test_config_ini.c
