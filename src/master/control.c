@@ -250,7 +250,7 @@ caller_obey(struct caller *c)
 			return;
 		}
 	}
-	log_debug("pealctl verb=%s", log_bytes(name));
+	log_debug("pealctl verb=%s", log_value(name));
 	buf_done(&scratch);
 	verb_of_router(c);
 }

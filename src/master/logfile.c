@@ -25,6 +25,7 @@
 static struct {
 	dev_t	device;
 	ino_t	inode;
+	struct timespec	changed;	/* a number may be used again */
 } connected;
 
 static const char *
@@ -55,6 +56,7 @@ syslog_open(void)
 	(void)stat(to.sun_path, &file);
 	connected.device = file.st_dev;
 	connected.inode = file.st_ino;
+	connected.changed = file.st_ctim;
 	return fd;
 }
 
@@ -128,7 +130,10 @@ logfile_tick(void)
 	log_due();
 	if (to == NULL || strcmp(to, LOG_SYSLOG) != 0 ||
 	    stat(syslog_path(), &file) < 0 ||
-	    (file.st_dev == connected.device && file.st_ino == connected.inode))
+	    (file.st_dev == connected.device &&
+	    file.st_ino == connected.inode &&
+	    file.st_ctim.tv_sec == connected.changed.tv_sec &&
+	    file.st_ctim.tv_nsec == connected.changed.tv_nsec))
 		return;
 	logfile_again();
 }

@@ -164,7 +164,8 @@ answer_good(void)
 	const char *changed = job.changed.n != 0 ? buf_cstr(&job.changed)
 						 : "nothing";
 
-	log_info("settings reloaded changed=%s ms=%" PRIu64, changed,
+	log_info("settings reloaded changed=%s ms=%" PRIu64,
+	    log_value(bytes_str(changed)),
 	    last.took_ms);
 	notify_send("%sSTATUS=settings reloaded", ready());
 	buf_fmt(&last.words, "changed: %s", changed);

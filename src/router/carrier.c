@@ -147,8 +147,8 @@ carrier_grumble(struct router *r, enum envelope_fault fault,
 		return;
 	g->last = now;
 	log_warn("dropped from the broker: %s n=%" PRIu64 " app=%s channel=%s",
-	    faults[fault].text, g->n, log_bytes(topic->app),
-	    log_bytes(topic->channel));
+	    faults[fault].text, g->n, log_value(topic->app),
+	    log_value(topic->channel));
 	g->n = 0;
 }
 

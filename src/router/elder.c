@@ -689,7 +689,7 @@ on_gone(void *ctx, struct ipc *ipc, const char *why)
 
 	(void)ipc;
 	if (!elder_yielded(r))
-		log_info("the router's successor has left why=%s", why);
+		log_info("the router's successor has left why=\"%s\"", why);
 	r->elder.lost = true;
 }
 

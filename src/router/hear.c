@@ -57,7 +57,8 @@ host_name(struct host *h, struct bytes name)
 		    name.p[i] != '"' && name.p[i] != '\\' ? name.p[i] : '?';
 	h->name[name.n] = '\0';
 	if (is_new && hosts_say(h->router))
-		log_info("host joined name=%s node=%016llx", h->name,
+		log_info("host joined name=%s node=%016llx",
+		    log_value(bytes_str(h->name)),
 		    (unsigned long long)h->node);
 }
 
@@ -71,7 +72,8 @@ take_rows(struct host *h, struct wire_eye eye)
 		if (item_set(h, &name, n) == 0 || h->crowded)
 			continue;
 		h->crowded = true;
-		log_warn("no room for all that host %s holds", h->name);
+		log_warn("no room for all that host %s holds",
+			    log_bytes(bytes_str(h->name)));
 	}
 }
 

@@ -82,7 +82,8 @@ is_text(void *ctx, const struct topic *topic, struct bytes octets)
 static void
 refuse(struct router *r, const char *why)
 {
-	log_warn("the router's predecessor is not understood why=%s", why);
+	log_warn("the router's predecessor is not understood why=\"%s\"",
+	    why);
 	r->heir.lost = true;
 }
 
@@ -431,7 +432,8 @@ on_gone(void *ctx, struct ipc *ipc, const char *why)
 
 	(void)ipc;
 	if (!r->heir.ended)
-		log_warn("the router's predecessor has left why=%s", why);
+		log_warn("the router's predecessor has left why=\"%s\"",
+		    why);
 	r->heir.lost = true;
 }
 

@@ -192,8 +192,8 @@ void
 host_lost(struct host *h, const char *why)
 {
 	if (hosts_say(h->router))
-		log_info("host left name=%s node=%016" PRIx64 " why=%s",
-		    h->name, h->node, why);
+		log_info("host left name=%s node=%016" PRIx64 " why=\"%s\"",
+		    log_value(bytes_str(h->name)), h->node, why);
 	h->state = HOST_LOST;
 	h->taking = false;
 	h->mark++;

@@ -255,7 +255,7 @@ passage_degrade(struct router *r, const char *why)
 		ps->degraded = ps->said = true;
 		ps->since = r->now;
 		counter.backplane_degraded = 1;
-		log_warn("messages are delivered without the broker why=%s "
+		log_warn("messages are delivered without the broker why=\"%s\" "
 		    "in_flight=%" PRIu64, why, ps->flights.live);
 	}
 	release_all(r);

@@ -48,7 +48,7 @@ on_gone(void *ctx, struct ipc *ipc, const char *why)
 		router_orphaned(p->router);
 	else if (!p->router->stopping)
 		log_info("worker has left slot=%" PRIu64 " generation=%" PRIu64
-		    " why=%s", p->slot, p->generation,
+		    " why=\"%s\"", p->slot, p->generation,
 		    why != NULL ? why : "closed");
 }
 
@@ -136,7 +136,7 @@ void
 peer_refuse(struct peer *p, const char *why)
 {
 	log_warn("worker refused slot=%" PRIu64 " generation=%" PRIu64
-	    " why=%s", p->slot, p->generation, why);
+	    " why=\"%s\"", p->slot, p->generation, why);
 	p->gone = true;
 }
 

@@ -204,7 +204,7 @@ check_signature(const struct api_in *in)
 	if (auth_request(in->app, &r->head, in->params, r->body, prefix(),
 	    worker.config->http.timestamp_window, clock_wall_ms(), &why) == 0)
 		return 0;
-	auth_refused(in->app, r->conn, "API request", r->head.path);
+	auth_refused(in->app, r->conn, "request", r->head.path);
 	request_refuse(in->req, 401, why);
 	return -1;
 }

@@ -175,8 +175,8 @@ auth_refused(const struct app *app, const struct conn *conn, const char *what,
 		left_out++;
 		return;
 	}
-	log_info("refused signature of %s %s from=%s conn=%s app=%s left_out=%"
-	    PRIu64, what, log_bytes(name), conn_from(conn), conn_name(conn),
-	    log_bytes(app->id), left_out);
+	log_info("refused signature of=%s name=%s from=%s conn=%s app=%s"
+	    " left_out=%" PRIu64, what, log_value(name), conn_from(conn),
+	    conn_name(conn), log_value(app->id), left_out);
 	left_out = 0;
 }

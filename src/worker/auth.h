@@ -34,7 +34,8 @@ int	auth_request(const struct app *, const struct http_request *,
 	    uint64_t window_ms, uint64_t now_ms, const char **why);
 
 /* Counts a refused signature and leaves a line in the log, a few a second at
- * most.  what: "channel", "sign-in", "API request". */
+ * most.  what: "channel", "sign-in", "request",
+ * "room". */
 void	auth_refused(const struct app *, const struct conn *, const char *what,
 	    struct bytes name);
 

@@ -81,6 +81,10 @@ client_established(struct client *cl)
 	if (cl->established || client_over(cl))
 		return;
 	cl->established = true;
+	if (log_wants(LOG_LEVEL_DEBUG))
+		log_debug("opened conn=%s app=%s front=%s from=%s",
+		    conn_name(cl->conn), log_value(cl->app->id),
+		    cl->front->name, conn_from(cl->conn));
 	cl->app->open++;
 	if (cl->n_subs > 0)
 		cl->app->subscribed++;

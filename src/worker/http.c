@@ -289,6 +289,7 @@ static const struct known {
 	{ BYTES("authorization"), false, SPAN(authorization) },
 	{ BYTES("content-length"), false, 0, take_length },
 	{ BYTES("transfer-encoding"), false, 0, take_coding },
+	{ BYTES("x-request-id"), false, SPAN(request_id) },
 	{ BYTES("sec-websocket-key"), false, 0, take_key },
 	{ BYTES("sec-websocket-version"), true, SPAN(ws_version) },
 	{ BYTES("sec-websocket-protocol"), false, SPAN(ws_protocol) },

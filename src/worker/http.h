@@ -42,6 +42,7 @@ struct http_request {
 	struct bytes		 ws_key, ws_version, ws_extensions,
 				 ws_protocol;
 	bool			 ws_key_twice;
+	struct bytes		 request_id;	/* X-Request-Id: of a proxy */
 	struct http_header	*headers;
 	unsigned		 n_headers;
 };

@@ -31,6 +31,7 @@ const struct conn_stage request_stage = {
 	.gone = request_gone,
 };
 
+#define ID_MAX		200	/* octets of an X-Request-Id */
 #define ANSWER_TIMEOUT	30000	/* ms for the router; a dead one is replaced
 				   in less */
 
@@ -130,6 +131,11 @@ put_answer(struct conn *c, const struct http_request *head, unsigned status,
 		buf_str(&b, "Connection: close\r\n");
 	else if (head->minor == 0)
 		buf_str(&b, "Connection: keep-alive\r\n");
+	if (head->request_id.n > 0 && head->request_id.n <= ID_MAX) {
+		buf_str(&b, "X-Request-Id: ");
+		buf_bytes(&b, head->request_id);
+		buf_str(&b, "\r\n");
+	}
 	if (more != NULL)
 		buf_str(&b, more);
 	buf_str(&b, "\r\n");
@@ -153,6 +159,30 @@ refuse(struct conn *c, const struct http_request *head, unsigned status,
 	conn_finish(c, CLOSE_HTTP_BAD, 2);
 }
 
+/* What a proxy, or the application, calls this request; the name of its conn if
+ * they do not say, or not in words fit for it. */
+static const char *
+request_name(const struct request *r)
+{
+	return r->head.request_id.n > 0 && r->head.request_id.n <= ID_MAX ?
+	    log_value(r->head.request_id) : conn_name(r->conn);
+}
+
+/* Refusals are always told, the others when somebody debugs. */
+static void
+answer_log(const struct request *r, unsigned status)
+{
+	enum log_level level = status < 400 || status == 404 ?
+	    LOG_LEVEL_DEBUG : LOG_LEVEL_INFO;
+
+	if (!log_wants(level))
+		return;
+	(level == LOG_LEVEL_INFO ? log_info : log_debug)(
+	    "answered status=%u method=%s path=%s req=%s conn=%s from=%s",
+	    status, log_value(r->head.method_text), log_value(r->head.path),
+	    request_name(r), conn_name(r->conn), conn_from(r->conn));
+}
+
 void
 request_answer(struct request *r, unsigned status, const char *type,
     const char *more, struct bytes body)
@@ -164,6 +194,7 @@ request_answer(struct request *r, unsigned status, const char *type,
 	if (r->answered)
 		return;
 	r->answered = true;
+	answer_log(r, status);
 	put_answer(c, &r->head, status, type, more, body, close_after);
 	c->of_stage = NULL;
 	if (close_after)
@@ -209,7 +240,8 @@ request_keep(struct request *r, const char *p, size_t n)
 	struct http_request *h = &r->head;
 	struct bytes *spans[] = {
 		&h->method_text, &h->target, &h->path, &h->query, &h->host,
-		&h->origin, &h->authorization, &h->accept, &r->body,
+		&h->origin, &h->authorization, &h->accept, &h->request_id,
+		&r->body,
 	};
 	size_t i;
 

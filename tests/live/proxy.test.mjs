@@ -91,7 +91,7 @@ async function works(server, address, over) {
 	await streams(server, address, over);
 	// The log names the client.
 	a.send({ event: "pusher:subscribe", data: { channel: "private-x", auth: `${server.app.key}:no` } });
-	await server.logged(/refused signature of channel private-x from=127\.0\.0\.5 /);
+	await server.logged(/refused signature of=channel name=private-x from=127\.0\.0\.5 /);
 	assert.doesNotMatch(server.log, /from=192\.0\.2/);
 }
 
