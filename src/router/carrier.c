@@ -161,7 +161,8 @@ take_own(struct router *r, const struct topic *topic,
 	if (!passage_back(r, topic->lane, e->number) &&
 	    passage_again(r, e) < 0)
 		return -1;
-	if (e->kind == ENVELOPE_EVENT || e->kind == ENVELOPE_KICK)
+	if (e->kind == ENVELOPE_EVENT || e->kind == ENVELOPE_KICK ||
+	    e->kind == ENVELOPE_HOOK)
 		return 0;
 	if (e->kind == ENVELOPE_MARK)
 		return fetch_marked(r, e);
@@ -180,6 +181,8 @@ take_others(struct router *r, const struct topic *topic,
 		return passage_take(r, host, topic->lane, e);
 	if (e->kind == ENVELOPE_MARK)
 		return 0;
+	if (e->kind == ENVELOPE_HOOK)
+		return hooks_heard(r, e);
 	return host_take(r, host, e);
 }
 

@@ -38,6 +38,7 @@ struct census {
 	uint64_t		 max_connections;	/* 0: any number */
 	bool			 limit_all_hosts;	/* that, for all */
 	uint64_t		 max_members;
+	unsigned		 hooks;		/* HOOKED_*: what webhooks want */
 };
 
 void	census_init(struct router *);

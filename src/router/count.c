@@ -18,15 +18,39 @@ struct counting {
 	uint64_t		 count;		/* that was it */
 	bool			 inherited;	/* by a router before us */
 	bool			 changed;
+	bool			 pushes;	/* workers want it */
+	/* What the courier knows.  quiet: it was so when this router began,
+	 * which is no news. */
+	bool			 quiet;
+	uint64_t		 hooked;
 };
+
+static struct counting *
+counting_get(struct route *t)
+{
+	if (t->counting == NULL && t->members == NULL) {
+		t->counting = xcalloc(1, sizeof(*t->counting));
+		t->counting->route = t;
+		t->counting->quiet = t->census->router->sync.on;
+	}
+	return t->counting;
+}
 
 void
 count_want(struct route *t)
 {
-	if (t->counting != NULL || t->members != NULL)
-		return;
-	t->counting = xcalloc(1, sizeof(*t->counting));
-	t->counting->route = t;
+	struct counting *k = counting_get(t);
+
+	if (k != NULL)
+		k->pushes = true;
+}
+
+/* Members of presence channels are told one by one. */
+static bool
+is_hooked(const struct route *t)
+{
+	return (t->census->hooks & HOOKED_COUNTS) != 0 &&
+	    t->members == NULL && !bytes_starts(route_name(t), B("presence-"));
 }
 
 void
@@ -34,10 +58,25 @@ count_changed(struct route *t)
 {
 	struct counting *k = t->counting;
 
+	if (k == NULL && is_hooked(t))
+		k = counting_get(t);
 	if (k == NULL || k->changed)
 		return;
 	k->changed = true;
 	TAILQ_INSERT_TAIL(&t->census->router->countings, k, link);
+}
+
+/* The courier is told what it does not know. */
+static void
+count_hook(struct route *t, uint64_t count)
+{
+	struct counting *k = t->counting;
+	bool news = is_hooked(t) && !k->quiet && k->hooked != count;
+
+	k->quiet = false;
+	k->hooked = count;
+	if (news)
+		hooks_count(t, count);
 }
 
 void
@@ -47,6 +86,8 @@ count_forget(struct route *t)
 
 	if (k == NULL)
 		return;
+	if (!t->census->router->sync.on)
+		count_hook(t, 0);
 	if (k->changed)
 		TAILQ_REMOVE(&t->census->router->countings, k, link);
 	free(k);
@@ -56,12 +97,14 @@ count_forget(struct route *t)
 void
 count_inherit(struct route *t, uint64_t count, uint64_t pushed)
 {
-	count_want(t);
-	if (t->counting == NULL)
+	struct counting *k = counting_get(t);
+
+	if (k == NULL)
 		return;
-	t->counting->inherited = true;
-	t->counting->count = count;
-	t->counting->pushed = pushed;
+	k->inherited = true;
+	k->quiet = false;
+	k->count = k->hooked = count;
+	k->pushed = pushed;
 }
 
 void
@@ -96,12 +139,15 @@ count_push(struct router *r, struct counting *k)
 
 	TAILQ_REMOVE(&r->countings, k, link);
 	k->changed = false;
+	count_hook(t, m.count);
 	if (k->inherited && k->count == m.count)
 		return;
 	k->inherited = false;
 	k->pushed = r->now;
 	k->count = m.count;
 	count_bequeath(t);
+	if (!k->pushes)
+		return;
 	m.serial = ++r->serial;
 	buf_clear(&r->scratch);
 	msg_pack_count(&r->scratch, &m);

@@ -2,7 +2,8 @@
  *
  * Numbers of subscribers, pushed to the workers of a channel whose application
  * wants them (Pusher's subscription_count): once a turn while there are few,
- * and at most every five seconds above that.
+ * and at most every five seconds above that.  A [webhook] may want them, too, of
+ * any channel but presence channels: the courier is told at the same moments.
  *
  * Runs in: the router.  Owned by: its route.  Dies: count_forget().
  */

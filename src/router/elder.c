@@ -576,7 +576,8 @@ has_written(const struct router *r)
 		if (!peer_written(p))
 			return false;
 	}
-	return broker_has_all(r);
+	return broker_has_all(r) && (hooks_settled(r) ||
+	    r->now >= r->elder.since + HOOKS_YIELD);
 }
 
 static void

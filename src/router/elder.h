@@ -14,7 +14,8 @@
  *				what was under way to us before that comes
  *				(then the broker is not heard any more: frozen)
  *				all links are written, the broker has taken all
- *				(or the heir gets what it has not);
+ *				(or the heir gets what it has not), the courier
+ *				has acknowledged all (or had HOOKS_YIELD);
  *				legacy_end, and yielded is said
  *	master: stop		exit, without a word to other hosts: we live on
  *

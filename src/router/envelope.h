@@ -35,6 +35,7 @@ enum envelope_kind {
 	ENVELOPE_SNAPSHOT,
 	ENVELOPE_BYE,
 	ENVELOPE_MARK,		/* to oneself, on a channel's topic: fetch.c */
+	ENVELOPE_HOOK,		/* a cache missed, for webhooks: hooks_tell.c */
 	ENVELOPE_KINDS
 };
 

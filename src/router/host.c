@@ -70,6 +70,7 @@ host_begin(struct host *h)
 	host_want(h, h->router->sync.on ? 1 : random_1_to(100));
 	h->router->contact.next_beat = 0;	/* it may not know us */
 	count_hosts(h->router);
+	hooks_hosts(h->router, NULL);
 }
 
 static void
@@ -138,6 +139,9 @@ host_of(struct router *r, const struct envelope *e)
 	if (h != NULL && e->incarnation < h->incarnation)
 		return NULL;
 	if (h != NULL && e->incarnation > h->incarnation) {
+		/* Who was there has died, and left nobody to speak for it. */
+		if (h->state != HOST_LOST)
+			hooks_hosts(r, h);
 		host_free(h);
 		h = NULL;
 	}
@@ -199,6 +203,7 @@ host_lost(struct host *h, const char *why)
 	h->mark++;
 	host_sweep(h);
 	count_hosts(h->router);
+	hooks_hosts(h->router, NULL);
 }
 
 /* True when all are gone. */
@@ -383,6 +388,7 @@ hosts_look(struct router *r)
 		elder_lost(h);
 		host_lost(h, reached ? "it is silent" :
 		    "we cannot reach it for too long");
+		hooks_hosts(r, h);
 	}
 }
 
@@ -491,6 +497,12 @@ is_awaited(const struct contact *c, const struct router *r)
 			return true;
 	}
 	return false;
+}
+
+bool
+hosts_told(const struct router *r)
+{
+	return !r->tell.on || (r->contact.up && !is_awaited(&r->contact, r));
 }
 
 /* A broker that refuses us is not waited for. */

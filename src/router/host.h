@@ -129,5 +129,7 @@ bool	hosts_turn(struct router *);
  * hosts yet?  False if alone, if all that answered have told all, or if it has
  * taken too long. */
 bool	hosts_awaited(const struct router *);
+/* Can the others be reached, and has each of them told what it holds? */
+bool	hosts_told(const struct router *);
 
 #endif

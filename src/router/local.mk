@@ -11,7 +11,7 @@ libpeal_a_SOURCES += \
 	src/router/heir.c src/router/heir.h \
 	src/router/history.c src/router/history.h \
 	src/router/host.c src/router/host.h \
-	src/router/hooks.c src/router/hooks.h \
+	src/router/hooks.c src/router/hooks.h src/router/hooks_tell.c \
 	src/router/inspect.c src/router/inspect.h \
 	src/router/item.c src/router/item.h \
 	src/router/load.c src/router/load.h \
@@ -28,6 +28,7 @@ libpeal_a_SOURCES += \
 	src/router/pending.c src/router/pending.h \
 	src/router/replay.c src/router/replay.h \
 	src/router/raw.c src/router/raw.h \
+	src/router/roll.c src/router/roll.h \
 	src/router/room.c src/router/room.h \
 	src/router/route.c src/router/route.h \
 	src/router/router.c src/router/router.h \

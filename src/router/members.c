@@ -33,6 +33,7 @@ static void
 member_free(struct members *ms, struct member *who)
 {
 	state_member(who->route, who, false);
+	roll_skip_member(who->route->census->router, who);
 	item_done(who->route->census->router, &who->item);
 	TAILQ_REMOVE(&ms->order, who, order);
 	hash_remove(&ms->by_user, &who->link);

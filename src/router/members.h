@@ -25,6 +25,7 @@ struct member {
 	struct tally		 seats;		/* connections, by worker */
 	struct item		 item;
 	uint32_t		 user_n, object_n;
+	bool			 hooked;	/* the courier knows him */
 	char			 room[];	/* user, then object */
 };
 

@@ -438,12 +438,25 @@ passage_publish(struct router *r, struct peer *from,
 
 	if (taken_before(from, m->serial))
 		return;
-	if (from != NULL)
+	if (from != NULL) {
 		peer_published(from, m);
+		hooks_client(r, m);
+	}
 	if (carrier_alone(r))
 		deliver(r, &p);
 	else
 		event_out(r, &p, settled);
+	settle(from);
+}
+
+void
+passage_connection(struct router *r, struct peer *from,
+    const struct msg_connection *m)
+{
+	if (taken_before(from, m->serial))
+		return;
+	peer_unawaited(from, m->app.n + m->user.n + m->why.n);
+	hooks_connection(r, m);
 	settle(from);
 }
 

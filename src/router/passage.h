@@ -69,6 +69,9 @@ void	passage_publish(struct router *, struct peer *origin,
 /* Ends a user's connections, on all workers of all hosts. */
 void	passage_kick(struct router *, struct peer *origin,
 	    const struct msg_kick *);
+/* A connection of a worker has begun or ended: for webhooks. */
+void	passage_connection(struct router *, struct peer *origin,
+	    const struct msg_connection *);
 /* A worker is dead; what it published goes its way. */
 void	passage_forget(struct router *, struct peer *);
 

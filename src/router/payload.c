@@ -10,6 +10,7 @@
 
 #define EVENT_FIELDS	8
 #define KICK_FIELDS	4
+#define MISS_FIELDS	2
 
 void
 event_pack(struct buf *out, uint64_t origin, const struct msg_publish *m)
@@ -75,4 +76,26 @@ kick_unpack(const struct envelope *e, uint64_t *origin, struct msg_kick *m)
 	m->app = packed_bytes(&in, 200);
 	m->user = packed_bytes(&in, 1024);
 	return packed_end(&in) ? 0 : -1;
+}
+
+void
+miss_pack(struct buf *out, struct bytes app, struct bytes channel)
+{
+	buf_reuse(out);
+	pack_array(out, MISS_FIELDS);
+	pack_bytes(out, app);
+	pack_bytes(out, channel);
+}
+
+/* Names become strings of JSON. */
+int
+miss_unpack(const struct envelope *e, struct bytes *app, struct bytes *channel)
+{
+	struct packed in = packed_open(e->payload);
+
+	packed_array(&in, MISS_FIELDS);
+	*app = packed_bytes(&in, 200);
+	*channel = packed_bytes(&in, 1024);
+	return packed_end(&in) && channel->n > 0 && utf8_valid(*app) &&
+	    utf8_valid(*channel) ? 0 : -1;
 }

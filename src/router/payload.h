@@ -5,6 +5,8 @@
  *	ENVELOPE_EVENT	[origin, serial, event, data, user, except_a,
  *			except_b, flags]; its topic is the channel
  *	ENVELOPE_KICK	[origin, serial, app, user], on the cluster's topic
+ *	ENVELOPE_HOOK	[app, channel], on the cluster's topic: somebody has
+ *			subscribed to this cache channel, and nothing is kept
  *
  * origin and serial name the publisher on its host (peer.h).
  *
@@ -24,6 +26,9 @@ int	event_unpack(const struct envelope *, uint64_t *origin,
 	    struct msg_publish *);
 int	kick_unpack(const struct envelope *, uint64_t *origin,
 	    struct msg_kick *);
+void	miss_pack(struct buf *, struct bytes app, struct bytes channel);
+int	miss_unpack(const struct envelope *, struct bytes *app,
+	    struct bytes *channel);
 /* What goes into clients' text frames must be text. */
 bool	event_is_sound(const struct msg_publish *);
 

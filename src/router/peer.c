@@ -227,11 +227,19 @@ peers_cast(struct router *r, struct bytes frame)
 #define PUBLISH_OVERHEAD 128	/* of a message, about */
 
 void
+peer_unawaited(struct peer *p, size_t octets)
+{
+	p->unawaited += octets + PUBLISH_OVERHEAD;
+	if (p->unawaited > UNAWAITED_MAX)
+		peer_hurry(p);
+}
+
+void
 peer_published(struct peer *p, const struct msg_publish *m)
 {
-	p->unawaited += m->app.n + m->channel.n + m->event.n + m->data.n +
-	    m->user.n + PUBLISH_OVERHEAD;
-	if ((m->flags & PUBLISH_CLIENT) == 0 || p->unawaited > UNAWAITED_MAX)
+	peer_unawaited(p, m->app.n + m->channel.n + m->event.n + m->data.n +
+	    m->user.n);
+	if ((m->flags & PUBLISH_CLIENT) == 0)
 		peer_hurry(p);
 }
 

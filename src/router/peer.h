@@ -90,6 +90,8 @@ peer_touch(struct peer *from, const struct peer *to)
 
 /* A worker published this; may its client wait for the acknowledgement? */
 void	peer_published(struct peer *, const struct msg_publish *);
+/* It said something else that is acknowledged, and that nobody waits for. */
+void	peer_unawaited(struct peer *, size_t octets);
 /* Somebody waits for that of all that it has published so far. */
 static inline void
 peer_hurry(struct peer *p)

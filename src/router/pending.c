@@ -35,8 +35,11 @@ route_subscribed(const struct pending *w)
 		.count = route_count(t),
 	};
 
-	if (w->flags & JOIN_CACHE)
+	if (w->flags & JOIN_CACHE) {
 		s.cached = history_get(t, &s.event, &s.data);
+		if (!s.cached && !(w->flags & (JOIN_HEIR | JOIN_SYNC)))
+			hooks_miss(t);
+	}
 	if (w->flags & JOIN_REPLAY)
 		replay_send(t, w->peer, w->cookie, w->since_epoch,
 		    w->since_offset);

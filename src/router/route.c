@@ -66,6 +66,7 @@ route_release(struct route *t)
 	pending_forget(c->router, NULL, t);
 	answers_skip_route(c->router, t);
 	elder_skip_route(c->router, t);
+	roll_skip_route(c->router, t);
 	count_forget(t);
 	members_free(t);
 	item_done(c->router, &t->item);

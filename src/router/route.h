@@ -47,12 +47,15 @@ struct route {
 	uint64_t		 epoch, offset;	/* of the last message */
 	uint64_t		 flown;		/* last one put in flight */
 	bool			 joined;	/* the backplane listens */
+	bool			 hooked;	/* the courier was told that it is
+						   occupied */
 	uint8_t			 legacy;	/* LEGACY_*, until all workers
 						   have told */
 	struct pending_list	 waiting;	/* for that: pending.c */
 	uint64_t		 fetch;		/* cookie of the one under way */
 	uint64_t		 known;		/* the cached message is the last
 						   one since this reach->era */
+	uint64_t		 missed;	/* clock_ms() of the last cache_miss */
 	uint16_t		 name_n;
 	char			 name[];
 };

@@ -18,7 +18,6 @@
 #include "common/log.h"
 #include "common/util.h"
 #include "router/control.h"
-#include "router/hooks.h"
 #include "router/inspect.h"
 
 #define MASTER_FD	3
@@ -98,6 +97,7 @@ router_new(struct event_base *base, int master_fd)
 	fetch_init(r);
 	sync_init(r);
 	heir_init(r);
+	hooks_init(r);
 	r->master = peer_master(r, master_fd);
 	r->second = event_new(base, -1, EV_PERSIST, on_second, r);
 	if (r->second == NULL || event_add(r->second, &second) < 0)
@@ -124,6 +124,7 @@ router_free(struct router *r)
 	census_done(r);
 	hash_done(&r->watchers);
 	shifts_done(r);
+	hooks_done(r);
 	carrier_close(r);
 	passage_done(r);
 	peer_free(r->master);
@@ -147,6 +148,7 @@ router_settings(struct router *r, struct config *config)
 	history_limits(&r->history, config->router.cache_ttl,
 	    config->router.cache_size, r->now);
 	census_settings(r);
+	hooks_settings(r);
 }
 
 void
@@ -178,8 +180,8 @@ router_tick(struct router *r)
 static void
 router_ends(struct router *r)
 {
-	r->done = TAILQ_EMPTY(&r->peers) || elder_yielded(r) ||
-	    r->now >= r->last_moment;
+	r->done = (TAILQ_EMPTY(&r->peers) && hooks_ended(r)) ||
+	    elder_yielded(r) || r->now >= r->last_moment;
 	if (!r->done)
 		return;
 	if (!elder_yielded(r))
@@ -212,6 +214,8 @@ router_turn(struct router *r)
 	more |= hosts_turn(r);
 	counts_push(r);
 	carrier_turn(r);
+	/* Before anything is acknowledged that it is to be told. */
+	more |= hooks_turn(r);
 	more |= peers_flush(r);
 	marks_turn(r);
 	elder_turn(r);
@@ -529,7 +533,8 @@ router_on_connection(struct peer *from, struct ipc *ipc,
     const struct msg_connection *m)
 {
 	(void)ipc;
-	hooks_connection(from->router, m);
+	HOLD_UNTOLD(connection);
+	passage_connection(from->router, from, m);
 }
 
 void

@@ -23,6 +23,7 @@
 #include "router/fetch.h"
 #include "router/heir.h"
 #include "router/history.h"
+#include "router/hooks.h"
 #include "router/host.h"
 #include "router/load.h"
 #include "router/mark.h"
@@ -82,6 +83,7 @@ struct router {
 	struct mark_list	 marks;
 	struct pending_list	 pending;
 	struct counting_list	 countings;	/* changed ones */
+	struct hooks		 hooks;		/* what the courier is told */
 	LIST_HEAD(, control)	 controls;
 	unsigned		 n_controls;
 	struct buf		 scratch;	/* for one frame or roster */

@@ -14,12 +14,13 @@ state_channel(struct route *t, bool occupied)
 	if (t->census->router->sync.on)
 		return;
 	(void)occupied;
+	hooks_channel(t);
 }
 
 void
-state_member(struct route *t, const struct member *who, bool present)
+state_member(struct route *t, struct member *who, bool present)
 {
 	if (t->census->router->sync.on)
 		return;
-	(void)who, (void)present;
+	hooks_member(t, who, present);
 }

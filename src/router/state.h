@@ -21,6 +21,6 @@ struct route;
 /* A channel has its first subscriber / lost its last one. */
 void	state_channel(struct route *, bool occupied);
 /* A member is new / about to be freed. */
-void	state_member(struct route *, const struct member *, bool present);
+void	state_member(struct route *, struct member *, bool present);
 
 #endif

@@ -80,7 +80,8 @@ replay(struct router *r, bool all)
 
 	for (h = TAILQ_FIRST(&r->sync.held); h != NULL; h = next) {
 		next = TAILQ_NEXT(h, link);
-		if (!all && h->type != MSG_publish && h->type != MSG_kick)
+		if (!all && h->type != MSG_publish && h->type != MSG_kick &&
+		    h->type != MSG_connection)
 			continue;
 		if (!h->peer->gone)
 			held_replay(h, reader);
