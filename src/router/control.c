@@ -1,111 +1,67 @@
 /* SPDX-License-Identifier: MIT
  *
- * pealctl's questions to the router.
+ * Questions from outside: their life.  What they mean is in control_verbs.c.
  *
  * Runs in: the router.
  */
 #include "router/control.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include <event2/event.h>
-
-#include "common/json.h"
-#include "common/log.h"
 #include "common/util.h"
-#include "router/overview.h"
+#include "router/control_parts.h"
+#include "router/inspect.h"
 #include "router/router.h"
-
-#define CONTROLS_MAX	64
-#define PATIENCE	30000	/* ms without anything read */
-
-struct control {
-	LIST_ENTRY(control)	 link;
-	struct router		*router;
-	int			 fd;
-	struct event		*on_write;	/* wakes the loop */
-	struct buf		 out;
-	size_t			 at;		/* written of out */
-	uint64_t		 moved;		/* clock_ms(), last write */
-	const struct verb	*verb;
-	struct buf		 line;		/* the request, while routers
-						   change */
-	bool			 ended;		/* nothing more is added */
-	bool			 dead;
-};
-
-/* A member of the request: its token and, if it is a string, its text. */
-struct field {
-	struct json	 token;
-	struct buf	 room;
-	struct bytes	 text;
-};
-
-struct request {
-	struct field	 verb, app, prefix, channel, event, data, user;
-	struct bytes	 app_id;
-};
-
-struct verb {
-	struct bytes	 name;
-	void		(*run)(struct control *, const struct request *);
-	void		(*row)(struct buf *, const struct msg_row *);
-	bool		 of_host;	/* of no application, and at any time */
-};
+#include "router/tap.h"
 
 /* ---- life --------------------------------------------------------------- */
 
-static void
-on_writable(evutil_socket_t fd, short what, void *arg)
+static struct control *
+control_new(struct router *r)
 {
-	(void)fd, (void)what, (void)arg;	/* controls_turn() writes */
+	struct control *c = xcalloc(1, sizeof(*c));
+
+	c->router = r;
+	LIST_INSERT_HEAD(&r->controls, c, link);
+	return c;
+}
+
+/* Nothing is added any more by what runs for it. */
+static void
+control_stop(struct control *c)
+{
+	answers_forget(c->router, c);
+	if (c->tap != NULL)
+		tap_close(c->tap);
+	if (c->inspection != NULL)
+		inspect_cancel(c->inspection);
+	c->tap = NULL;
+	c->inspection = NULL;
+	buf_done(&c->line);
 }
 
 static void
 control_free(struct control *c)
 {
-	answers_forget(c->router, c);
+	struct router *r = c->router;
+
+	control_stop(c);
 	LIST_REMOVE(c, link);
-	c->router->n_controls--;
-	event_free(c->on_write);
-	close(c->fd);
-	buf_done(&c->out);
-	buf_done(&c->line);
+	if (c->sink.fd >= 0)
+		r->n_controls--;
+	else
+		r->n_asks--;
+	sink_done(&c->sink);
+	buf_done(&c->match);
 	free(c);
 }
 
 static void
-control_write(struct control *c)
+control_refuse(struct control *c, const char *why)
 {
-	ssize_t n;
-
-	while (!c->dead && c->at < c->out.n) {
-		n = write(c->fd, c->out.p + c->at, c->out.n - c->at);
-		if (n > 0) {
-			c->at += (size_t)n;
-			c->moved = c->router->now;
-		} else if (n < 0 && errno == EAGAIN) {
-			event_add(c->on_write, NULL);
-			return;
-		} else if (n == 0 || errno != EINTR) {
-			c->dead = true;
-		}
-	}
-	buf_clear(&c->out);
-	c->at = 0;
-}
-
-void
-controls_tick(struct router *r)
-{
-	struct control *c;
-
-	LIST_FOREACH(c, &r->controls, link) {
-		if (c->out.n > 0 && r->now >= c->moved + PATIENCE)
-			c->dead = true;
-	}
+	control_stop(c);
+	sink_fail(&c->sink, why);
 }
 
 void
@@ -114,169 +70,6 @@ controls_done(struct router *r)
 	while (!LIST_EMPTY(&r->controls))
 		control_free(LIST_FIRST(&r->controls));
 }
-
-/* ---- answers ------------------------------------------------------------ */
-
-static void
-control_ok(struct control *c)
-{
-	buf_str(&c->out, "{\"ok\":true}\n");
-	c->ended = true;
-}
-
-static void
-control_fail(struct control *c, const char *why)
-{
-	buf_str(&c->out, "{\"ok\":false,\"error\":");
-	json_quote(&c->out, bytes_str(why));
-	buf_str(&c->out, "}\n");
-	c->ended = true;
-}
-
-static void
-quote(struct buf *out, struct bytes text)
-{
-	json_quote(out, utf8_valid(text) ? text : B("?"));
-}
-
-static void
-row_of_channels(struct buf *out, const struct msg_row *row)
-{
-	buf_str(out, "{\"channel\":");
-	quote(out, row->name);
-	buf_str(out, ",\"subscriptions\":");
-	buf_u64(out, row->subscriptions);
-	buf_str(out, ",\"users\":");
-	buf_u64(out, row->users);
-	buf_str(out, "}\n");
-}
-
-static void
-row_of_users(struct buf *out, const struct msg_row *row)
-{
-	buf_str(out, "{\"id\":");
-	quote(out, row->name);
-	buf_str(out, ",\"member\":");
-	buf_bytes(out, row->member.n > 0 ? row->member : B("null"));
-	buf_str(out, "}\n");
-}
-
-static void
-row_of_connections(struct buf *out, const struct msg_row *row)
-{
-	buf_str(out, "{\"app\":");
-	quote(out, row->name);
-	buf_str(out, ",\"open\":");
-	buf_u64(out, row->users);
-	buf_str(out, ",\"subscribed\":");
-	buf_u64(out, row->subscriptions);
-	buf_str(out, "}\n");
-}
-
-static void
-to_row(void *to, uint64_t cookie, const struct msg_row *row)
-{
-	struct control *c = to;
-
-	(void)cookie;
-	c->verb->row(&c->out, row);
-}
-
-static void
-to_done(void *to, uint64_t cookie)
-{
-	(void)cookie;
-	control_ok(to);
-}
-
-static size_t
-to_backlog(const void *to)
-{
-	const struct control *c = to;
-
-	return c->out.n - c->at;
-}
-
-static const struct answer_ops to_control = { to_row, to_done, to_backlog };
-
-/* ---- verbs -------------------------------------------------------------- */
-
-static void
-ask(struct control *c, unsigned kind, const struct request *q,
-    struct bytes name)
-{
-	answer_ask(c->router, kind, q->app_id, name, 0, &to_control, c);
-}
-
-static void
-run_channels(struct control *c, const struct request *q)
-{
-	ask(c, QUERY_CHANNELS, q, q->prefix.text);
-}
-
-static void
-run_users(struct control *c, const struct request *q)
-{
-	ask(c, QUERY_USERS, q, q->channel.text);
-}
-
-static void
-run_connections(struct control *c, const struct request *q)
-{
-	ask(c, QUERY_CONNECTIONS, q, B(""));
-}
-
-static void
-run_publish(struct control *c, const struct request *q)
-{
-	struct router *r = c->router;
-	struct msg_publish m = {
-		.serial = r->own_serial + 1,
-		.app = q->app_id, .channel = q->channel.text,
-		.event = q->event.token.raw, .data = q->data.token.raw,
-	};
-
-	if (m.channel.n == 0 || m.channel.n > 1000 ||
-	    q->event.text.n == 0) {
-		control_fail(c, "a channel and an event are needed");
-		return;
-	}
-	if (is_cache_channel(m.channel))
-		m.flags = PUBLISH_CACHE;
-	r->own_serial++;
-	passage_publish(r, NULL, &m);
-	control_ok(c);
-}
-
-static void
-run_terminate(struct control *c, const struct request *q)
-{
-	struct msg_kick m = { .app = q->app_id, .user = q->user.text };
-
-	if (m.user.n == 0 || m.user.n > 1000) {
-		control_fail(c, "a user is needed");
-		return;
-	}
-	passage_kick(c->router, NULL, &m);
-	control_ok(c);
-}
-
-static void
-run_backplane(struct control *c, const struct request *q)
-{
-	(void)q;
-	overview_write(c->router, &c->out);
-	c->ended = true;
-}
-
-static const struct verb verbs[] = {
-	{ BYTES("channels"), run_channels, row_of_channels, false },
-	{ BYTES("users"), run_users, row_of_users, false },
-	{ BYTES("connections"), run_connections, row_of_connections, false },
-	{ BYTES("publish"), run_publish, NULL, false },
-	{ BYTES("terminate"), run_terminate, NULL, false },
-	{ BYTES("backplane"), run_backplane, NULL, true },
-};
 
 /* ---- requests ----------------------------------------------------------- */
 
@@ -301,25 +94,31 @@ find_app(const struct config *set, struct request *q)
 	return "no such application";
 }
 
+static const char *
+check(struct control *c, struct request *q)
+{
+	struct router *r = c->router;
+
+	if (c->verb == NULL)
+		return "unknown verb";
+	if (c->verb->of == OF_HOST)
+		return NULL;
+	if (r->sync.on || elder_frozen(r))
+		return "the router is starting, try again";
+	if (c->verb->of == OF_ANY_APP && q->app.text.n == 0)
+		return NULL;
+	return find_app(r->config, q);
+}
+
 static void
 control_run(struct control *c, struct request *q)
 {
-	const char *why = NULL;
+	const char *why;
 
-	for (size_t i = 0; i < NELEM(verbs) && c->verb == NULL; i++) {
-		if (bytes_eq(verbs[i].name, q->verb.text))
-			c->verb = &verbs[i];
-	}
-	if (c->verb == NULL)
-		why = "unknown verb";
-	else if (c->verb->of_host)
-		why = NULL;
-	else if (c->router->sync.on || elder_frozen(c->router))
-		why = "the router is starting, try again";
-	else
-		why = find_app(c->router->config, q);
+	c->verb = verb_find(q->verb.text);
+	why = check(c, q);
 	if (why != NULL)
-		control_fail(c, why);
+		sink_fail(&c->sink, why);
 	else
 		c->verb->run(c, q);
 }
@@ -332,17 +131,22 @@ control_parse(struct control *c, struct bytes line)
 		{ BYTES("verb"), &q.verb.token },
 		{ BYTES("app"), &q.app.token },
 		{ BYTES("prefix"), &q.prefix.token },
+		{ BYTES("match"), &q.match.token },
+		{ BYTES("limit"), &q.limit.token },
 		{ BYTES("channel"), &q.channel.token },
 		{ BYTES("event"), &q.event.token },
 		{ BYTES("data"), &q.data.token },
 		{ BYTES("user"), &q.user.token },
+		{ BYTES("socket"), &q.socket.token },
+		{ BYTES("slow"), &q.slow.token },
+		{ BYTES("kinds"), &q.kinds.token },
 	};
 	struct json all;
 	const char *why;
 
 	if (json_parse(line, &all, &why) < 0 ||
 	    json_pick(&all, wants, NELEM(wants)) < 0) {
-		control_fail(c, "the request is no JSON object");
+		sink_fail(&c->sink, "the request is no JSON object");
 		return;
 	}
 	for (size_t i = 0; i < NELEM(wants); i++) {
@@ -365,44 +169,150 @@ is_held(const struct router *r)
 	return heir_waits(r) || heir_same(r);
 }
 
-void
-controls_turn(struct router *r)
+static void
+control_begin(struct control *c, struct bytes request)
 {
-	struct control *c, *next;
-
-	for (c = LIST_FIRST(&r->controls); c != NULL; c = next) {
-		next = LIST_NEXT(c, link);
-		if (c->line.n > 0 && !is_held(r)) {
-			control_parse(c, buf_view(&c->line));
-			buf_done(&c->line);
-		}
-		control_write(c);
-		if (c->dead || (c->ended && c->out.n == 0))
-			control_free(c);
-	}
+	if (is_held(c->router))
+		buf_bytes(&c->line, request);
+	else
+		control_parse(c, request);
 }
 
 void
 control_take(struct router *r, int fd, struct bytes request)
 {
+	static const char many[] =
+	    "{\"ok\":false,\"error\":\"too many questions at once\"}\n";
 	struct control *c;
 
 	if (r->n_controls == CONTROLS_MAX || r->config == NULL ||
 	    fd_nonblock(fd) < 0) {
+		(void)!write(fd, many, sizeof(many) - 1);
 		close(fd);
 		return;
 	}
-	c = xcalloc(1, sizeof(*c));
-	c->router = r;
-	c->fd = fd;
-	c->moved = r->now;
-	c->on_write = event_new(r->base, fd, EV_WRITE, on_writable, c);
-	if (c->on_write == NULL)
-		fatal("no event");
-	LIST_INSERT_HEAD(&r->controls, c, link);
 	r->n_controls++;
+	c = control_new(r);
+	sink_to_fd(&c->sink, r, fd);
+	control_begin(c, request);
+}
+
+static struct control *
+find_ask(const struct router *r, const struct peer *from, uint64_t cookie)
+{
+	struct control *c;
+
+	LIST_FOREACH(c, &r->controls, link)
+		if (c->sink.peer == from && c->sink.cookie == cookie)
+			return c;
+	return NULL;
+}
+
+void
+control_ask(struct peer *from, const struct msg_ask *m)
+{
+	struct router *r = from->router;
+	struct control *c;
+
+	if (find_ask(r, from, m->cookie) != NULL) {
+		peer_refuse(from, "it asks the same twice");
+		return;
+	}
+	if (r->n_asks == ASKS_MAX) {
+		msg_pack_told(ipc_out(from->ipc), &(struct msg_told){
+		    .cookie = m->cookie, .end = 1,
+		    .lines = B("{\"ok\":false,\"error\":"
+		    "\"too many questions at once\"}\n") });
+		return;
+	}
+	r->n_asks++;
+	c = control_new(r);
+	sink_to_ask(&c->sink, from, m->cookie);
+	control_begin(c, m->line);
+}
+
+void
+control_ask_end(struct peer *from, uint64_t cookie)
+{
+	struct control *c = find_ask(from->router, from, cookie);
+
+	if (c != NULL)
+		control_free(c);
+}
+
+/* ---- turns -------------------------------------------------------------- */
+
+void
+controls_turn(struct router *r)
+{
+	struct control *c;
+
 	if (is_held(r))
-		buf_bytes(&c->line, request);
-	else
-		control_parse(c, request);
+		return;
+	LIST_FOREACH(c, &r->controls, link) {
+		if (c->line.n == 0)
+			continue;
+		control_parse(c, buf_view(&c->line));
+		buf_done(&c->line);
+	}
+}
+
+void
+controls_write(struct router *r)
+{
+	struct control *c, *next;
+
+	for (c = LIST_FIRST(&r->controls); c != NULL; c = next) {
+		next = LIST_NEXT(c, link);
+		if (c->tap == NULL || tap_due(c->tap))
+			sink_flush(&c->sink);
+		if (c->sink.over)
+			control_free(c);
+	}
+	taps_turn(r);
+}
+
+void
+controls_tick(struct router *r)
+{
+	struct control *c;
+
+	inspect_tick(r);
+	taps_tick(r);
+	LIST_FOREACH(c, &r->controls, link)
+		sink_check(&c->sink);
+}
+
+void
+controls_forget(struct router *r, const struct peer *dead)
+{
+	struct control *c, *next;
+
+	inspect_forget(r, dead);
+	for (c = LIST_FIRST(&r->controls); c != NULL; c = next) {
+		next = LIST_NEXT(c, link);
+		if (c->sink.peer == dead)
+			control_free(c);
+	}
+}
+
+/* ---- a successor -------------------------------------------------------- */
+
+void
+controls_yield(struct router *r)
+{
+	struct control *c;
+
+	LIST_FOREACH(c, &r->controls, link)
+		if (c->tap != NULL || c->inspection != NULL)
+			control_refuse(c, REPLACED);
+}
+
+void
+controls_freeze(struct router *r)
+{
+	struct control *c;
+
+	LIST_FOREACH(c, &r->controls, link)
+		control_refuse(c, REPLACED);
 }

@@ -13,6 +13,7 @@
 
 #include "common/log.h"
 #include "common/util.h"
+#include "router/control.h"
 #include "router/router.h"
 
 #define ROWS_MAX	(48u << 10)	/* octets of one legacy_rows, about */
@@ -626,6 +627,8 @@ yield_turn(struct router *r)
 		if (r->passage.flights.live > 0)
 			passage_degrade(r, "this router is replaced");
 		e->stage = ELDER_WRITES;
+		controls_freeze(r);
+		controls_write(r);
 		peers_flush(r);
 	}
 	if (e->stage == ELDER_WRITES && has_written(r)) {
@@ -657,6 +660,7 @@ elder_yield(struct router *r)
 	e->stage = ELDER_YIELDS;
 	e->since = r->now;
 	hold_peers(r, true);
+	controls_yield(r);
 	if (e->tell != NULL)
 		msg_pack_legacy_yield(ipc_out(e->tell),
 		    &(struct msg_legacy_yield){ .end_ = "" });

@@ -4,6 +4,7 @@ libpeal_a_SOURCES += \
 	src/router/census.c src/router/census.h \
 	src/router/census_wire.c src/router/census_wire.h \
 	src/router/control.c src/router/control.h \
+	src/router/control_parts.h src/router/control_verbs.c \
 	src/router/count.c src/router/count.h \
 	src/router/early.c src/router/early.h \
 	src/router/elder.c src/router/elder.h \
@@ -34,9 +35,11 @@ libpeal_a_SOURCES += \
 	src/router/router.c src/router/router.h \
 	src/router/seen.c src/router/seen.h \
 	src/router/shift.c src/router/shift.h \
+	src/router/sink.c src/router/sink.h \
 	src/router/snapshot.c src/router/snapshot.h \
 	src/router/state.c src/router/state.h \
 	src/router/sync.c src/router/sync.h \
+	src/router/tap.c src/router/tap.h \
 	src/router/tally.c src/router/tally.h \
 	src/router/tell.c src/router/tell.h \
 	src/router/users.c src/router/users.h

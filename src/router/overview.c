@@ -120,18 +120,24 @@ add_counters(struct buf *out)
 }
 
 void
-overview_write(struct router *r, struct buf *out)
+overview_hosts(struct router *r, struct buf *out)
 {
 	const struct host *h;
 
+	add_own(r, out);
+	TAILQ_FOREACH(h, &r->hosts, link)
+		add_host(r, h, out);
+}
+
+void
+overview_write(struct router *r, struct buf *out)
+{
 	if (carrier_alone(r)) {
 		buf_str(out, "{\"ok\":true,\"driver\":\"none\","
 		    "\"state\":\"alone\"}\n");
 		return;
 	}
-	add_own(r, out);
-	TAILQ_FOREACH(h, &r->hosts, link)
-		add_host(r, h, out);
+	overview_hosts(r, out);
 	buf_str(out, "{\"ok\":true,");
 	add_text(out, "driver", bytes_str(r->backplane->name));
 	add_state(r, out);

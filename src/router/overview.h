@@ -23,5 +23,7 @@
 struct router;
 
 void	overview_write(struct router *, struct buf *out);
+/* The rows of the hosts; also where there is but this one. */
+void	overview_hosts(struct router *, struct buf *out);
 
 #endif

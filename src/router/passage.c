@@ -104,6 +104,8 @@ deliver(struct router *r, const struct passing *p)
 	struct route *t;
 
 	counter.routed++;
+	if (r->taps.n != 0)
+		tap_message(r, m);
 	if (c == NULL)
 		return;
 	t = kept ? route_get(c, m->channel) : route_find(c, m->channel);

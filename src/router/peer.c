@@ -12,6 +12,7 @@
 
 #include "common/log.h"
 #include "common/util.h"
+#include "router/control.h"
 #include "router/router.h"
 
 /* ---- life --------------------------------------------------------------- */
@@ -168,6 +169,7 @@ peer_bury(struct router *r, struct peer *dead)
 		peer_forget(p, dead);
 	passage_forget(r, dead);
 	answers_forget(r, dead);
+	controls_forget(r, dead);
 	census_forget(r, dead);
 	shifts_forget(r, dead);
 	marks_forget(r, dead);

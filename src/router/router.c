@@ -87,6 +87,7 @@ router_new(struct event_base *base, int master_fd)
 	TAILQ_INIT(&r->hosts);
 	TAILQ_INIT(&r->countings);
 	LIST_INIT(&r->controls);
+	LIST_INIT(&r->inspections);
 	LIST_INIT(&r->fresh);
 	census_init(r);
 	watchers_init(&r->watchers);
@@ -97,6 +98,7 @@ router_new(struct event_base *base, int master_fd)
 	fetch_init(r);
 	sync_init(r);
 	heir_init(r);
+	taps_init(r);
 	hooks_init(r);
 	r->master = peer_master(r, master_fd);
 	r->second = event_new(base, -1, EV_PERSIST, on_second, r);
@@ -129,6 +131,7 @@ router_free(struct router *r)
 	passage_done(r);
 	peer_free(r->master);
 	event_free(r->second);
+	taps_done(r);
 	config_free(r->config);
 	buf_done(&r->scratch);
 	free(r);
@@ -211,9 +214,11 @@ router_turn(struct router *r)
 	more = users_turn(r);
 	more |= answers_turn(r);
 	controls_turn(r);
+	inspect_turn(r);
 	more |= hosts_turn(r);
 	counts_push(r);
 	carrier_turn(r);
+	controls_write(r);
 	/* Before anything is acknowledged that it is to be told. */
 	more |= hooks_turn(r);
 	more |= peers_flush(r);
@@ -423,6 +428,7 @@ router_on_hello(struct peer *from, struct ipc *ipc, const struct msg_hello *m)
 		return;
 	}
 	from->hello = true;
+	from->version = m->version;
 	if (from->router->xoff)
 		msg_pack_xoff(ipc_out(ipc), &(struct msg_xoff){ .end_ = "" });
 }
@@ -534,6 +540,8 @@ router_on_connection(struct peer *from, struct ipc *ipc,
 {
 	(void)ipc;
 	HOLD_UNTOLD(connection);
+	if (from->router->taps.n != 0)
+		tap_connection(from->router, m);
 	passage_connection(from->router, from, m);
 }
 

@@ -36,11 +36,13 @@
 #include "router/route.h"
 #include "router/shift.h"
 #include "router/sync.h"
+#include "router/tap.h"
 #include "router/tell.h"
 #include "router/users.h"
 
 struct control;
 struct event;
+struct inspection;
 
 struct router {
 	struct event_base	*base;
@@ -85,7 +87,10 @@ struct router {
 	struct counting_list	 countings;	/* changed ones */
 	struct hooks		 hooks;		/* what the courier is told */
 	LIST_HEAD(, control)	 controls;
-	unsigned		 n_controls;
+	unsigned		 n_controls, n_asks;	/* of pealctl, of workers */
+	LIST_HEAD(, inspection)	 inspections;
+	uint64_t		 last_inspection;	/* cookie */
+	struct taps		 taps;
 	struct buf		 scratch;	/* for one frame or roster */
 
 	unsigned		 n_full;	/* links over the high mark */

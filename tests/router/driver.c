@@ -206,6 +206,25 @@ line_replay(struct mate *w, struct unpacker *u)
 	    m.flags & PUBLISH_TEXT ? " text" : "", m.position_offset);
 }
 
+/* Its lines stand one behind the other. */
+static char *
+line_told(struct mate *w, struct unpacker *u)
+{
+	READ(told);
+	return xasprintf("told %" PRIu64 "%s %.*s", m.cookie,
+	    m.end ? " end" : "", TEXT(m.lines));
+}
+
+static char *
+line_inspect(struct mate *w, struct unpacker *u)
+{
+	READ(inspect);
+	return xasprintf("inspect %" PRIu64 " app=%.*s channel=%.*s user=%.*s"
+	    " socket=%" PRIu64 ".%" PRIu64 " slow=%" PRIu64 " limit=%" PRIu64
+	    " kick=%" PRIu64, m.cookie, TEXT(m.app), TEXT(m.channel),
+	    TEXT(m.user), m.socket_a, m.socket_b, m.slow, m.limit, m.kick);
+}
+
 static char *(*const lines[MSG_TYPES])(struct mate *, struct unpacker *) = {
 	[MSG_subscribed] = line_subscribed,
 	[MSG_deliver] = line_deliver,
@@ -223,6 +242,8 @@ static char *(*const lines[MSG_TYPES])(struct mate *, struct unpacker *) = {
 	[MSG_stalled] = line_stalled,
 	[MSG_marked] = line_marked,
 	[MSG_replay] = line_replay,
+	[MSG_told] = line_told,
+	[MSG_inspect] = line_inspect,
 };
 
 static void

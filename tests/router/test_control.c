@@ -31,6 +31,7 @@ answers(struct rig *g, const char *request, const char *answer)
 }
 
 #define OK	"{\"ok\":true}\n"
+#define TOTAL(n)	"{\"ok\":true,\"total\":" n "}\n"
 #define NO(why)	"{\"ok\":false,\"error\":\"" why "\"}\n"
 
 static void
@@ -48,9 +49,10 @@ test_lists(void **state)
 	answers(g, "{\"verb\":\"channels\"}",
 	    "{\"channel\":\"news\",\"subscriptions\":3,\"users\":0}\n"
 	    "{\"channel\":\"presence-r\",\"subscriptions\":2,\"users\":1}\n"
-	    OK);
+	    TOTAL("2"));
 	answers(g, "{\"verb\":\"channels\",\"prefix\":\"n\",\"app\":\"1\"}",
-	    "{\"channel\":\"news\",\"subscriptions\":3,\"users\":0}\n" OK);
+	    "{\"channel\":\"news\",\"subscriptions\":3,\"users\":0}\n"
+	    TOTAL("1"));
 	answers(g, "{\"verb\":\"users\",\"app\":\"chat\","
 	    "\"channel\":\"presence\\u002dr\"}",
 	    "{\"id\":\"a\\\"b\",\"member\":{\"x\":1}}\n" OK);
