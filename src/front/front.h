@@ -101,7 +101,7 @@ const struct front *front_match(const struct http_request *, struct bytes path,
 /* New settings for all of them. */
 void	fronts_settings(const struct config *);
 
-extern const struct front front_pusher, front_rooms, front_sse;
+extern const struct front front_pusher, front_rooms, front_sse, front_page;
 /* All of them, NULL behind the last; in list.c, alone. */
 extern const struct front *const front_list[];
 

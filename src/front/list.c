@@ -6,5 +6,5 @@
 #include "front/front.h"
 
 const struct front *const front_list[] = {
-	&front_pusher, &front_rooms, &front_sse, NULL
+	&front_pusher, &front_rooms, &front_sse, &front_page, NULL
 };

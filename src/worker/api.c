@@ -22,6 +22,7 @@
 #include "worker/demo.h"
 #include "worker/health.h"
 #include "worker/metrics.h"
+#include "worker/page_files.h"
 #include "worker/serve.h"
 #include "worker/worker.h"
 
@@ -32,6 +33,7 @@ static void	api_up(const struct api_in *);
 static void	api_ready(const struct api_in *);
 static void	api_demo(const struct api_in *);
 static void	api_metrics(const struct api_in *);
+static void	api_page(const struct api_in *);
 
 struct route {
 	enum http_method  method;
@@ -68,6 +70,7 @@ static const struct place {
 } places[] = {
 	{ metrics_wants,
 	    { HTTP_GET, NULL, SERVED_METRICS, true, api_metrics } },
+	{ page_wants, { HTTP_GET, NULL, SERVED_PAGE, true, api_page } },
 };
 
 /* What a path matched. */
@@ -286,6 +289,12 @@ static void
 api_metrics(const struct api_in *in)
 {
 	metrics_answer(in->req);
+}
+
+static void
+api_page(const struct api_in *in)
+{
+	page_answer(in->req);
 }
 
 static void

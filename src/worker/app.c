@@ -176,16 +176,12 @@ is_digits(struct bytes b)
 	return true;
 }
 
-/* The host of scheme://host[:port], and nothing but that (RFC 6454 6.2); an
- * IPv6 address keeps its brackets. */
+/* The host of host[:port]; an IPv6 address keeps its brackets. */
 static bool
-origin_host(struct bytes origin, struct bytes *host)
+cut_port(struct bytes *host)
 {
-	ptrdiff_t at = bytes_find(origin, ':'), end;
+	ptrdiff_t end;
 
-	if (at < 1 || !bytes_starts(bytes_skip(origin, (size_t)at), B("://")))
-		return false;
-	*host = bytes_skip(origin, (size_t)at + 3);
 	if (host->n > 0 && host->p[0] == '[') {
 		if ((end = bytes_find(*host, ']')) < 0)
 			return false;
@@ -201,6 +197,27 @@ origin_host(struct bytes origin, struct bytes *host)
 	host->n = (size_t)end;
 	return host->n > 0 && bytes_find(*host, '/') < 0 &&
 	    bytes_find(*host, '@') < 0;
+}
+
+/* That of scheme://host[:port], and nothing but that (RFC 6454 6.2). */
+static bool
+origin_host(struct bytes origin, struct bytes *host)
+{
+	ptrdiff_t at = bytes_find(origin, ':');
+
+	if (at < 1 || !bytes_starts(bytes_skip(origin, (size_t)at), B("://")))
+		return false;
+	*host = bytes_skip(origin, (size_t)at + 3);
+	return cut_port(host);
+}
+
+bool
+origin_same_host(struct bytes origin, struct bytes host)
+{
+	struct bytes from;
+
+	return origin_host(origin, &from) && cut_port(&host) &&
+	    bytes_ieq(from, host);
 }
 
 static char

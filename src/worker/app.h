@@ -51,6 +51,9 @@ bool	app_origin_allowed(const struct app *, bool has_origin,
 /* The same by another list of hosts. */
 bool	origin_allowed(const struct config_strings *, bool has_origin,
 	    struct bytes origin);
+/* Is the Origin of the host that a Host header names?  Ports do not count: a
+ * proxy may have left its own out. */
+bool	origin_same_host(struct bytes origin, struct bytes host);
 /* Octets of one message of a client; never 0. */
 size_t	app_max_message(const struct app *);
 

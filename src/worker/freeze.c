@@ -49,6 +49,8 @@ client_may(const struct client *cl, const char **why)
 {
 	const struct sub *s;
 
+	if (cl->app == NULL)
+		return say(FREEZE_NEVER, "of no application", why);
 	if (cl->waiting)
 		return say(FREEZE_LATER, "waits for the router's grant", why);
 	SLIST_FOREACH(s, &cl->subs, of_client)
@@ -219,10 +221,6 @@ put_client(struct freezing *f, const struct client *cl, const char **why)
 {
 	struct record *r = &f->r;
 
-	if (cl->app == NULL) {
-		*why = "of no application";
-		return -1;
-	}
 	r->front = bytes_str(cl->front->name);
 	r->app = cl->app->id;
 	r->sent = cl->sent;

@@ -473,6 +473,7 @@ http_reason(unsigned status)
 		{ 101, "Switching Protocols" },
 		{ 200, "OK" },
 		{ 204, "No Content" },
+		{ 302, "Found" },
 		{ 400, "Bad Request" },
 		{ 401, "Unauthorized" },
 		{ 403, "Forbidden" },

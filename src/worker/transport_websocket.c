@@ -113,10 +113,9 @@ static const struct websocket_events events = {
 static size_t
 message_limit(const struct client *cl)
 {
-	if (cl->app == NULL)
-		return 1024;
-	return cl->front->limit != NULL ? cl->front->limit(cl) :
-	    app_max_message(cl->app);
+	if (cl->front->limit != NULL)
+		return cl->front->limit(cl);
+	return cl->app != NULL ? app_max_message(cl->app) : 1024;
 }
 
 static size_t

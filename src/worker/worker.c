@@ -32,6 +32,7 @@
 #include "worker/inherit.h"
 #include "worker/inspect.h"
 #include "worker/listener.h"
+#include "worker/page_files.h"
 #include "worker/pass.h"
 #include "worker/presence.h"
 #include "worker/request.h"
@@ -254,6 +255,7 @@ worker_on_go(struct worker *w, struct ipc *from, const struct msg_go *m)
 	(void)from, (void)m;
 	for (i = 0; i < w->config->n_listen; i++)
 		make_context(i);
+	page_load();
 	if (jail_enter(JAIL_WORKER, w->config->peal.user, w->config->peal.jail,
 	    &why) < 0)
 		die("cannot lock this process in: %s", why);
