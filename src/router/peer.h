@@ -49,6 +49,7 @@ struct peer {
 	unsigned		 n_batches;
 	unsigned		 index;		/* in router->by_index */
 	uint64_t		 slot, generation;
+	uint64_t		 version;	/* MSG_VERSION, as it said hello */
 	uint64_t		 origin;	/* its name in deliver */
 	uint64_t		 highest;	/* last serial taken */
 	uint64_t		 settled;	/* all up to it are delivered */
