@@ -105,6 +105,18 @@ void	config_diff(const struct config *, const struct config *, struct buf *,
 const struct config_rooms *config_rooms_of(const struct config *,
 	    struct bytes app, struct bytes channel);
 
+/* A [webhook] url in parts, borrowed from the text.  -1 with *why, which shows
+ * nothing of it (config_target.c). */
+struct config_target {
+	bool		 tls;
+	struct bytes	 host;		/* without brackets */
+	bool		 literal;	/* host is an IP address */
+	uint16_t	 port;
+	struct bytes	 path;		/* and query; may be empty */
+};
+int	config_target_parse(struct bytes url, struct config_target *,
+	    const char **why);
+
 /* Path of the control socket in force; caller frees. */
 char	*config_control_path(const struct config *);
 

@@ -215,6 +215,30 @@ check_apps(struct config_draft *d)
 	return 0;
 }
 
+int
+config_check_app(struct config_draft *d, const struct config_mark *m,
+    char **app)
+{
+	const struct config *c = d->config;
+	size_t i;
+
+	if (*app == NULL && c->n_app > 1)
+		return config_draft_refuse_key(d, m, "app",
+		    "is missing: there are several applications");
+	for (i = 0; i < c->n_app && *app != NULL; i++)
+		if (strcmp(c->app[i].id, *app) == 0 ||
+		    (c->app[i].label != NULL &&
+		    strcmp(c->app[i].label, *app) == 0))
+			break;
+	if (i == c->n_app)
+		return config_draft_refuse_key(d, m, "app",
+		    "%s: no [app] has this label or id",
+		    log_bytes(bytes_str(*app)));
+	free(*app);
+	*app = xstrdup(c->app[i].id);
+	return 0;
+}
+
 /* ---- the rest ------------------------------------------------------------ */
 
 /* "/ws": a slash in front, none behind; "" and "/" are no prefix. */

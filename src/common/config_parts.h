@@ -237,6 +237,10 @@ int	config_check_rooms(struct config_draft *);
  * [webhook]. */
 int	config_check_seen(struct config_draft *);
 int	config_check_webhooks(struct config_draft *);
+/* `app` of a section: a label or an id, or NULL where there is one application.
+ * Becomes the id, by which every process knows it. */
+int	config_check_app(struct config_draft *, const struct config_mark *,
+	    char **app);
 /* allowed_origins of a section. */
 int	config_check_origins(struct config_draft *, const struct config_mark *,
 	    const struct config_strings *);

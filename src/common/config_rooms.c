@@ -51,31 +51,6 @@ refuse(const struct check *k, const char *key, const char *why)
 	return config_draft_refuse_key(k->d, k->m, key, "%s", why);
 }
 
-/* From now on every process knows the application by its id. */
-static int
-check_app(const struct check *k)
-{
-	const struct config *c = k->d->config;
-	const char *name = k->set->app;
-	size_t i;
-
-	if (name == NULL && c->n_app > 1)
-		return refuse(k, "app", "is missing: there are several "
-		    "applications");
-	for (i = 0; i < c->n_app && name != NULL; i++)
-		if (strcmp(c->app[i].id, name) == 0 ||
-		    (c->app[i].label != NULL &&
-		    strcmp(c->app[i].label, name) == 0))
-			break;
-	if (i == c->n_app)
-		return config_draft_refuse_key(k->d, k->m, "app",
-		    "%s: no [app] has this label or id",
-		    log_bytes(bytes_str(name)));
-	free(k->set->app);
-	k->set->app = xstrdup(c->app[i].id);
-	return 0;
-}
-
 /* Where Pusher's clients, the API and the watcher of the service live. */
 static bool
 path_taken(struct bytes path)
@@ -289,7 +264,8 @@ config_check_rooms(struct config_draft *d)
 			d, config_draft_nth(d, "rooms", i), &c->rooms[i],
 		};
 
-		if (check_app(&k) < 0 || check_paths(&k) < 0 ||
+		if (config_check_app(d, k.m, &k.set->app) < 0 ||
+		    check_paths(&k) < 0 ||
 		    check_parameters(&k) < 0 || check_channel(&k) < 0 ||
 		    check_event(&k) < 0 || check_default(&k) < 0 ||
 		    config_check_origins(d, k.m, &k.set->allowed_origins) < 0 ||

@@ -53,13 +53,17 @@ config_tests = \
 	tests/common/test_config_seen \
 	tests/common/test_config_ini \
 	tests/common/test_config_pack \
-	tests/common/test_config_value
+	tests/common/test_config_value \
+	tests/common/test_config_webhook
 check_PROGRAMS += $(config_tests)
 TESTS += $(config_tests)
 tests_common_test_config_SOURCES = tests/common/test_config.c
 tests_common_test_config_LDADD = $(TEST_LDADD)
 tests_common_test_config_rooms_SOURCES = tests/common/test_config_rooms.c
 tests_common_test_config_rooms_LDADD = $(TEST_LDADD)
+tests_common_test_config_webhook_SOURCES = \
+	tests/common/test_config_webhook.c
+tests_common_test_config_webhook_LDADD = $(TEST_LDADD)
 tests_common_test_config_seen_SOURCES = tests/common/test_config_seen.c
 tests_common_test_config_seen_LDADD = $(TEST_LDADD)
 tests_common_test_config_env_SOURCES = tests/common/test_config_env.c
