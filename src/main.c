@@ -20,6 +20,7 @@
 #include "common/util.h"
 #include "courier/courier.h"
 #include "master/again.h"
+#include "master/beside.h"
 #include "master/certificate.h"
 #include "master/master.h"
 #include "master/preflight.h"
@@ -212,7 +213,8 @@ check(const struct config_source *source)
 
 	if ((c = config_load(source, &why)) == NULL)
 		return complain(why);
-	if ((certificates = certificates_read(c, &why)) == NULL) {
+	if (beside_check(c, &why) < 0 ||
+	    (certificates = certificates_read(c, &why)) == NULL) {
 		config_free(c);
 		return complain(why);
 	}

@@ -214,6 +214,9 @@ show_processes(const struct json *status)
 	process_row(t, &c, "router");
 	while (list.type == JSON_ARRAY && json_next(&list, &pos, NULL, &c))
 		process_row(t, &c, NULL);
+	c = member(status, "courier");
+	if (c.type == JSON_OBJECT)
+		process_row(t, &c, "courier");
 	table_print(t, "No processes.");
 	table_free(t);
 	putchar('\n');

@@ -23,6 +23,7 @@
 #include "common/notify.h"
 #include "common/util.h"
 #include "master/again.h"
+#include "master/beside.h"
 #include "master/control.h"
 #include "master/master.h"
 #include "master/pidfile.h"
@@ -195,6 +196,8 @@ children_save(struct state *s)
 	s->crew = crew->number;
 	for (unsigned i = 0; i < crew->n; i++)
 		child_save(&crew->at[i], state_add_child(s));
+	child_save(&master.crew[CREW_BESIDE]->at[0], state_add_courier(s));
+	beside_save(s);
 	for (unsigned i = 0; i < NELEM(master.generation); i++) {
 		slot = state_add_slot(s);
 		slot->slot = i;
@@ -257,6 +260,11 @@ links_flush(char **why)
 		    0);
 		if (!ipc_waiting(c->ipc))
 			continue;
+		/* Its successor is told anew. */
+		if (c->slot == SLOT_COURIER) {
+			child_kill(c);
+			continue;
+		}
 		*why = xasprintf("%s does not read what the master sends",
 		    child_name(c));
 		return -1;
@@ -470,6 +478,10 @@ children_restore(const struct state *s)
 	master.crews = s->crews;
 	for (size_t i = 0; i < s->n_children; i++)
 		child_restore(&s->children[i], &crew->at[s->children[i].slot]);
+	crew = master.crew[CREW_BESIDE] = crew_new_beside();
+	if (s->n_courier != 0)
+		child_restore(&s->courier[0], &crew->at[0]);
+	beside_restore(s);
 }
 
 static void

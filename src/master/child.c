@@ -19,6 +19,7 @@
 
 #include "common/log.h"
 #include "common/util.h"
+#include "master/beside.h"
 #include "master/handed.h"
 #include "master/master.h"
 #include "master/replace.h"
@@ -40,9 +41,12 @@
 
 /* ---- roles --------------------------------------------------------------- */
 
+enum { ROLE_ROUTER, ROLE_WORKER, ROLE_COURIER };
+
 static const struct child_role roles[] = {
 	{ "router", CONFIG_ROUTER, NULL },
 	{ "worker", CONFIG_WORKER, tell_worker },
+	{ "courier", CONFIG_COURIER, tell_courier },
 };
 
 const char *
@@ -59,7 +63,7 @@ child_name(const struct child *c)
 {
 	static char name[32];
 
-	if (c->slot == SLOT_ROUTER)
+	if (!child_is_worker(c))
 		return c->role->name;
 	snprintf(name, sizeof(name), "%s %u", c->role->name, c->slot);
 	return name;
@@ -76,13 +80,13 @@ state_set(struct child *c, enum child_state state)
 void
 child_go(struct child *c)
 {
-	bool comes = child_crew(c) == CREW_COMING;
+	bool serves = child_is_worker(c) && child_crew(c) != CREW_COMING;
 
 	TELL(c, go, .expect = child_is_router(c) ? children_linked() : 0);
-	if (!child_is_router(c) && !comes)
+	if (serves)
 		TELL(c, serve, .end_ = "");
 	c->fresh = false;
-	if (!child_is_router(c) && !comes)
+	if (serves)
 		replace_brought_up(c);
 }
 
@@ -135,7 +139,7 @@ child_spawn(struct child *c)
 		return;
 	}
 	c->ipc = ipc_new(master.base, ends[0], false, &child_ops, c);
-	c->fresh = true;
+	c->fresh = c->own = true;
 	c->told_to_stop = false;
 	c->yielded = false;
 	c->lost[0] = '\0';
@@ -153,7 +157,7 @@ child_adopt(struct child *c, int link)
 {
 	c->ipc = link < 0 ? NULL :
 	    ipc_new(master.base, link, false, &child_ops, c);
-	c->fresh = false;
+	c->fresh = c->own = false;
 }
 
 static void
@@ -163,7 +167,11 @@ on_respawn(int fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (!master.stopping && c->pid == 0)
+	if (master.stopping || c->pid != 0)
+		return;
+	if (c->slot == SLOT_COURIER)
+		beside_bring_up();
+	else
 		crew_bring_up(c->crew, c->slot, 1);
 }
 
@@ -172,7 +180,8 @@ child_init(struct child *c, struct crew *crew, unsigned slot)
 {
 	c->crew = crew;
 	c->slot = slot;
-	c->role = &roles[slot == SLOT_ROUTER ? 0 : 1];
+	c->role = &roles[slot == SLOT_ROUTER ? ROLE_ROUTER :
+	    slot == SLOT_COURIER ? ROLE_COURIER : ROLE_WORKER];
 	c->respawn = evtimer_new(master.base, on_respawn, c);
 	if (c->respawn == NULL)
 		fatal("no memory for a timer");
@@ -200,7 +209,9 @@ child_schedule(struct child *c)
 		.tv_usec = (suseconds_t)(ms % 1000 * 1000) };
 
 	c->fails++;
-	if (!master.ready && c->fails >= START_FAILS) {
+	/* The service can do without webhooks. */
+	if (!master.ready && c->fails >= START_FAILS &&
+	    c->slot != SLOT_COURIER) {
 		master_give_up("a process cannot be started; its own lines "
 			       "above say why");
 		return;
@@ -257,6 +268,8 @@ child_died(struct child *c, int status)
 	state_set(c, CHILD_DOWN);
 	if (now - c->spawned_ms >= SETTLED_MS)
 		c->fails = 0;
+	if (c->slot == SLOT_COURIER)
+		beside_died();
 	if (!master.stopping && replace_refills(c))
 		child_schedule(c);
 	master_child_changed();
@@ -341,7 +354,7 @@ master_on_progress(struct child *c, struct ipc *ipc,
     const struct msg_progress *m)
 {
 	(void)ipc;
-	if (child_is_router(c) || child_crew(c) != CREW_LEAVING)
+	if (!child_is_worker(c) || child_crew(c) != CREW_LEAVING)
 		return;
 	handed_progress(c, m);
 	master_child_changed();
@@ -362,7 +375,7 @@ worker_find(uint64_t slot, uint64_t generation)
 	struct child *c;
 
 	for (c = children_next(NULL); c != NULL; c = children_next(c))
-		if (c->pid != 0 && !child_is_router(c) && c->slot == slot &&
+		if (c->pid != 0 && child_is_worker(c) && c->slot == slot &&
 		    c->generation == generation)
 			return c;
 	return NULL;

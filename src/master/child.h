@@ -8,6 +8,8 @@
  *	in force	always there; whoever dies in it is replaced
  *	coming		is set up to be the next in force; serves nobody yet
  *	leaving		hands over to the one in force; nobody is replaced
+ *	beside		the courier, if there are webhooks: it is replaced alone
+ *			(beside.h), and nothing waits for it
  *
  * Each process has a generation, which no other of its slot ever had, in
  * whatever crew: connection numbers are made of both.
@@ -23,8 +25,11 @@
 #include "common/ipc.h"
 #include "master/listen.h"
 
+#define WORKERS_MAX		64
 #define SLOT_ROUTER		0
 #define SLOT_WORKER_FIRST	1
+#define SLOT_COURIER		(SLOT_WORKER_FIRST + WORKERS_MAX)
+#define SLOTS			(SLOT_COURIER + 1)
 
 enum child_state {
 	CHILD_DOWN,		/* no process; a respawn may be due */
@@ -34,7 +39,7 @@ enum child_state {
 };
 
 /* Places of the crews in the master. */
-enum { CREW_IN_FORCE, CREW_COMING, CREW_LEAVING, CREWS };
+enum { CREW_IN_FORCE, CREW_COMING, CREW_LEAVING, CREW_BESIDE, CREWS };
 
 struct certificate;
 struct child;
@@ -82,6 +87,7 @@ struct child {
 	pid_t			 pid;		/* 0: none */
 	struct ipc		*ipc;		/* NULL: none */
 	bool			 fresh;		/* go was not sent yet */
+	bool			 own;		/* started by this binary */
 	bool			 told_to_stop;
 	uint64_t		 generation;	/* of the present process */
 	unsigned		 spawns;	/* processes in this place so far */
@@ -100,7 +106,7 @@ struct child {
 	struct handed		 handed;
 };
 
-/* "router" or "worker 2", good until the next call. */
+/* "router", "courier" or "worker 2", good until the next call. */
 const char *child_name(const struct child *);
 /* "starting", "up" ... */
 const char *child_state_name(const struct child *);
@@ -128,6 +134,8 @@ void	child_watch(struct child *, uint64_t now_ms);
 
 /* All of it is down. */
 struct crew *crew_new(unsigned workers);
+/* The courier alone. */
+struct crew *crew_new_beside(void);
 /* When all its processes are gone, or the master ends. */
 void	crew_free(struct crew *);
 /* Starts n slots, from the first on, links workers to the router, unless the
@@ -138,12 +146,15 @@ bool	crew_up(const struct crew *);
 bool	crew_gone(const struct crew *);
 struct child *crew_router(const struct crew *);
 bool	child_is_router(const struct child *);
+bool	child_is_worker(const struct child *);
+/* The newest message that it understands is of this MSG_VERSION; 0: not known. */
+uint64_t child_version(const struct child *);
 /* In which place of the master: CREW_*. */
 unsigned child_crew(const struct child *);
 
 /* ---- all of them (children.c) -------------------------------------------- */
 
-/* Makes the first crew and starts it. */
+/* Makes the first crew and starts it; the courier follows by itself (beside.h). */
 void	children_start(unsigned workers);
 /* Frees all crews. */
 void	children_free(void);
@@ -158,10 +169,11 @@ void	children_flush(void);
 /* The crew in force is up. */
 bool	children_up(void);
 /* Workers with a link; of them those that the router in force should know;
- * processes that are there. */
+ * processes that are there; of them those that route. */
 unsigned children_workers(void);
 unsigned children_linked(void);
 unsigned children_count(void);
+unsigned children_routers(void);
 /* Links all workers but those that come to the router in force. */
 void	children_link(void);
 

@@ -10,6 +10,7 @@
 
 #include "common/log.h"
 #include "common/util.h"
+#include "master/beside.h"
 #include "master/master.h"
 #include "master/replace.h"
 #include "master/tell.h"
@@ -28,6 +29,19 @@ bool
 child_is_router(const struct child *c)
 {
 	return c->slot == SLOT_ROUTER;
+}
+
+bool
+child_is_worker(const struct child *c)
+{
+	return c->slot != SLOT_ROUTER && c->slot != SLOT_COURIER;
+}
+
+/* Who says it in no counters yet is known to be of this binary, if it is. */
+uint64_t
+child_version(const struct child *c)
+{
+	return c->version == 0 && c->own ? MSG_VERSION : c->version;
 }
 
 unsigned
@@ -50,6 +64,17 @@ crew_new(unsigned workers)
 	crew->at = xcalloc(crew->n, sizeof(*crew->at));
 	for (unsigned i = 0; i < crew->n; i++)
 		child_init(&crew->at[i], crew, i);
+	return crew;
+}
+
+struct crew *
+crew_new_beside(void)
+{
+	struct crew *crew = xcalloc(1, sizeof(*crew));
+
+	crew->n = 1;
+	crew->at = xcalloc(1, sizeof(*crew->at));
+	child_init(&crew->at[0], crew, SLOT_COURIER);
 	return crew;
 }
 
@@ -97,9 +122,10 @@ link_fresh(void)
 	if (router->ipc == NULL)
 		return;
 	for (c = children_next(NULL); c != NULL; c = children_next(c))
-		if (c->ipc != NULL && !child_is_router(c) &&
+		if (c->ipc != NULL && child_is_worker(c) &&
 		    child_crew(c) != CREW_COMING && (c->fresh || router->fresh))
 			tell_link(router, c);
+	beside_link();
 }
 
 /* All processes first, so that they set up their libraries at the same time. */
@@ -124,9 +150,11 @@ crew_bring_up(struct crew *crew, unsigned first, unsigned n)
 void
 children_start(unsigned workers)
 {
+	master.crew[CREW_BESIDE] = crew_new_beside();
 	master.crew[CREW_IN_FORCE] = crew_new(workers);
 	master.crews = master.crew[CREW_IN_FORCE]->number;
 	crew_bring_up(master.crew[CREW_IN_FORCE], 0, SLOT_WORKER_FIRST + workers);
+	beside_follow(false);
 }
 
 void
@@ -213,7 +241,7 @@ children_workers(void)
 	unsigned n = 0;
 
 	for (c = children_next(NULL); c != NULL; c = children_next(c))
-		n += c->ipc != NULL && !child_is_router(c);
+		n += c->ipc != NULL && child_is_worker(c);
 	return n;
 }
 
@@ -224,7 +252,7 @@ children_linked(void)
 	unsigned n = 0;
 
 	for (c = children_next(NULL); c != NULL; c = children_next(c))
-		n += c->ipc != NULL && !child_is_router(c) &&
+		n += c->ipc != NULL && child_is_worker(c) &&
 		    child_crew(c) != CREW_COMING;
 	return n;
 }
@@ -240,6 +268,17 @@ children_count(void)
 	return n;
 }
 
+unsigned
+children_routers(void)
+{
+	struct child *c;
+	unsigned n = 0;
+
+	for (c = children_next(NULL); c != NULL; c = children_next(c))
+		n += c->pid != 0 && child_is_router(c);
+	return n;
+}
+
 void
 children_link(void)
 {
@@ -248,7 +287,7 @@ children_link(void)
 	if (router->ipc == NULL)
 		return;
 	for (c = children_next(NULL); c != NULL; c = children_next(c))
-		if (c->ipc != NULL && !child_is_router(c) &&
+		if (c->ipc != NULL && child_is_worker(c) &&
 		    child_crew(c) != CREW_COMING)
 			tell_link(router, c);
 }
@@ -263,7 +302,7 @@ children_settings(void)
 		if (c->ipc == NULL)
 			continue;
 		tell_settings(c);
-		if (!child_is_router(c) && child_crew(c) != CREW_LEAVING)
+		if (child_is_worker(c) && child_crew(c) != CREW_LEAVING)
 			tell_certificates(c);
 	}
 }
@@ -317,7 +356,7 @@ children_stop_workers(uint64_t grace_ms)
 
 	for (c = children_next(NULL); c != NULL; c = children_next(c)) {
 		evtimer_del(c->respawn);
-		if (child_is_router(c))
+		if (!child_is_worker(c))
 			continue;
 		c->told_to_stop = true;
 		if (c->ipc != NULL)

@@ -1,26 +1,151 @@
 /* SPDX-License-Identifier: MIT
  *
- * The courier under the master: its link to the router, its files, names that it
- * looks up, what it says of its targets.
+ * What the courier says of its targets: see hooks.h.
  *
- * Runs in: master.
+ * Runs in: master.  Owns: see hooks.h.
  */
-#include "master/master.h"
+#include <stdlib.h>
 
-void	master_on_lookup(struct child *, struct ipc *,
-	    const struct msg_lookup *);
+#include "common/json.h"
+#include "common/log.h"
+#include "common/util.h"
+#include "master/hooks.h"
+#include "master/master.h"
+#include "master/state.h"
+
+#define REPORT_MAX	16384	/* octets of what is said of a target */
+
+struct report {
+	char		*target;
+	struct buf	 json;
+};
+
+static struct report	*reports;
+static size_t		 n_reports;
+
 void	master_on_hook_report(struct child *, struct ipc *,
 	    const struct msg_hook_report *);
 
-void
-master_on_lookup(struct child *c, struct ipc *ipc, const struct msg_lookup *m)
+static bool
+is_target(struct bytes name)
 {
-	(void)c, (void)ipc, (void)m;
+	for (size_t i = 0; i < master.config->n_webhook; i++)
+		if (bytes_eq(bytes_str(master.config->webhook[i].label), name))
+			return true;
+	return false;
+}
+
+static struct report *
+report_find(struct bytes target)
+{
+	for (size_t i = 0; i < n_reports; i++)
+		if (bytes_eq(bytes_str(reports[i].target), target))
+			return &reports[i];
+	return NULL;
+}
+
+static struct report *
+report_add(struct bytes target)
+{
+	struct report *r = report_find(target);
+
+	if (r == NULL) {
+		reports = xreallocarray(reports, n_reports + 1,
+		    sizeof(*reports));
+		r = &reports[n_reports++];
+		*r = (struct report){ .target = bytes_dup(target) };
+	}
+	buf_clear(&r->json);
+	return r;
+}
+
+void
+hook_reports_prune(void)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < n_reports; i++) {
+		if (is_target(bytes_str(reports[i].target))) {
+			reports[kept++] = reports[i];
+			continue;
+		}
+		free(reports[i].target);
+		buf_done(&reports[i].json);
+	}
+	n_reports = kept;
 }
 
 void
 master_on_hook_report(struct child *c, struct ipc *ipc,
     const struct msg_hook_report *m)
 {
-	(void)c, (void)ipc, (void)m;
+	struct json v;
+	const char *why;
+
+	(void)ipc;
+	if (c->slot != SLOT_COURIER || !is_target(m->target))
+		return;
+	if (m->json.n > REPORT_MAX || json_parse(m->json, &v, &why) < 0 ||
+	    v.type != JSON_OBJECT) {
+		log_warn("%s said of target %s what is no object",
+		    child_name(c), log_bytes(m->target));
+		return;
+	}
+	buf_bytes(&report_add(m->target)->json, v.raw);
+}
+
+/* In the order of the settings. */
+void
+hooks_json(struct buf *out)
+{
+	const struct report *r;
+	const char *comma = "";
+
+	buf_char(out, '[');
+	for (size_t i = 0; i < master.config->n_webhook; i++) {
+		r = report_find(bytes_str(master.config->webhook[i].label));
+		if (r == NULL)
+			continue;
+		buf_str(out, comma);
+		buf_bytes(out, buf_view(&r->json));
+		comma = ",";
+	}
+	buf_char(out, ']');
+}
+
+void
+hook_reports_save(struct state *s)
+{
+	struct state_hook *to;
+
+	for (size_t i = 0; i < n_reports; i++) {
+		to = state_add_hook(s);
+		to->target = xstrdup(reports[i].target);
+		buf_bytes(&to->json, buf_view(&reports[i].json));
+	}
+}
+
+void
+hook_reports_restore(const struct state *s)
+{
+	struct json v;
+	const char *why;
+
+	for (size_t i = 0; i < s->n_hooks; i++)
+		if (json_parse(buf_view(&s->hooks[i].json), &v, &why) == 0)
+			buf_bytes(&report_add(bytes_str(
+			    s->hooks[i].target))->json, v.raw);
+	hook_reports_prune();
+}
+
+void
+hook_reports_done(void)
+{
+	for (size_t i = 0; i < n_reports; i++) {
+		free(reports[i].target);
+		buf_done(&reports[i].json);
+	}
+	free(reports);
+	reports = NULL;
+	n_reports = 0;
 }

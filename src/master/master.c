@@ -22,6 +22,7 @@
 #include "common/notify.h"
 #include "common/util.h"
 #include "master/again.h"
+#include "master/beside.h"
 #include "master/control.h"
 #include "master/logfile.h"
 #include "master/master.h"
@@ -30,9 +31,11 @@
 #include "master/reload.h"
 #include "master/replace.h"
 #include "master/signals.h"
+#include "master/spool.h"
 #include "master/spread.h"
 
 #define FILES_WANTED	1048576	/* open files, where root may ask for them */
+#define SPOOL_WAIT_MS	5000	/* for one that was killed to let go of it */
 #define CLOSE_GRACE_MS	2000	/* from the last client closed to the exit */
 
 struct master master;
@@ -61,7 +64,21 @@ on_deadline(evutil_socket_t fd, short what, void *arg)
 	children_kill();
 }
 
-/* Workers go first: they may need the router to the end. */
+static struct {
+	uint64_t	 grace_ms;	/* of the last one asked for */
+	uint64_t	 ends_ms;
+	bool		 last;		/* the courier was told */
+} end = { 0, UINT64_MAX, false };
+
+static void
+end_in(uint64_t ms)
+{
+	end.ends_ms = clock_ms() + end.grace_ms;
+	arm(deadline, end.grace_ms + ms);
+}
+
+/* Workers go first: they may need the router to the end.  What these have said to
+ * the courier is delivered, in as much time again. */
 static void
 stop_proceed(void)
 {
@@ -72,17 +89,20 @@ stop_proceed(void)
 		return;
 	}
 	children_stop_routers();
+	if (children_routers() != 0 || end.last)
+		return;
+	end.last = true;
+	beside_stop(end.grace_ms);
+	end_in(CLOSE_GRACE_MS);
 }
 
 void
 master_stop(uint64_t grace_ms)
 {
-	static uint64_t ends_ms = UINT64_MAX;
-	uint64_t now = clock_ms();
-
-	if (now + grace_ms >= ends_ms)
+	if (clock_ms() + grace_ms >= end.ends_ms)
 		return;
-	ends_ms = now + grace_ms;
+	end.grace_ms = grace_ms;
+	end.last = false;
 	if (!master.stopping)
 		notify_send("STOPPING=1\nSTATUS=closing connections");
 	master.stopping = true;
@@ -92,7 +112,7 @@ master_stop(uint64_t grace_ms)
 	children_stop_workers(grace_ms);
 	/* Who comes from now on is refused, and goes to another host. */
 	listen_close(&master.listen);
-	arm(deadline, grace_ms + CLOSE_GRACE_MS +
+	end_in(CLOSE_GRACE_MS +
 	    (grace_ms != 0 ? master.config->websocket.close_timeout : 0));
 	stop_proceed();
 }
@@ -132,6 +152,7 @@ master_child_changed(void)
 	if (master.stopping)
 		stop_proceed();
 	replace_check();
+	beside_proceed();
 	reload_check();
 	control_check();
 	spread_check();
@@ -147,6 +168,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	logfile_tick();
 	children_tick(clock_ms());
 	replace_tick(clock_ms());
+	beside_tick(clock_ms());
 }
 
 static void
@@ -377,8 +399,12 @@ open_all(unsigned workers, char **why)
 {
 	if (pidfile_take(master.config->peal.pid_file, why) < 0)
 		return -1;
+	if (beside_check(master.config, why) < 0)
+		return -1;
 	master.certificates = certificates_read(master.config, why);
-	if (master.certificates == NULL)
+	if (master.certificates == NULL ||
+	    spool_prepare(master.config, master.uid, master.gid, SPOOL_WAIT_MS,
+	    why) < 0)
 		return -1;
 	if (listen_open(&master.listen, master.config, workers, master.uid,
 	    master.gid, why) < 0)
@@ -394,6 +420,7 @@ close_all(void)
 	pidfile_drop();
 	certificates_free(master.certificates, master.config->n_listen);
 	children_free();
+	beside_done();
 	spread_done();
 	events_end();
 	event_base_free(master.base);

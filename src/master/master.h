@@ -18,8 +18,6 @@
 #include "master/child.h"
 #include "master/listen.h"
 
-#define WORKERS_MAX	64
-
 struct event_base;
 
 struct master {
@@ -37,7 +35,7 @@ struct master {
 
 	struct crew		*crew[CREWS];	/* NULL: there is none */
 	uint64_t		 crews;		/* how many there were */
-	uint64_t		 generation[1 + WORKERS_MAX];	/* last of a slot */
+	uint64_t		 generation[SLOTS];	/* last of a slot */
 	struct counters		 retired;	/* counted by those that died */
 
 	uint64_t		 started_ms, started_wall_ms;

@@ -25,6 +25,7 @@
 #include "common/msg.h"
 #include "common/util.h"
 #include "master/again.h"
+#include "master/beside.h"
 #include "master/master.h"
 #include "master/preflight.h"
 #include "master/spawn.h"
@@ -322,7 +323,8 @@ next_read(const struct state *s, struct next *next, char **why)
 
 	if (config == NULL)
 		return -1;
-	if ((certificates = certificates_read(config, why)) == NULL) {
+	if (beside_check(config, why) < 0 ||
+	    (certificates = certificates_read(config, why)) == NULL) {
 		config_free(config);
 		return -1;
 	}

@@ -15,6 +15,7 @@
 #include "common/notify.h"
 #include "common/util.h"
 #include "master/again.h"
+#include "master/beside.h"
 #include "master/control.h"
 #include "master/handed.h"
 #include "master/logfile.h"
@@ -22,6 +23,7 @@
 #include "master/preflight.h"
 #include "master/reload.h"
 #include "master/replace.h"
+#include "master/spool.h"
 #include "master/state.h"
 
 enum kind { NONE, LIVE, FULL };
@@ -104,7 +106,8 @@ static int
 fresh_read(struct fresh *f, struct buf *changed, char **why)
 {
 	memset(f, 0, sizeof(*f));
-	if ((f->config = config_load(master.source, why)) == NULL)
+	if ((f->config = config_load(master.source, why)) == NULL ||
+	    beside_check(f->config, why) < 0)
 		return -1;
 	f->certificates = certificates_read(f->config, why);
 	if (f->certificates == NULL)
@@ -118,13 +121,18 @@ fresh_use(struct fresh *f, char **why)
 {
 	struct fresh old = { master.config, master.certificates, false };
 
-	if (logfile_use(f->config, why) < 0)
+	if (spool_prepare(f->config, master.uid, master.gid, 0, why) < 0)
 		return -1;
+	if (logfile_use(f->config, why) < 0) {
+		spool_undo();
+		return -1;
+	}
 	master.config = f->config;
 	master.certificates = f->certificates;
 	*f = old;
 	children_settings();
 	children_log();
+	beside_follow(false);
 	return 0;
 }
 
@@ -338,6 +346,12 @@ reload_compare(const struct config *config,
 	if (job.binary)
 		buf_str(&job.changed, "binary");
 	(void)differences(config, certificates, &job.changed);
+}
+
+bool
+reload_binary(void)
+{
+	return job.kind == FULL && job.binary;
 }
 
 void

@@ -39,6 +39,8 @@ void	reload_stop(void);
  * done, or why not. */
 void	reload_compare(const struct config *, const struct certificate *);
 void	reload_done(const char *why);
+/* Is the one under way one of the binary, too? */
+bool	reload_binary(void);
 
 /* Over an exec: what a reload that is under way must know. */
 void	reload_save(struct state *);

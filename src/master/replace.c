@@ -12,6 +12,7 @@
 #include "common/json.h"
 #include "common/log.h"
 #include "common/util.h"
+#include "master/beside.h"
 #include "master/control.h"
 #include "master/handed.h"
 #include "master/logfile.h"
@@ -19,6 +20,7 @@
 #include "master/pidfile.h"
 #include "master/reload.h"
 #include "master/replace.h"
+#include "master/spool.h"
 #include "master/state.h"
 #include "master/tell.h"
 
@@ -106,6 +108,7 @@ fail(const char *why)
 	struct crew *crew = coming();
 
 	failed = true;
+	spool_undo();
 	evtimer_del(timer);
 	for (unsigned i = 0; i < crew->n; i++) {
 		evtimer_del(crew->at[i].respawn);
@@ -135,9 +138,13 @@ raise_crew(struct config *config, struct certificate *certificates, char **why)
 
 	if (logfile_try(config, why) < 0 ||
 	    pidfile_try(config->peal.pid_file, why) < 0 ||
-	    listen_change(&listen, &master.listen, config, workers, uid, gid,
-	    why) < 0)
+	    spool_prepare(config, uid, gid, 0, why) < 0)
 		return -1;
+	if (listen_change(&listen, &master.listen, config, workers, uid, gid,
+	    why) < 0) {
+		spool_undo();
+		return -1;
+	}
 	crew = crew_new(workers);
 	crew->config = config;
 	crew->certificates = certificates;
@@ -348,6 +355,8 @@ crews_turn(void)
 	master.crew[CREW_COMING] = NULL;
 	handed_begin();
 	children_log();
+	if (master.crew[CREW_BESIDE]->at[0].ipc != NULL)
+		tell_settings(&master.crew[CREW_BESIDE]->at[0]);
 }
 
 static void
@@ -358,6 +367,7 @@ routers_turn(void)
 	children_link();
 	if (new->ipc != NULL)
 		TELL(new, take_over, .expect = children_linked());
+	beside_link();
 	linked = children_ask();
 }
 
@@ -389,7 +399,7 @@ is_heir(const struct child *old, const struct child *heir)
 static bool
 inherits(const struct child *old, const struct child *heir)
 {
-	return !child_is_router(old) && !child_is_router(heir) &&
+	return child_is_worker(old) && child_is_worker(heir) &&
 	    old->ipc != NULL && heir->ipc != NULL && !old->handed.settled &&
 	    is_heir(old, heir);
 }
@@ -427,16 +437,18 @@ move(void)
 
 	crews_turn();
 	routers_turn();
+	beside_follow(reload_binary() ||
+	    beside_differ(leaving()->config, master.config));
 	drain_ms = master.config->peal.reload_drain;
 	for (c = children_next(NULL); c != NULL; c = children_next(c)) {
-		if (child_is_router(c) || c->ipc == NULL ||
+		if (!child_is_worker(c) || c->ipc == NULL ||
 		    c->crew != in_force())
 			continue;
 		TELL(c, serve, .end_ = "");
 		replace_brought_up(c);
 	}
 	for (c = children_next(NULL); c != NULL; c = children_next(c))
-		if (!child_is_router(c) && c->ipc != NULL &&
+		if (child_is_worker(c) && c->ipc != NULL &&
 		    c->crew == leaving())
 			TELL(c, depart, .pace_ms = drain_ms);
 	log_info("new processes are in force generation=%" PRIu64,
@@ -573,6 +585,8 @@ replace_refills(const struct child *c)
 		    failed;
 	case CREW_COMING:
 		return phase == REPLACE_YIELDING;
+	case CREW_BESIDE:
+		return beside_wanted();
 	default:
 		return false;
 	}
@@ -624,12 +638,12 @@ replace_status(struct buf *out)
 {
 	static const char *const phases[] = { "idle", "raising", "yielding",
 		"moving", "draining" };
-	static const char *const states[CREWS] = { "in force", "coming",
+	static const char *const states[] = { "in force", "coming",
 		"leaving" };
 	const char *comma = "";
 
 	buf_fmt(out, "\"phase\":\"%s\",\"generations\":[", phases[phase]);
-	for (unsigned k = 0; k < CREWS; k++) {
+	for (unsigned k = 0; k < NELEM(states); k++) {
 		if (master.crew[k] == NULL)
 			continue;
 		buf_str(out, comma);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * Names for the router, which is in jail and cannot look them up, and
- * connections to the unix socket of its broker: a resolver (resolver.h) is
+ * Names for router and courier, which are in jail and cannot look them up, and
+ * connections to the unix socket of the router's broker: a resolver (resolver.h) is
  * started for each question, and the master waits for nothing.
  *
  * A router that was taken over can have names looked up, but not connect to
- * another socket than the one in the settings.
+ * another socket than the one in the settings.  A courier that was taken over can
+ * have the hosts of [webhook] sections looked up.
  *
  * Runs in: master.  Owns: the questions under way.
  */
@@ -23,43 +24,58 @@
 #include "master/spawn.h"
 #include "master/tell.h"
 
-#define AT_A_TIME	8
+#define AT_A_TIME	8	/* of each role */
 #define ADDRESSES	16
 
 /* A question under way; one datagram answers it. */
 struct question {
 	struct event	*event;		/* NULL: free */
 	int		 fd;
-	uint64_t	 cookie, generation;	/* of the router that asked */
+	unsigned	 slot;		/* of who asked: router or courier */
+	uint64_t	 cookie, generation;
 };
 
-static struct question questions[AT_A_TIME];
+static struct question questions[2 * AT_A_TIME];
 
 void	master_on_resolve(struct child *, struct ipc *,
 	    const struct msg_resolve *);
+void	master_on_lookup(struct child *, struct ipc *,
+	    const struct msg_lookup *);
 
 static struct child *
-router_of(const struct question *q)
+asker_of(const struct question *q)
 {
 	struct child *c;
 
 	for (c = children_next(NULL); c != NULL; c = children_next(c))
-		if (child_is_router(c) && c->ipc != NULL &&
+		if (c->slot == q->slot && c->ipc != NULL &&
 		    c->generation == q->generation)
 			return c;
 	return NULL;
 }
 
 static void
-tell_why(struct child *router, uint64_t cookie, struct bytes why)
+tell_list(struct child *c, uint64_t cookie, struct bytes *at, uint32_t n,
+    struct bytes why)
 {
-	if (why.n > 190)
-		why.n = 190;
-	TELL(router, resolved, .cookie = cookie, .why = why);
+	if (c->slot == SLOT_COURIER)
+		TELL(c, found, .cookie = cookie, .addresses_out = { at, n },
+		    .why = why);
+	else
+		TELL(c, resolved, .cookie = cookie, .addresses_out = { at, n },
+		    .why = why);
 }
 
 static void
-tell_addresses(struct child *router, uint64_t cookie, struct bytes list)
+tell_why(struct child *c, uint64_t cookie, struct bytes why)
+{
+	if (why.n > 190)
+		why.n = 190;
+	tell_list(c, cookie, NULL, 0, why);
+}
+
+static void
+tell_addresses(struct child *c, uint64_t cookie, struct bytes list)
 {
 	struct bytes at[ADDRESSES];
 	uint32_t n = 0;
@@ -72,8 +88,8 @@ tell_addresses(struct child *router, uint64_t cookie, struct bytes list)
 		at[n++] = bytes_of(list.p + 1, size);
 		list = bytes_skip(list, size + 1);
 	}
-	TELL(router, resolved, .cookie = cookie, .addresses_out = { at, n },
-	    .why = n == 0 ? B("the name has no address") : B(""));
+	tell_list(c, cookie, at, n,
+	    n == 0 ? B("the name has no address") : B(""));
 }
 
 static void
@@ -99,23 +115,23 @@ static void
 on_answer(evutil_socket_t from, short what, void *arg)
 {
 	struct question *q = arg;
-	struct child *router = router_of(q);
+	struct child *c = asker_of(q);
 	char text[RESOLVER_ANSWER_MAX];
 	int fd = -1;
 	ssize_t n = what & EV_TIMEOUT ? 0 :
 	    fd_recv(from, text, sizeof(text), &fd);
 
-	if (router == NULL)
+	if (c == NULL)
 		;
 	else if (n > 0 && text[0] == 'A')
-		tell_addresses(router, q->cookie, bytes_of(text + 1,
+		tell_addresses(c, q->cookie, bytes_of(text + 1,
 		    (size_t)n - 1));
-	else if (n > 0 && text[0] == 'F' && fd >= 0)
-		tell_connected(router, q->cookie, fd);
+	else if (n > 0 && text[0] == 'F' && fd >= 0 && child_is_router(c))
+		tell_connected(c, q->cookie, fd);
 	else if (n > 0 && text[0] == 'E')
-		tell_why(router, q->cookie, bytes_of(text + 1, (size_t)n - 1));
+		tell_why(c, q->cookie, bytes_of(text + 1, (size_t)n - 1));
 	else
-		tell_why(router, q->cookie, B("the lookup took too long or "
+		tell_why(c, q->cookie, B("the lookup took too long or "
 		    "failed"));
 	if (fd >= 0)
 		close(fd);
@@ -126,13 +142,13 @@ void
 resolve_end(void)
 {
 	struct question *q;
-	struct child *router;
+	struct child *c;
 
-	for (q = questions; q < questions + AT_A_TIME; q++) {
+	for (q = questions; q < questions + NELEM(questions); q++) {
 		if (q->event == NULL)
 			continue;
-		if ((router = router_of(q)) != NULL)
-			tell_why(router, q->cookie, B("ask again: the service "
+		if ((c = asker_of(q)) != NULL)
+			tell_why(c, q->cookie, B("ask again: the service "
 			    "is reloaded"));
 		question_end(q);
 	}
@@ -187,23 +203,38 @@ resolver_start(const char *user, struct bytes host, const char **why)
 	return ends[0];
 }
 
-/* NULL with why. */
+/* A place for one more question of this role, or NULL. */
 static struct question *
-question_new(const char *user, struct bytes host, const char **why)
+question_free(unsigned slot)
+{
+	struct question *q, *found = NULL;
+	unsigned n = 0;
+
+	for (q = questions; q < questions + NELEM(questions); q++)
+		if (q->event == NULL)
+			found = q;
+		else
+			n += q->slot == slot;
+	return n < AT_A_TIME ? found : NULL;
+}
+
+static void
+ask(struct child *c, uint64_t cookie, const char *user, struct bytes host)
 {
 	const struct timeval limit = { .tv_sec = RESOLVER_SECONDS + 1 };
-	struct question *q = questions;
+	struct question *q = question_free(c->slot);
+	const char *why = "too many names are looked up already";
 
-	while (q < questions + AT_A_TIME && q->event != NULL)
-		q++;
-	*why = "too many names are looked up already";
-	if (q == questions + AT_A_TIME ||
-	    (q->fd = resolver_start(user, host, why)) < 0)
-		return NULL;
+	if (q == NULL || (q->fd = resolver_start(user, host, &why)) < 0) {
+		tell_why(c, cookie, bytes_str(why));
+		return;
+	}
 	q->event = event_new(master.base, q->fd, EV_READ, on_answer, q);
 	if (q->event == NULL || event_add(q->event, &limit) < 0)
 		fatal("no event for a lookup");
-	return q;
+	q->slot = c->slot;
+	q->cookie = cookie;
+	q->generation = c->generation;
 }
 
 void
@@ -212,19 +243,38 @@ master_on_resolve(struct child *router, struct ipc *ipc,
 {
 	const struct config *config = settings_of(router);
 	const char *why = refusal(config, m->host);
-	struct question *q;
 
 	(void)ipc;
-	if (router->slot != SLOT_ROUTER)
+	if (!child_is_router(router))
 		return;
-	if (why != NULL) {
+	if (why != NULL)
 		tell_why(router, m->cookie, bytes_str(why));
+	else
+		ask(router, m->cookie, config->peal.user, m->host);
+}
+
+static bool
+is_host_of_hook(struct bytes host)
+{
+	const struct config *set = master.config;
+	struct config_target t;
+	const char *why;
+
+	for (size_t i = 0; i < set->n_webhook; i++)
+		if (config_target_parse(bytes_str(set->webhook[i].url), &t,
+		    &why) == 0 && bytes_ieq(t.host, host))
+			return true;
+	return false;
+}
+
+void
+master_on_lookup(struct child *c, struct ipc *ipc, const struct msg_lookup *m)
+{
+	(void)ipc;
+	if (c->slot != SLOT_COURIER)
 		return;
-	}
-	if ((q = question_new(config->peal.user, m->host, &why)) == NULL) {
-		tell_why(router, m->cookie, bytes_str(why));
-	} else {
-		q->cookie = m->cookie;
-		q->generation = router->generation;
-	}
+	if (!is_host_of_hook(m->host))
+		tell_why(c, m->cookie, B("that is no host of a webhook"));
+	else
+		ask(c, m->cookie, master.config->peal.user, m->host);
 }

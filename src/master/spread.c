@@ -263,7 +263,7 @@ spread_tick(void)
 void
 spread_heard(struct child *c)
 {
-	if (child_is_router(c) || child_crew(c) != CREW_IN_FORCE)
+	if (!child_is_worker(c) || child_crew(c) != CREW_IN_FORCE)
 		return;
 	c->waiting = waiting_for(c->slot - SLOT_WORKER_FIRST);
 	if (!asked && may_decide() && came_since() >= some())

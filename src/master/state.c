@@ -437,6 +437,22 @@ children_check(const struct state *s)
 	return s->n_children >= 2 ? 0 : -1;
 }
 
+/* It may be without files while there are no webhooks. */
+static int
+courier_check(const struct state *s)
+{
+	const struct state_child *c = s->courier;
+
+	if (s->n_courier > 1 || (s->spool_0 < 0) != (s->spool_1 < 0) ||
+	    (s->spool != NULL && s->spool_0 < 0))
+		return -1;
+	for (size_t i = 0; i < s->n_hooks; i++)
+		if (s->hooks[i].target == NULL)
+			return -1;
+	return s->n_courier == 0 || (c->slot == SLOT_COURIER &&
+	    c->pid <= INT32_MAX) ? 0 : -1;
+}
+
 int
 state_check(const struct state *s, size_t n_listen, const char **why)
 {
@@ -447,6 +463,10 @@ state_check(const struct state *s, size_t n_listen, const char **why)
 		}
 	if (children_check(s) < 0) {
 		*why = "slots that are none, or are there twice";
+		return -1;
+	}
+	if (courier_check(s) < 0) {
+		*why = "a courier that is none, or half its files";
 		return -1;
 	}
 	if (s->n_addresses == 0 || s->exe == NULL ||
@@ -480,6 +500,18 @@ struct state_child *
 state_add_child(struct state *s)
 {
 	return LIST_ADD(s, children, state_child);
+}
+
+struct state_child *
+state_add_courier(struct state *s)
+{
+	return LIST_ADD(s, courier, state_child);
+}
+
+struct state_hook *
+state_add_hook(struct state *s)
+{
+	return LIST_ADD(s, hooks, state_hook);
 }
 
 struct state_caller *

@@ -47,6 +47,8 @@ struct state_address *state_add_address(struct state *);
 struct state_socket *state_add_socket(struct state_address *);
 struct state_slot *state_add_slot(struct state *);
 struct state_child *state_add_child(struct state *);
+struct state_child *state_add_courier(struct state *);
+struct state_hook *state_add_hook(struct state *);
 struct state_caller *state_add_caller(struct state *);
 
 /* What preflight has read. */

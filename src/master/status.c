@@ -12,6 +12,7 @@
 #include "common/jail.h"
 #include "common/json.h"
 #include "common/util.h"
+#include "master/beside.h"
 #include "master/control.h"
 #include "master/master.h"
 #include "master/reload.h"
@@ -99,6 +100,7 @@ add_children(struct buf *out)
 	uint64_t now = clock_ms();
 
 	const struct crew *crew = master.crew[CREW_IN_FORCE];
+	const struct child *beside = &master.crew[CREW_BESIDE]->at[0];
 
 	buf_str(out, "\"workers\":[");
 	for (unsigned i = SLOT_WORKER_FIRST; i < crew->n; i++) {
@@ -108,6 +110,11 @@ add_children(struct buf *out)
 	}
 	buf_str(out, "],\"router\":");
 	add_child(out, crew_router(crew), now);
+	buf_str(out, ",\"courier\":");
+	if (beside_wanted() || beside->pid != 0)
+		add_child(out, beside, now);
+	else
+		buf_str(out, "null");
 }
 
 static const char *

@@ -13,6 +13,7 @@
 #include "common/log.h"
 #include "common/util.h"
 #include "master/master.h"
+#include "master/spool.h"
 #include "master/tell.h"
 
 static struct buf frame;	/* of a message with a descriptor */
@@ -208,6 +209,32 @@ tell_succession(struct child *old, struct child *heir)
 	SEND_END(heir, router_elder, ends[1], .end_ = "");
 	close(ends[0]);
 	close(ends[1]);
+}
+
+int
+tell_hooks(struct child *router, struct child *courier)
+{
+	int ends[2];
+
+	if (pair_make(SOCK_STREAM, ends) < 0) {
+		log_error("no socket pair for %s: %s", child_name(courier),
+		    strerror(errno));
+		return -1;
+	}
+	SEND_END(courier, hook_link, ends[0], .end_ = "");
+	SEND_END(router, courier_link, ends[1], .end_ = "");
+	close(ends[0]);
+	close(ends[1]);
+	return 0;
+}
+
+void
+tell_courier(struct child *c)
+{
+	for (unsigned i = 0; i < SPOOL_FILES; i++)
+		if (spool_fd(i) >= 0)
+			SEND_END(c, spool, spool_fd(i), .index = i,
+			    .durable = spool_durable());
 }
 
 int

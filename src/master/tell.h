@@ -22,8 +22,12 @@
 void	tell_setup(struct child *);
 /* A worker's own: listeners, certificates, ticket keys. */
 void	tell_worker(struct child *);
+/* The courier's own: the files of its journal (spool.h). */
+void	tell_courier(struct child *);
 /* Worker and router get the ends of a new socket pair. */
 void	tell_link(struct child *router, struct child *worker);
+/* Router and courier get the ends of a new pair; -1 if there is none to be had. */
+int	tell_hooks(struct child *router, struct child *courier);
 /* Router and successor get the ends of a new pair; if there is no router, the
  * successor learns it at once.  Before its go. */
 void	tell_succession(struct child *old, struct child *heir);
