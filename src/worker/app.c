@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 
+#include "common/hooked.h"
 #include "common/util.h"
 #include "worker/channel.h"
 
@@ -103,11 +104,14 @@ apps_init(const struct config *config)
 	size_t i, k;
 
 	reset_ways(config);
+	for (i = 0; i < n_apps; i++)
+		apps[i]->hooks = 0;
 	w = ways;
 	for (i = 0; i < config->n_app; i++) {
 		set = &config->app[i];
 		app = app_take(bytes_str(set->id));
 		app->set = set;
+		app->hooks = hooked(config, set);
 		add_way(&by_id, w++, set->id, app);
 		for (k = 0; k < set->key.n; k++)
 			add_way(&by_key, w++, set->key.at[k], app);

@@ -21,6 +21,7 @@ struct app {
 	uint64_t		 came, went;	/* handed over, see msg load; on this
 						   router link */
 	uint64_t		 came_subscribed, went_subscribed;
+	unsigned		 hooks;		/* HOOKED_*: what webhooks want */
 	bool			 load_changed;	/* the router is to be told */
 	struct app		*next_changed;
 };

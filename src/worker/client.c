@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "common/counters.h"
+#include "common/hooked.h"
 #include "common/log.h"
 #include "common/util.h"
 #include "front/front.h"
@@ -18,6 +19,7 @@
 #include "worker/worker.h"
 
 #define GRANT_TIMEOUT	10		/* seconds */
+#define CODE_ABNORMAL	1006		/* RFC 6455 7.1.5: no close frame came */
 
 /* Clients that are not read, by the ids of their conns: those that have died
  * meanwhile are not found any more. */
@@ -75,12 +77,41 @@ client_take(struct conn *c, const struct front *front,
 	return true;
 }
 
+/* A [webhook] is to hear of it. */
+static void
+tell_opened(struct client *cl)
+{
+	struct msg_connection m = { .open = 1, .app = cl->app->id };
+
+	if (!(cl->app->hooks & HOOKED_OPENED))
+		return;
+	m.socket_a = cl->state.socket_a;
+	m.socket_b = cl->state.socket_b;
+	uplink_connection(&m);
+}
+
+static void
+tell_closed(const struct client *cl, unsigned code, struct bytes words)
+{
+	struct msg_connection m = {
+		.app = cl->app->id, .code = code, .why = words,
+		.socket_a = cl->state.socket_a, .socket_b = cl->state.socket_b,
+	};
+
+	if (!(cl->app->hooks & HOOKED_CLOSED))
+		return;
+	if (cl->user != NULL)
+		m.user = cl->user->id;
+	uplink_connection(&m);
+}
+
 static void
 client_established(struct client *cl)
 {
 	if (cl->established || client_over(cl))
 		return;
 	cl->established = true;
+	tell_opened(cl);
 	if (log_wants(LOG_LEVEL_DEBUG))
 		log_debug("opened conn=%s app=%s front=%s from=%s",
 		    conn_name(cl->conn), log_value(cl->app->id),
@@ -381,11 +412,25 @@ clients_resync(void)
 
 /* ---- ending ---------------------------------------------------------------------- */
 
-/* Lets go of everything that others can see; the conn goes its own way. */
+/* The code of a reason in the client's protocol; where there is no close frame,
+ * that which stands for its absence. */
+static unsigned
+close_code(const struct client *cl, enum close_reason why)
+{
+	const struct close_info *info = &close_info[why];
+	unsigned code = cl->front->flags & FRONT_PLAIN ? info->plain :
+	    info->wire;
+
+	return code != 0 ? code : CODE_ABNORMAL;
+}
+
+/* The conn goes its own way. */
 void
-client_release(struct client *cl)
+client_release(struct client *cl, unsigned code, struct bytes words)
 {
 	channel_leave_all(cl);
+	if (cl->established)
+		tell_closed(cl, code, words);
 	if (cl->user != NULL)
 		client_signout(cl);
 	if (cl->established) {
@@ -409,7 +454,8 @@ client_close(struct client *cl, enum close_reason why)
 	}
 	if (cl->front->closing != NULL)
 		cl->front->closing(cl, why);
-	client_release(cl);
+	client_release(cl, close_code(cl, why),
+	    bytes_str(close_info[why].words));
 	cl->transport->close(cl, why);
 	conn_finish(cl->conn, why,
 	    (unsigned)(worker.config->websocket.close_timeout + 999) / 1000);
@@ -472,5 +518,6 @@ client_gone(struct conn *c, enum close_reason why)
 		worker_trace("Connection Closed",
 		    bytes_str(client_socket_id(cl, room)),
 		    bytes_str(close_info[why].words));
-	client_release(cl);
+	client_release(cl, close_code(cl, why),
+	    bytes_str(close_info[why].words));
 }

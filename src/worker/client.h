@@ -149,7 +149,8 @@ void	client_on_terminate(const struct msg_terminate *);
 /* ---- for transports -------------------------------------------------------- */
 bool	client_over(const struct client *);	/* it is ending */
 void	client_alive(struct client *);		/* a sign of life */
-void	client_release(struct client *);	/* all that others can see */
+/* Lets go of all that others can see.  code, words: of its close. */
+void	client_release(struct client *, unsigned code, struct bytes words);
 void	client_tick(struct conn *, uint32_t now);
 void	client_gone(struct conn *, enum close_reason);
 

@@ -96,7 +96,7 @@ on_close(void *ctx, unsigned code, struct bytes reason)
 	struct client *cl = ctx;
 	uint64_t timeout = worker.config->websocket.close_timeout;
 
-	client_release(cl);
+	client_release(cl, code, reason);
 	send_close(cl, code == 1005 ? 1000 : code, reason);
 	conn_finish(cl->conn, CLOSE_PEER_FRAME,
 	    (unsigned)((timeout + 999) / 1000));

@@ -124,6 +124,16 @@ uplink_kick(struct bytes app, struct bytes user)
 	return m.serial;
 }
 
+void
+uplink_connection(struct msg_connection *m)
+{
+	size_t from = ring.frames.n;
+
+	m->serial = ++ring.last;
+	msg_pack_connection(&ring.frames, m);
+	ring_send(from);
+}
+
 /* Length of the frame at p: 32 bits, big end first, not counting themselves. */
 static size_t
 frame_length(const char *p)

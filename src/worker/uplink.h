@@ -47,6 +47,8 @@ bool	uplink_full(void);
 /* Fills in the serial and sends.  Returns the serial. */
 uint64_t uplink_publish(struct msg_publish *);
 uint64_t uplink_kick(struct bytes app, struct bytes user);
+/* The same for a connection that has begun or ended, for webhooks. */
+void	uplink_connection(struct msg_connection *);
 /* done() when everything up to serial is acknowledged. */
 void	waiter_arm(struct waiter *, uint64_t serial);
 void	waiter_cancel(struct waiter *);

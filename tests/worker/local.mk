@@ -90,7 +90,10 @@ LDFLAGS_PEERS = $(AM_LDFLAGS) -Wl,--wrap=clock_ms -Wl,--wrap=clock_wall_ms \
 	-Wl,--wrap=random_1_to
 EXTRA_DIST += tests/worker/peers.h tests/worker/records
 check_PROGRAMS += tests/worker/test_freeze tests/worker/test_thaw \
-	tests/worker/test_freeze_random
+	tests/worker/test_freeze_random tests/worker/test_connection
+tests_worker_test_connection_SOURCES = tests/worker/test_connection.c
+tests_worker_test_connection_LDFLAGS = $(LDFLAGS_PEERS)
+tests_worker_test_connection_LDADD = $(TEST_LDADD)
 tests_worker_test_freeze_SOURCES = tests/worker/test_freeze.c
 tests_worker_test_freeze_LDFLAGS = $(LDFLAGS_PEERS)
 tests_worker_test_freeze_LDADD = $(TEST_LDADD)
@@ -101,7 +104,7 @@ tests_worker_test_freeze_random_SOURCES = tests/worker/test_freeze_random.c
 tests_worker_test_freeze_random_LDFLAGS = $(LDFLAGS_PEERS)
 tests_worker_test_freeze_random_LDADD = $(TEST_LDADD)
 TESTS += tests/worker/test_freeze tests/worker/test_thaw \
-	tests/worker/test_freeze_random
+	tests/worker/test_freeze_random tests/worker/test_connection
 
 # The records of this release, for all that come: once, before it is released.
 update-records: tests/worker/test_thaw

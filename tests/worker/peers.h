@@ -360,6 +360,17 @@ on_publish(const struct msg_publish *m)
 }
 
 static void
+on_connection(const struct msg_connection *m)
+{
+	struct msg_ack ack = { .serial = m->serial };
+
+	buf_fmt(&played.log, "%s %.*s %u.%u user=%.*s code=%u %.*s\n",
+	    m->open ? "opened" : "closed", S(m->app), (unsigned)m->socket_a,
+	    (unsigned)m->socket_b, S(m->user), (unsigned)m->code, S(m->why));
+	uplink_on_ack(&ack);
+}
+
+static void
 on_query(const struct msg_query *m)
 {
 	struct msg_row row = { .cookie = m->cookie, .name = B("public-1"),
@@ -395,7 +406,7 @@ play(void)
 	case MSG_moved:
 		return true;
 	ON(join) ON(leave) ON(connect) ON(load) ON(signin) ON(signout)
-	ON(publish) ON(query)
+	ON(publish) ON(query) ON(connection)
 	default:
 		fail_msg("a message that is not played");
 		return false;

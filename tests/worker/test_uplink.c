@@ -59,6 +59,7 @@ what_is_not_acknowledged_is_told_again(void **state)
 	struct msg_load load;
 	struct msg_publish p;
 	struct msg_kick kick;
+	struct msg_connection opened = { .open = 1, .app = B("1") };
 	struct msg_synced synced;
 	uint64_t one, two, three;
 
@@ -68,9 +69,12 @@ what_is_not_acknowledged_is_told_again(void **state)
 	three = uplink_kick(B("1"), B("u"));
 	assert_int_equal(two, one + 1);
 	assert_int_equal(three, one + 2);
+	uplink_connection(&opened);
+	assert_int_equal(opened.serial, one + 3);
 	expect_msg(publish, &p);
 	expect_msg(publish, &p);
 	expect_msg(kick, &kick);
+	expect_msg(connection, &opened);
 	ack(one);
 
 	uplink_lost();
@@ -83,8 +87,10 @@ what_is_not_acknowledged_is_told_again(void **state)
 	assert_memory_equal(p.event.p, "two", 3);
 	expect_msg(kick, &kick);
 	assert_int_equal(kick.serial, three);
+	expect_msg(connection, &opened);
+	assert_int_equal(opened.serial, three + 1);
 	expect_msg(synced, &synced);
-	ack(three);
+	ack(opened.serial);
 	uplink_lost();
 	close(router_fd);
 	test_connect();
