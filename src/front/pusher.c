@@ -16,8 +16,6 @@
 #include "worker/app.h"
 #include "worker/worker.h"
 
-#define SOCKET_ID_MAX	1000000000u
-
 static void
 trace(const struct client *c, const char *what, struct bytes more)
 {

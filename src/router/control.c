@@ -277,7 +277,7 @@ controls_tick(struct router *r)
 {
 	struct control *c;
 
-	inspect_tick(r);
+	inspections_tick(r);
 	taps_tick(r);
 	LIST_FOREACH(c, &r->controls, link)
 		sink_check(&c->sink);
@@ -288,7 +288,7 @@ controls_forget(struct router *r, const struct peer *dead)
 {
 	struct control *c, *next;
 
-	inspect_forget(r, dead);
+	inspections_forget(r, dead);
 	for (c = LIST_FIRST(&r->controls); c != NULL; c = next) {
 		next = LIST_NEXT(c, link);
 		if (c->sink.peer == dead)

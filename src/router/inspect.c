@@ -180,7 +180,7 @@ inspect_heard(struct peer *from, const struct msg_inspected *m)
 }
 
 void
-inspect_forget(struct router *r, const struct peer *dead)
+inspections_forget(struct router *r, const struct peer *dead)
 {
 	struct inspection *i;
 
@@ -221,7 +221,7 @@ finish(struct inspection *i)
 }
 
 void
-inspect_turn(struct router *r)
+inspections_turn(struct router *r)
 {
 	struct inspection *i, *next;
 
@@ -233,7 +233,7 @@ inspect_turn(struct router *r)
 }
 
 void
-inspect_tick(struct router *r)
+inspections_tick(struct router *r)
 {
 	struct inspection *i;
 	struct peer *p;

@@ -44,10 +44,10 @@ void	inspect_cancel(struct inspection *);
 /* A worker's part of an answer. */
 void	inspect_heard(struct peer *, const struct msg_inspected *);
 /* A worker is dead. */
-void	inspect_forget(struct router *, const struct peer *);
+void	inspections_forget(struct router *, const struct peer *);
 /* In a turn: ends those that have all. */
-void	inspect_turn(struct router *);
+void	inspections_turn(struct router *);
 /* Each second: ends those that have waited too long. */
-void	inspect_tick(struct router *);
+void	inspections_tick(struct router *);
 
 #endif

@@ -214,7 +214,7 @@ router_turn(struct router *r)
 	more = users_turn(r);
 	more |= answers_turn(r);
 	controls_turn(r);
-	inspect_turn(r);
+	inspections_turn(r);
 	more |= hosts_turn(r);
 	counts_push(r);
 	carrier_turn(r);

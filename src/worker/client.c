@@ -142,9 +142,21 @@ ask_router(const struct client *cl)
 		msg_pack_connect(ipc_out(uplink()), &m);
 }
 
+/* A front that shows its clients a socket id has drawn it; the others' are for
+ * those who look in from outside. */
+static void
+draw_socket_id(struct client_state *s)
+{
+	if (s->socket_a != 0)
+		return;
+	s->socket_a = random_1_to(SOCKET_ID_MAX);
+	s->socket_b = random_1_to(SOCKET_ID_MAX);
+}
+
 void
 client_enter(struct client *cl)
 {
+	draw_socket_id(&cl->state);
 	if (cl->app->set->max_connections == 0) {
 		granted(cl, true);
 		return;
@@ -351,8 +363,7 @@ client_on_watch(const struct msg_watch *m)
 		cl->front->watch(cl, &m->online, &m->offline);
 }
 
-/* Is the client this user: signed in as it, or its member somewhere? */
-static bool
+bool
 client_is(const struct client *cl, struct bytes user)
 {
 	struct sub *s;

@@ -18,6 +18,8 @@
 #include "worker/http.h"
 #include "worker/websocket.h"
 
+#define SOCKET_ID_MAX	1000000000u	/* of each of its two numbers */
+
 struct app;
 struct channel;
 struct conn;
@@ -163,6 +165,9 @@ void	client_set_user(struct client *, struct bytes id,
 	    struct bytes user_data, const struct bytes *watch,
 	    uint32_t n_watch);
 void	client_unset_user(struct client *);
+
+/* Is the client this user: signed in as it, or its member somewhere? */
+bool	client_is(const struct client *, struct bytes user);
 
 /* "123.456" into room of 24; returns it. */
 const char *client_socket_id(const struct client *, char room[24]);

@@ -13,6 +13,7 @@
 #include "worker/channel.h"
 #include "worker/client.h"
 #include "worker/conn.h"
+#include "worker/inspect.h"
 #include "worker/uplink.h"
 #include "worker/worker.h"
 
@@ -298,6 +299,7 @@ uplink_lost(void)
 	link_ = NULL;
 	held_back = false;
 	ask_lost();
+	inspect_lost();
 }
 
 /* A new router knows nothing: who we are, what we hold, what it may not have

@@ -559,6 +559,7 @@ worker_main(void)
 		if (worker.config != NULL)
 			conns_go_on();
 		more = api_wait_turn();
+		more |= inspect_turn();
 		/* Counts are on their way before a client hears of them. */
 		turn_end();
 		more |= worker.config != NULL && conns_turn();

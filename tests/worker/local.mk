@@ -67,6 +67,12 @@ tests_worker_test_table_SOURCES = tests/worker/test_table.c
 tests_worker_test_table_LDADD = $(TEST_LDADD)
 TESTS += tests/worker/test_table
 
+# What is seen of single connections.
+check_PROGRAMS += tests/worker/test_inspect
+tests_worker_test_inspect_SOURCES = tests/worker/test_inspect.c
+tests_worker_test_inspect_LDADD = $(TEST_LDADD)
+TESTS += tests/worker/test_inspect
+
 # What proxies say about clients.
 check_PROGRAMS += tests/worker/test_proxy
 tests_worker_test_proxy_SOURCES = tests/worker/test_proxy.c
