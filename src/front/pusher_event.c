@@ -11,6 +11,7 @@
 #include "front/pusher.h"
 #include "worker/app.h"
 #include "worker/uplink.h"
+#include "worker/usage.h"
 #include "worker/worker.h"
 
 enum refusal {
@@ -128,6 +129,7 @@ publish(const struct client *c, const struct pusher_in *in,
 	if (sub != NULL && sub->channel->presence != NULL)
 		m.user = sender_id(sub, &room);
 	uplink_publish(&m);
+	usage_of_client(c)->published++;
 }
 
 int

@@ -13,6 +13,7 @@
 #include "front/room.h"
 #include "worker/app.h"
 #include "worker/uplink.h"
+#include "worker/usage.h"
 #include "worker/worker.h"
 
 /* ---- entering ---------------------------------------------------------- */
@@ -147,6 +148,7 @@ publish(const struct client *c, enum websocket_kind kind, struct bytes data)
 	json_quote(&event, bytes_str(guest_set(c)->event));
 	m.event = buf_view(&event);
 	uplink_publish(&m);
+	usage_of_client(c)->published++;
 }
 
 static void

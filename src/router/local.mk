@@ -28,6 +28,7 @@ libpeal_a_SOURCES += \
 	src/router/peer.c src/router/peer.h \
 	src/router/pending.c src/router/pending.h \
 	src/router/replay.c src/router/replay.h \
+	src/router/report.c src/router/report.h \
 	src/router/raw.c src/router/raw.h \
 	src/router/roll.c src/router/roll.h \
 	src/router/room.c src/router/room.h \

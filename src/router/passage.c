@@ -12,6 +12,7 @@
 #include "common/log.h"
 #include "common/util.h"
 #include "router/payload.h"
+#include "router/report.h"
 #include "router/router.h"
 
 #define LANE_SHIFT	56	/* of the lane in an origin that workers see */
@@ -106,6 +107,7 @@ deliver(struct router *r, const struct passing *p)
 	counter.routed++;
 	if (r->taps.n != 0)
 		tap_message(r, m);
+	report_passed(r);
 	if (c == NULL)
 		return;
 	t = kept ? route_get(c, m->channel) : route_find(c, m->channel);

@@ -13,12 +13,12 @@
 
 #include <event2/event.h>
 
-#include "common/counters.h"
 #include "common/jail.h"
 #include "common/log.h"
 #include "common/util.h"
 #include "router/control.h"
 #include "router/inspect.h"
+#include "router/report.h"
 
 #define MASTER_FD	3
 #define ORPHAN_MS	5000	/* without a master: wait so long for workers */
@@ -166,18 +166,12 @@ router_orphaned(struct router *r)
 void
 router_tick(struct router *r)
 {
-	struct msg_counters m;
-
 	log_due();
 	history_purge(&r->history, r->now);
 	replays_tick(r);
 	peers_watch(r);
 	controls_tick(r);
-	buf_clear(&r->scratch);
-	counters_pack(&counter, &r->scratch);
-	m.packed = buf_view(&r->scratch);
-	m.version = MSG_VERSION;
-	msg_pack_counters(ipc_out(r->master->ipc), &m);
+	report_send(r);
 }
 
 static void
@@ -222,6 +216,7 @@ router_turn(struct router *r)
 	/* Before anything is acknowledged that it is to be told. */
 	more |= hooks_turn(r);
 	more |= peers_flush(r);
+	report_turn(r);
 	marks_turn(r);
 	elder_turn(r);
 	if (!r->master->gone && peer_backlog(r->master) > 0)
@@ -265,6 +260,7 @@ router_main(void)
 		    (more ? EVLOOP_NONBLOCK : 0));
 		more = router_turn(r);
 	}
+	report_last(r);
 	return 0;
 }
 

@@ -60,6 +60,7 @@ struct router {
 	uint64_t		 epoch, serial;
 	uint64_t		 last_epoch;	/* given to a channel */
 	uint64_t		 own_serial;	/* of pealctl's publishes */
+	uint64_t		 passing_since;	/* clock_ns(), in a turn: report.h */
 
 	const struct backplane	*backplane;
 	void			*carrier;	/* the backplane's self */

@@ -20,6 +20,7 @@
 #include "worker/api_wait.h"
 #include "worker/auth.h"
 #include "worker/demo.h"
+#include "worker/usage.h"
 #include "worker/health.h"
 #include "worker/metrics.h"
 #include "worker/page_files.h"
@@ -212,6 +213,15 @@ check_signature(const struct api_in *in)
 	return -1;
 }
 
+/* Once, also of one that had to wait and comes again. */
+static void
+count(const struct api_in *in)
+{
+	if (!in->req->counted)
+		usage_of(in->app, NULL)->requests++;
+	in->req->counted = true;
+}
+
 static void
 run_signed(struct api_in *in, const struct match *m)
 {
@@ -233,8 +243,10 @@ run_signed(struct api_in *in, const struct match *m)
 		refuse_app(in->req, m->app);
 	else if (!in->app->set->enabled)
 		request_refuse(in->req, 403, "Application disabled.");
-	else if (check_signature(in) == 0)
+	else if (check_signature(in) == 0) {
+		count(in);
 		m->route->run(in);
+	}
 }
 
 /* Is it answered, although the service is being stopped? */

@@ -10,6 +10,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "common/counters.h"
 #include "common/json.h"
 #include "common/poison.h"
 #include "common/util.h"
@@ -56,6 +57,9 @@ api_call_answer(struct api_call *call, unsigned status, struct bytes body)
 	struct request *r = call->req;
 
 	r->call = NULL;
+	if (call->publishes)
+		histogram_add(&counter.publish_seconds, clock_ns() - r->since,
+		    1);
 	request_answer(r, status, NULL, NULL, body);
 	call_free(call);
 }

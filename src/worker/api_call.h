@@ -44,6 +44,7 @@ struct api_call {
 	struct buf	 ask;
 	size_t		 ask_at;
 	unsigned	 asked;
+	bool		 publishes;
 	bool		 named;		/* out: "name":{...}, or just {...} */
 	struct bytes	 tail;		/* end of the answer */
 };

@@ -18,6 +18,7 @@
 #include "common/util.h"
 #include "worker/api_call.h"
 #include "worker/channel.h"
+#include "worker/usage.h"
 #include "worker/worker.h"
 
 /* ---- reading ----------------------------------------------------------- */
@@ -191,7 +192,7 @@ refused(const struct api_in *in, struct buf *errors, bool too_large)
 /* ---- publishing -------------------------------------------------------- */
 
 static uint64_t
-publish(const struct app *app, const struct event *e,
+publish(struct app *app, const struct event *e,
     const struct json *channel)
 {
 	struct msg_publish m = {
@@ -203,6 +204,7 @@ publish(const struct app *app, const struct event *e,
 	if (channel_kind(m.channel, app->set->max_channel_name) &
 	    CHANNEL_CACHE)
 		m.flags |= PUBLISH_CACHE;
+	usage_of(app, NULL)->published++;
 	return uplink_publish(&m);
 }
 
@@ -220,6 +222,7 @@ on_published(struct waiter *w)
 static void
 wait_for(struct api_call *call, uint64_t serial)
 {
+	call->publishes = true;
 	call->waiter.done = on_published;
 	waiter_arm(&call->waiter, serial);
 }

@@ -9,7 +9,10 @@
 #define PEAL_APP_H
 
 #include "common/config.h"
+#include "common/counters.h"
 #include "common/hash.h"
+
+#define APP_WAYS	6	/* in: the API and front doors, see usage.h */
 
 struct app {
 	const struct config_app	*set;		/* its settings */
@@ -24,6 +27,8 @@ struct app {
 	unsigned		 hooks;		/* HOOKED_*: what webhooks want */
 	bool			 load_changed;	/* the router is to be told */
 	struct app		*next_changed;
+	struct usage		 usage[APP_WAYS];	/* since the start */
+	struct usage		 told[APP_WAYS];	/* to the master */
 };
 
 /*

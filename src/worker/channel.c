@@ -13,6 +13,7 @@
 #include "worker/fanout.h"
 #include "worker/inherit.h"
 #include "worker/uplink.h"
+#include "worker/usage.h"
 #include "worker/worker.h"
 
 /* A subscription that waits for the router. */
@@ -575,8 +576,9 @@ channel_on_replay(const struct msg_replay *r)
 	if (f == NULL)
 		return;
 	client_send(cl, f);
-	frame_unref(f);
 	counter.messages_out++;
+	usage_sent(cl->app, cl->front, 1, f->n);
+	frame_unref(f);
 }
 
 /* ---- a new router ------------------------------------------------------------------ */

@@ -16,6 +16,7 @@
 #include "worker/handover.h"
 #include "worker/inherit.h"
 #include "worker/uplink.h"
+#include "worker/usage.h"
 #include "worker/worker.h"
 
 #define GRANT_TIMEOUT	10		/* seconds */
@@ -117,6 +118,8 @@ client_established(struct client *cl)
 		    conn_name(cl->conn), log_value(cl->app->id),
 		    cl->front->name, conn_from(cl->conn));
 	cl->app->open++;
+	usage_of_client(cl)->opened++;
+	usage_of_client(cl)->connections++;
 	if (cl->n_subs > 0)
 		cl->app->subscribed++;
 	uplink_load(cl->app);
@@ -447,6 +450,8 @@ client_release(struct client *cl, unsigned code, struct bytes words)
 	if (cl->established) {
 		cl->established = false;
 		cl->app->open--;
+		usage_of_client(cl)->closed++;
+		usage_of_client(cl)->connections--;
 		uplink_load(cl->app);
 	}
 	cl->transport->done(cl);

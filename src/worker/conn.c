@@ -45,6 +45,7 @@ static struct {
 	int			 epoll;
 	struct event		*event;
 	struct conn_list	 dirty;		/* have something to write */
+	uint64_t		 dirtied, written;	/* on it, off it */
 	struct conn_list	 again;		/* have kept input to show */
 	uint32_t		 n_again;
 	struct conn_list	 dead;
@@ -405,6 +406,7 @@ conn_dirty(struct conn *c)
 	if (c->again)
 		again_remove(c);
 	c->dirty = 1;
+	conns.dirtied++;
 	TAILQ_INSERT_TAIL(&conns.dirty, c, link);
 }
 
@@ -594,9 +596,10 @@ conn_flush(struct conn *c)
 static void
 conn_unlist(struct conn *c)
 {
-	if (c->dirty)
+	if (c->dirty) {
 		TAILQ_REMOVE(&conns.dirty, c, link);
-	else if (c->again)
+		conns.written++;
+	} else if (c->again)
 		again_remove(c);
 	c->dirty = c->again = 0;
 }
@@ -663,6 +666,7 @@ conn_bury(struct conn *c)
 	TAILQ_REMOVE(&conns.dead, c, link);
 	c->stage->gone(c, c->reason);
 	counter.closed++;
+	closed_by[c->reason]++;
 	if (close_info[c->reason].is_error)
 		counter.closed_errors++;
 	if (log_wants(LOG_LEVEL_DEBUG))
@@ -702,6 +706,18 @@ conns_go_on(void)
 	}
 }
 
+uint64_t
+conns_dirtied(void)
+{
+	return conns.dirtied;
+}
+
+uint64_t
+conns_written(void)
+{
+	return conns.written;
+}
+
 bool
 conns_turn(void)
 {
@@ -712,6 +728,7 @@ conns_turn(void)
 	for (n = 0; n < WRITES_A_TURN &&
 	    (c = TAILQ_FIRST(&conns.dirty)) != NULL; n++) {
 		TAILQ_REMOVE(&conns.dirty, c, link);
+		conns.written++;
 		c->dirty = 0;
 		if (c->again)
 			again_add(c);

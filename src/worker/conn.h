@@ -161,6 +161,10 @@ struct conn *conns_accept(int fd, const struct listener *,
 	    const struct sockaddr *);
 /* After the events of a turn: shows kept input to those that were resumed. */
 void	conns_go_on(void);
+/* How often a conn was put on the list of those that have something to write, and
+ * taken off it.  It is written in the order of that list. */
+uint64_t conns_dirtied(void);
+uint64_t conns_written(void);
 /* End of a turn: write, bury.  True if there is work left for the next turn (a
  * large fan-out is written in slices). */
 bool	conns_turn(void);

@@ -3,10 +3,13 @@
  * Messages to every subscriber: see fanout.h.
  */
 #include "common/counters.h"
+#include "common/util.h"
 #include "worker/conn.h"
 #include "worker/fanout.h"
+#include "worker/usage.h"
 
 #define AHEAD	4		/* subscribers; three times as many at most */
+#define WAVES	256		/* that are not out yet */
 
 static struct run run;
 static bool gathering;
@@ -95,8 +98,9 @@ send_part(struct client *cl, unsigned from, unsigned to)
 	if (f == NULL)
 		return;
 	client_send(cl, f);
-	frame_unref(f);
 	counter.messages_out += n;
+	usage_sent(cl->app, cl->front, n, f->n);
+	frame_unref(f);
 }
 
 /* What of the run is for this one, too. */
@@ -139,7 +143,7 @@ look_ahead(const struct channel *ch, uint32_t i)
 static void
 fan(const struct channel *ch)
 {
-	const struct encoding *e;
+	struct encoding *e;
 	struct client *cl;
 	uint32_t i;
 
@@ -155,16 +159,92 @@ fan(const struct channel *ch)
 		e = run_encoding(&run, cl);
 		if (e->frame != NULL) {
 			client_send(cl, e->frame);
-			counter.messages_out += e->n;
+			e->sent++;
 		}
 	}
+}
+
+/* ---- how long it takes --------------------------------------------------- */
+
+/*
+ * The runs of a turn, until every socket that they were written to has had its
+ * turn; those come in the order of the dirty list, so its counts tell.  One look at
+ * the clock when the first begins, one when they are out.
+ */
+struct wave {
+	uint64_t	since;
+	uint64_t	mark;		/* conns_dirtied() behind them */
+	uint64_t	runs;
+};
+
+static struct {
+	struct wave	at[WAVES];	/* in a ring */
+	unsigned	first, n;
+	bool		open;		/* the last one's turn goes on */
+} waves;
+
+static struct wave *
+wave_last(void)
+{
+	return &waves.at[(waves.first + waves.n - 1) % WAVES];
+}
+
+/* Where there is no room for one more, the last one takes it, too. */
+static void
+wave_begin(void)
+{
+	if (waves.open)
+		return;
+	waves.open = true;
+	if (waves.n == WAVES)
+		return;
+	waves.n++;
+	*wave_last() = (struct wave){ .since = clock_ns() };
+}
+
+static void
+wave_note(void)
+{
+	wave_last()->runs++;
+	wave_last()->mark = conns_dirtied();
+}
+
+void
+fanout_turn(void)
+{
+	uint64_t written = conns_written(), now;
+
+	waves.open = false;
+	if (waves.n == 0 || waves.at[waves.first].mark > written)
+		return;
+	now = clock_ns();
+	while (waves.n > 0 && waves.at[waves.first].mark <= written) {
+		const struct wave *w = &waves.at[waves.first];
+
+		histogram_add(&counter.fanout_seconds, now - w->since,
+		    w->runs);
+		waves.first = (waves.first + 1) % WAVES;
+		waves.n--;
+	}
+}
+
+/* ---- runs ---------------------------------------------------------------- */
+
+static void
+run_out(const struct channel *ch)
+{
+	if (ch->n_subs == 0)
+		return;
+	wave_begin();
+	fan(ch);
+	wave_note();
 }
 
 static void
 flush_run(void)
 {
 	if (run.n > 0)
-		fan(run.messages[0].channel);
+		run_out(run.messages[0].channel);
 	run_clear(&run);
 	n_choosy = 0;
 }

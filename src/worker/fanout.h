@@ -28,6 +28,10 @@ void	fanout_before(unsigned type);
 /* What waits goes out, and nothing waits any more. */
 void	fanout_flush(void);
 
+/* The end of a turn, when sockets were written: what is out was on its way for so
+ * long (counter.fanout_seconds). */
+void	fanout_turn(void);
+
 /*
  * A client that another worker had: what was numbered up to serial in this epoch
  * it has already, and fanout() leaves it out.  Sets client.applied.

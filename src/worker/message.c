@@ -2,8 +2,10 @@
  *
  * A run of messages and its encodings: see message.h.
  */
+#include "common/counters.h"
 #include "front/front.h"
 #include "worker/message.h"
+#include "worker/usage.h"
 
 static size_t
 message_octets(const struct message *m)
@@ -53,7 +55,7 @@ encode(struct encoding *e, const struct run *r)
 	size_t octets = 0;
 	unsigned i;
 
-	e->n = 0;
+	e->n = e->sent = 0;
 	for (i = 0; i < r->n; i++) {
 		each[i] = e->front->encode(&r->messages[i], e->variant);
 		if (each[i] != NULL) {
@@ -68,7 +70,20 @@ encode(struct encoding *e, const struct run *r)
 		e->frame = e->n > 0 ? join(each, r->n, octets) : NULL;
 }
 
-static const struct encoding *
+static void
+encoding_done(const struct encoding *e, const struct run *r)
+{
+	uint64_t messages = (uint64_t)e->sent * e->n;
+
+	if (messages > 0) {
+		counter.messages_out += messages;
+		usage_sent(r->messages[0].channel->app, e->front, messages,
+		    (uint64_t)e->sent * e->frame->n);
+	}
+	frame_unref(e->frame);
+}
+
+static struct encoding *
 encoding_new(struct run *r, const struct front *front, unsigned variant)
 {
 	struct encoding *e;
@@ -76,7 +91,7 @@ encoding_new(struct run *r, const struct front *front, unsigned variant)
 	/* More kinds of clients in one channel than there is room for: the
 	 * last place is used over and over. */
 	if (r->n_encoded == RUN_ENCODINGS)
-		frame_unref(r->encoded[--r->n_encoded].frame);
+		encoding_done(&r->encoded[--r->n_encoded], r);
 	r->last = r->n_encoded++;
 	e = &r->encoded[r->last];
 	e->front = front;
@@ -85,12 +100,12 @@ encoding_new(struct run *r, const struct front *front, unsigned variant)
 	return e;
 }
 
-const struct encoding *
+struct encoding *
 run_encoding(struct run *r, const struct client *cl)
 {
 	const struct front *front = cl->front;
 	unsigned variant = front->variant(cl), i;
-	const struct encoding *e = &r->encoded[r->last];
+	struct encoding *e = &r->encoded[r->last];
 
 	if (r->n_encoded > 0 && e->front == front && e->variant == variant)
 		return e;
@@ -124,7 +139,7 @@ run_clear(struct run *r)
 	unsigned i;
 
 	for (i = 0; i < r->n_encoded; i++)
-		frame_unref(r->encoded[i].frame);
+		encoding_done(&r->encoded[i], r);
 	r->n = r->n_encoded = r->last = 0;
 	r->octets = 0;
 }

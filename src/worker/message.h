@@ -50,6 +50,7 @@ struct encoding {
 	unsigned		 variant;
 	struct frame		*frame;		/* NULL: this front sends nothing */
 	unsigned		 n;		/* messages that it does send */
+	uint32_t		 sent;		/* clients that got all of it */
 	uint32_t		 end[RUN_MESSAGES];	/* of each in the frame */
 };
 
@@ -64,13 +65,14 @@ struct run {
 /* Is there room for this one, too? */
 bool	run_takes(const struct run *, const struct message *);
 void	run_add(struct run *, const struct message *);
-/* That of a client; borrowed, good until the next call. */
-const struct encoding *run_encoding(struct run *, const struct client *);
+/* That of a client; borrowed, good until the next call.  Who sends the frame counts
+ * that in sent. */
+struct encoding *run_encoding(struct run *, const struct client *);
 /* A frame of the messages from..to - 1 alone, one reference, and how many of them
  * are in it; NULL: none. */
 struct frame *encoding_part(const struct encoding *, unsigned from, unsigned to,
 	    unsigned *n);
-/* No messages any more. */
+/* No messages any more; what was sent is counted. */
 void	run_clear(struct run *);
 
 #endif

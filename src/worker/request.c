@@ -260,6 +260,7 @@ request_run(struct conn *c, struct request *r, const char *p, size_t n)
 	c->continued = 0;
 	c->deadline = deadline_in(ANSWER_TIMEOUT);
 	request_keep(r, p, n);
+	r->since = clock_ns();
 	c->of_stage = r;
 	conn_pause(c);
 	api_handle(r);

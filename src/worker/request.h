@@ -30,6 +30,8 @@ struct request {
 	struct api_call		*call;		/* the API's, while it waits */
 	struct metrics_call	*metrics;	/* for the master's numbers */
 	bool			 answered;
+	bool			 counted;	/* among the app's requests */
+	uint64_t		 since;		/* clock_ns() when it was whole */
 	uint32_t		 waits_until;	/* for room: see api_wait.h */
 	TAILQ_ENTRY(request)	 waiting;
 	SLIST_ENTRY(request)	 spent;		/* answered, until the turn ends;

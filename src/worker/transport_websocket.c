@@ -9,6 +9,7 @@
 #include "worker/deflate.h"
 #include "worker/transport.h"
 #include "worker/uplink.h"
+#include "worker/usage.h"
 #include "worker/worker.h"
 
 /* ---- reading --------------------------------------------------------------------- */
@@ -39,6 +40,8 @@ on_message(void *ctx, enum websocket_kind kind, struct bytes b)
 	struct client *cl = ctx;
 
 	counter.messages_in++;
+	if (cl->app != NULL)
+		usage_of_client(cl)->messages_in++;
 	client_alive(cl);
 	cl->front->input(cl, kind, b);
 	hold_back(cl);
@@ -133,6 +136,8 @@ input(struct conn *c, char *p, size_t n)
 		return 0;
 	used = websocket_read(&cl->websocket, &limits, p, n, &events, cl,
 	    &why);
+	if (cl->app != NULL)
+		usage_of_client(cl)->bytes_in += used >= 0 ? (size_t)used : n;
 	if (used >= 0)
 		return used;
 	client_close(cl, why);
@@ -189,8 +194,10 @@ send_own(struct client *cl, unsigned opcode, struct bytes payload)
 		return;
 	f = make_frame(opcode, payload, cl->state.window_bits);
 	client_send(cl, f);
-	frame_unref(f);
 	counter.messages_out++;
+	if (cl->app != NULL)
+		usage_sent(cl->app, cl->front, 1, f->n);
+	frame_unref(f);
 }
 
 void

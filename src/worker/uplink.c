@@ -15,6 +15,7 @@
 #include "worker/conn.h"
 #include "worker/inspect.h"
 #include "worker/uplink.h"
+#include "worker/usage.h"
 #include "worker/worker.h"
 
 /*
@@ -66,11 +67,17 @@ uplink_hold(bool hold)
 
 /* ---- publishing ---------------------------------------------------------------- */
 
+uint64_t
+uplink_unacknowledged(void)
+{
+	return ring.frames.n - ring.at;
+}
+
 bool
 uplink_full(void)
 {
 	return held_back ||
-	    ring.frames.n - ring.at > worker.config->router.publish_window;
+	    uplink_unacknowledged() > worker.config->router.publish_window;
 }
 
 /* Moves what is not acknowledged to the front when half of the room is past. */
@@ -519,6 +526,7 @@ uplink_came(struct client *cl, const struct uplink_elder *elder)
 		return;
 	count_arriving(cl);
 	cl->app->open++;
+	usage_of_client(cl)->connections++;
 	cl->app->subscribed += cl->n_subs > 0;
 	uplink_load(cl->app);
 }
@@ -557,6 +565,7 @@ uplink_went(struct client *cl)
 		return;
 	cl->established = false;
 	cl->app->open--;
+	usage_of_client(cl)->connections--;
 	cl->app->went++;
 	if (cl->n_subs > 0) {
 		cl->app->subscribed--;

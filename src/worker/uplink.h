@@ -43,6 +43,8 @@ struct query {
 /* The ring is full or the router is under pressure: let publishers wait (API:
  * api_wait.h; clients: they are not read). */
 bool	uplink_full(void);
+/* Octets in the ring. */
+uint64_t uplink_unacknowledged(void);
 
 /* Fills in the serial and sends.  Returns the serial. */
 uint64_t uplink_publish(struct msg_publish *);

@@ -37,6 +37,7 @@
 #include "worker/presence.h"
 #include "worker/request.h"
 #include "worker/uplink.h"
+#include "worker/usage.h"
 #include "worker/worker.h"
 
 #define MSG_ROLE	worker
@@ -45,6 +46,7 @@
 
 #define MASTER_FD	3
 #define SWEEP_WHOLE	20000	/* conns looked at in one go */
+#define LAST_WORDS_MS	1000
 #define EARLY_MS	50	/* between two reports that nobody asked for */
 #define ROUTERLESS	30	/* seconds; the master brings a new router in
 				   less than half of it */
@@ -105,6 +107,7 @@ worker_on_start(struct worker *w, struct ipc *from, const struct msg_start *m)
 	w->slot = m->slot;
 	w->generation = m->generation;
 	w->origin = m->slot << 32 | m->generation;
+	w->master_version = m->version;
 	snprintf(who, sizeof(who), "worker/%llu", (unsigned long long)m->slot);
 	log_init(who);
 	conns_init(w->base, m->slot << 56 | (m->generation & 0xffff) << 40);
@@ -298,8 +301,10 @@ worker_on_ping(struct worker *w, struct ipc *from, const struct msg_ping *m)
 	struct msg_pong pong = { .n = m->n };
 
 	(void)from;
+	w->master_version = m->version;
 	/* The master compares: all workers count at the same time. */
 	worker_report();
+	usage_tell();
 	msg_pack_pong(ipc_out(w->master), &pong);
 }
 
@@ -461,6 +466,7 @@ worker_report(void)
 	log_due();
 	if (worker.master == NULL)
 		return;
+	counter.unacknowledged = uplink_unacknowledged();
 	buf_clear(&packed);
 	counters_pack(&counter, &packed);
 	m.packed = buf_view(&packed);
@@ -531,6 +537,16 @@ turn_end(void)
 		ipc_flush(worker.master);
 }
 
+/* The last second would be missing in all sums. */
+static void
+last_words(void)
+{
+	worker_report();
+	usage_tell();
+	if (worker.master != NULL)
+		(void)ipc_flush_wait(worker.master, LAST_WORDS_MS);
+}
+
 int
 worker_main(void)
 {
@@ -563,8 +579,10 @@ worker_main(void)
 		/* Counts are on their way before a client hears of them. */
 		turn_end();
 		more |= worker.config != NULL && conns_turn();
+		fanout_turn();
 		/* What those held who were buried. */
 		uplink_turn();
 	}
+	last_words();
 	return 0;
 }

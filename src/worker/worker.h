@@ -29,6 +29,7 @@ struct worker {
 	struct config		*config;
 	struct tls_context	**tls;		/* per [listen] section, or NULL */
 	uint64_t		 slot, generation;
+	uint64_t		 master_version;	/* its MSG_VERSION */
 	uint64_t		 origin;	/* slot and incarnation in one number */
 	uint32_t		 now;		/* now_ms in seconds: the same in
 						   all processes of the host */

@@ -393,6 +393,18 @@ conn_name(const struct conn *conn)
 	return "1:1:1";
 }
 
+uint64_t
+conns_dirtied(void)
+{
+	return 0;
+}
+
+uint64_t
+conns_written(void)
+{
+	return 0;
+}
+
 void
 worker_trace(const char *what, struct bytes text, struct bytes more)
 {
