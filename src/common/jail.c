@@ -7,7 +7,7 @@
  * What opens files is refused with EACCES rather than death: libraries try
  * that as a convenience and go on without.
  *
- * Runs in: workers and router, once.  Owns: nothing.
+ * Runs in: workers, router and courier, once.  Owns: nothing.
  */
 #include <config.h>		/* of configure, not our own */
 
@@ -150,7 +150,10 @@ static const int calls_all[] = {
 };
 
 static const int calls_worker[] = { SCMP_SYS(accept4), SCMP_SYS(accept) };
-static const int calls_backplane[] = { SCMP_SYS(connect) };
+static const int calls_connect[] = { SCMP_SYS(connect) };
+static const int calls_courier[] = {
+	SCMP_SYS(pread64), SCMP_SYS(pwrite64), SCMP_SYS(fdatasync),
+};
 
 /* Answered with EACCES. */
 static const int calls_denied[] = {
@@ -193,7 +196,7 @@ static const struct call_argument calls_checked[] = {
 	{ SCMP_SYS(prctl), 0, ~0ULL, PR_SET_NAME },
 };
 
-static const struct call_argument calls_backplane_checked[] = {
+static const struct call_argument calls_connect_checked[] = {
 	{ SCMP_SYS(socket), 0, ~0ULL, AF_INET },
 	{ SCMP_SYS(socket), 0, ~0ULL, AF_INET6 },
 };
@@ -238,12 +241,12 @@ calls_add_signals(scmp_filter_ctx filter)
 }
 
 static bool
-calls_add_backplane(scmp_filter_ctx filter)
+calls_add_connect(scmp_filter_ctx filter)
 {
-	return calls_add(filter, SCMP_ACT_ALLOW, calls_backplane,
-	    NELEM(calls_backplane)) &&
-	    calls_add_checked(filter, calls_backplane_checked,
-	    NELEM(calls_backplane_checked));
+	return calls_add(filter, SCMP_ACT_ALLOW, calls_connect,
+	    NELEM(calls_connect)) &&
+	    calls_add_checked(filter, calls_connect_checked,
+	    NELEM(calls_connect_checked));
 }
 
 static bool
@@ -254,7 +257,11 @@ filter_fill(scmp_filter_ctx filter, enum jail_role role, int mode)
 	if (role == JAIL_WORKER && !calls_add(filter, SCMP_ACT_ALLOW,
 	    calls_worker, NELEM(calls_worker)))
 		return false;
-	if (role == JAIL_ROUTER_BACKPLANE && !calls_add_backplane(filter))
+	if ((role == JAIL_ROUTER_BACKPLANE || role == JAIL_COURIER) &&
+	    !calls_add_connect(filter))
+		return false;
+	if (role == JAIL_COURIER && !calls_add(filter, SCMP_ACT_ALLOW,
+	    calls_courier, NELEM(calls_courier)))
 		return false;
 	if (mode == JAIL_ON && !calls_add(filter, SCMP_ACT_ERRNO(EACCES),
 	    calls_denied, NELEM(calls_denied)))

@@ -6,8 +6,380 @@
  */
 #include "courier/courier.h"
 
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#include "common/counters.h"
+#include "common/crypto.h"
+#include "common/ipc.h"
+#include "common/jail.h"
+#include "common/log.h"
+#include "common/tls.h"
+#include "common/util.h"
+#include "courier/body.h"
+#include "courier/http.h"
+#include "courier/ledger.h"
+#include "courier/news.h"
+
+#define MASTER_FD	3
+#define AUTHORITIES_MAX	(16u << 20)	/* octets of [courier] ca_file */
+
+#define MSG_ROLE	courier
+#define MSG_CTX		struct link
+#include "common/dispatch.inc"
+
+int
+courier_take(struct link *from, unsigned type, struct unpacker *u,
+    const char **why)
+{
+	return courier_dispatch(from, from->ipc, type, u, why);
+}
+
+/* ---- life --------------------------------------------------------------------- */
+
+static void
+on_second(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	courier_tick(arg);
+}
+
+/* The turn behind it does what is due. */
+static void
+on_wake(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what, (void)arg;
+}
+
+static void
+ask_name(void *ctx, uint64_t cookie, struct bytes host)
+{
+	struct courier *c = ctx;
+
+	msg_pack_lookup(ipc_out(c->master->ipc),
+	    &(struct msg_lookup){ .cookie = cookie, .host = host });
+}
+
+struct courier *
+courier_new(struct event_base *base, int master_fd)
+{
+	struct timeval second = { 1, 0 };
+	struct courier *c = xcalloc(1, sizeof(*c));
+
+	c->base = base;
+	c->now = clock_ms();
+	c->held = true;		/* until go */
+	TAILQ_INIT(&c->routers);
+	said_init(&c->said, &news_of_said, c);
+	misses_init(&c->misses);
+	choice_init(&c->choice);
+	targets_init(&c->targets);
+	journal_init(&c->journal);
+	names_init(&c->names, ask_name, c);
+	c->http = http_new(base, &c->rules, &c->names);
+	c->master = link_master(c, master_fd);
+	c->second = event_new(base, -1, EV_PERSIST, on_second, c);
+	c->wake = evtimer_new(base, on_wake, c);
+	if (c->second == NULL || c->wake == NULL ||
+	    event_add(c->second, &second) < 0)
+		fatal("no timer");
+	return c;
+}
+
+void
+courier_free(struct courier *c)
+{
+	struct link *l;
+
+	c->reading = true;
+	targets_done(c);
+	http_free(c->http);
+	names_done(&c->names);
+	address_rules_done(&c->rules);
+	journal_done(&c->journal);
+	choice_done(&c->choice);
+	misses_done(&c->misses);
+	said_done(&c->said);
+	while ((l = TAILQ_FIRST(&c->routers)) != NULL) {
+		TAILQ_REMOVE(&c->routers, l, next);
+		link_free(l);
+	}
+	link_free(c->master);
+	event_free(c->second);
+	event_free(c->wake);
+	config_free(c->config);
+	buf_done(&c->authorities);
+	buf_done(&c->scratch);
+	buf_done(&c->text);
+	free(c->to);
+	free(c);
+}
+
+static void
+courier_stop(struct courier *c, uint64_t grace_ms)
+{
+	c->stopping = true;
+	c->deliver = grace_ms > 0 && !c->journal.durable && c->going;
+	c->last_moment = c->now + (c->deliver ? grace_ms : COURIER_END_MS);
+	if (c->deliver) {
+		targets_hurry(c);
+		return;
+	}
+	targets_stop(c);
+	links_hold(c, true);
+}
+
+void
+courier_orphaned(struct courier *c)
+{
+	if (!c->stopping)
+		courier_stop(c, 0);
+}
+
+/* ---- the loop ------------------------------------------------------------------- */
+
+void
+courier_tick(struct courier *c)
+{
+	struct msg_counters m;
+
+	c->now = clock_ms();
+	names_tick(&c->names, c->now);
+	targets_tick(c);
+	if (c->master->gone)
+		return;
+	buf_clear(&c->scratch);
+	counters_pack(&counter, &c->scratch);
+	m.packed = buf_view(&c->scratch);
+	m.version = MSG_VERSION;
+	msg_pack_counters(ipc_out(c->master->ipc), &m);
+}
+
+/* What is held back goes out at once when nobody can come back any more: routers
+ * are gone, and no other host will say it. */
+static bool
+expire(struct courier *c)
+{
+	uint64_t due, in, hold_back = c->config->courier.hold_back;
+	bool last = c->deliver && links_current(c) == NULL &&
+	    !choice_many(&c->choice);
+	struct timeval tv;
+
+	if (!c->said.settled && !last)
+		return false;
+	if (last)
+		hold_back = 0;
+	if (said_expire(&c->said, c->now, hold_back))
+		return true;
+	if ((due = said_due(&c->said, hold_back)) == 0) {
+		event_del(c->wake);
+		return false;
+	}
+	in = due > c->now ? due - c->now : 0;
+	tv = (struct timeval){ .tv_sec = (time_t)(in / 1000),
+	    .tv_usec = (suseconds_t)(in % 1000 * 1000) };
+	event_add(c->wake, &tv);
+	return false;
+}
+
+/* Under way: what it takes to end well. */
+static void
+end(struct courier *c)
+{
+	if (c->targets.busy == 0 && (!c->deliver ||
+	    (links_current(c) == NULL && !targets_hopeful(&c->targets))))
+		c->done = true;
+	if (c->now >= c->last_moment)
+		c->done = true;
+}
+
+bool
+courier_turn(struct courier *c)
+{
+	bool more;
+
+	c->now = clock_ms();
+	if (!c->going) {
+		c->done = c->stopping;
+		links_flush(c);
+		return false;
+	}
+	http_turn(c->http);
+	more = links_bury(c);
+	more |= expire(c);
+	targets_turn(c);
+	if (ledger_write(c) == 0) {
+		links_hold(c, c->stopping && !c->deliver);
+		links_ack(c);
+	} else
+		links_hold(c, true);
+	targets_send(c);
+	if (c->stopping && !more)
+		end(c);
+	links_flush(c);
+	return (more || http_waits(c->http)) && !c->done;
+}
+
+static struct event_base *
+loop_new(void)
+{
+	struct event_config *ec = event_config_new();
+	struct event_base *base;
+
+	if (ec == NULL || event_config_set_flag(ec, EVENT_BASE_FLAG_NOLOCK |
+	    EVENT_BASE_FLAG_IGNORE_ENV) < 0 ||
+	    (base = event_base_new_with_config(ec)) == NULL)
+		fatal("cannot make an event loop");
+	event_config_free(ec);
+	return base;
+}
+
 int
 courier_main(void)
 {
-	return 1;
+	static const int ignored[] = { SIGPIPE, SIGINT, SIGTERM, SIGHUP,
+	    SIGQUIT };
+	static struct courier *c;	/* found by leak checkers at exit */
+	bool more = false;
+
+	log_init("courier");
+	for (size_t i = 0; i < NELEM(ignored); i++)
+		signal(ignored[i], SIG_IGN);
+	fd_limit_raise();
+	tls_init();
+	crypto_init();
+	c = courier_new(loop_new(), MASTER_FD);
+	while (!c->done) {
+		event_base_loop(c->base, EVLOOP_ONCE |
+		    (more ? EVLOOP_NONBLOCK : 0));
+		more = courier_turn(c);
+	}
+	return 0;
+}
+
+/* ---- what the master says ------------------------------------------------------- */
+
+void
+courier_on_start(struct link *from, struct ipc *ipc, const struct msg_start *m)
+{
+	(void)from, (void)ipc;
+	if (m->version < MSG_OLDEST)
+		fatal("the master speaks another version");
+}
+
+/* Behind the jail there are no files. */
+static void
+authorities_read(struct courier *c)
+{
+	const char *name = c->config->courier.ca_file;
+	FILE *f = name != NULL ? fopen(name, "re") : NULL;
+	size_t n = 1;
+
+	if (f == NULL) {
+		log_warn("webhook: no certificate will be good, its authorities "
+		    "cannot be read file=%s", name != NULL ? name : "");
+		return;
+	}
+	while (n > 0 && c->authorities.n < AUTHORITIES_MAX) {
+		n = fread(buf_room(&c->authorities, 65536), 1, 65536, f);
+		c->authorities.n += n;
+	}
+	fclose(f);
+	http_authorities(c->http, buf_view(&c->authorities));
+}
+
+void
+courier_on_settings(struct link *from, struct ipc *ipc,
+    const struct msg_settings *m)
+{
+	struct courier *c = from->courier;
+	struct config *old = c->config;
+	char *why;
+
+	(void)ipc;
+	if ((c->config = config_unpack(m->packed, &why)) == NULL)
+		fatal("settings from the master: %s", why);
+	log_set_level((enum log_level)c->config->peal.log_level);
+	address_rules_set(&c->rules, &c->config->courier);
+	targets_settings(c, c->config);
+	if (c->going)
+		targets_settled(c);
+	news_settings(c);
+	if (old == NULL)
+		authorities_read(c);
+	config_free(old);
+}
+
+void
+courier_on_log(struct link *from, struct ipc *ipc, const struct msg_log *m)
+{
+	int old = log_fd();
+
+	(void)from, (void)ipc;
+	log_to_fd(m->fd);
+	if (old > STDERR_FILENO)
+		close(old);
+}
+
+void
+courier_on_spool(struct link *from, struct ipc *ipc, const struct msg_spool *m)
+{
+	(void)ipc;
+	if (m->index > 1 || from->courier->going)
+		fatal("the master's journal files do not fit");
+	journal_file(&from->courier->journal, (unsigned)m->index, m->fd,
+	    m->durable != 0);
+}
+
+void
+courier_on_hook_link(struct link *from, struct ipc *ipc,
+    const struct msg_hook_link *m)
+{
+	(void)ipc;
+	link_router(from->courier, m->fd);
+}
+
+void
+courier_on_go(struct link *from, struct ipc *ipc, const struct msg_go *m)
+{
+	struct courier *c = from->courier;
+	const char *why;
+
+	(void)m;
+	if (c->config == NULL)
+		fatal("go came before the settings");
+	if (jail_enter(JAIL_COURIER, c->config->peal.user,
+	    c->config->peal.jail, &why) < 0)
+		die("cannot lock this process in: %s", why);
+	ledger_open(c);
+	c->going = true;
+	targets_settled(c);
+	news_settings(c);
+	links_hold(c, false);
+	msg_pack_ready(ipc_out(ipc), &(struct msg_ready){ .end_ = "" });
+}
+
+void
+courier_on_ping(struct link *from, struct ipc *ipc, const struct msg_ping *m)
+{
+	(void)from;
+	msg_pack_pong(ipc_out(ipc), &(struct msg_pong){ .n = m->n });
+}
+
+void
+courier_on_stop(struct link *from, struct ipc *ipc, const struct msg_stop *m)
+{
+	(void)ipc;
+	courier_stop(from->courier, m->grace_ms);
+}
+
+void
+courier_on_found(struct link *from, struct ipc *ipc, const struct msg_found *m)
+{
+	(void)ipc;
+	names_found(&from->courier->names, m, clock_ms());
 }

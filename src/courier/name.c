@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Names that the master looks up, see name.h.
+ *
+ * Runs in: the courier.
+ */
+#include "courier/name.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/log.h"
+#include "common/util.h"
+
+struct name {
+	LIST_ENTRY(name) link;
+	char		*host;
+	uint64_t	 cookie;	/* 0: not being asked for */
+	uint64_t	 until;		/* of the answer, or for one */
+	struct addresses addresses;
+	TAILQ_HEAD(, name_wait) waits;
+};
+
+static struct name *
+name_get(struct names *all, struct bytes host)
+{
+	struct name *n;
+
+	LIST_FOREACH(n, &all->all, link)
+		if (bytes_ieq(bytes_str(n->host), host))
+			return n;
+	n = xcalloc(1, sizeof(*n));
+	n->host = bytes_dup(host);
+	TAILQ_INIT(&n->waits);
+	LIST_INSERT_HEAD(&all->all, n, link);
+	return n;
+}
+
+static void
+name_free(struct name *n)
+{
+	LIST_REMOVE(n, link);
+	free(n->host);
+	free(n);
+}
+
+void
+names_find(struct names *all, struct bytes host, struct name_wait *w,
+    uint64_t now)
+{
+	struct name *n = name_get(all, host);
+
+	if (n->cookie == 0 && n->addresses.n > 0 && now < n->until) {
+		w->name = NULL;
+		w->found(w->ctx, &n->addresses, NULL);
+		return;
+	}
+	w->name = n;
+	TAILQ_INSERT_TAIL(&n->waits, w, link);
+	if (n->cookie != 0)
+		return;
+	n->cookie = ++all->last_cookie;
+	n->until = now + NAME_LATE_MS;
+	all->ask(all->ctx, n->cookie, host);
+}
+
+void
+names_leave(struct name_wait *w)
+{
+	if (w->name == NULL)
+		return;
+	TAILQ_REMOVE(&w->name->waits, w, link);
+	w->name = NULL;
+}
+
+static void
+answer(struct name *n, const char *why)
+{
+	struct name_wait *w;
+
+	n->cookie = 0;
+	while ((w = TAILQ_FIRST(&n->waits)) != NULL) {
+		names_leave(w);
+		w->found(w->ctx, why == NULL ? &n->addresses : NULL, why);
+	}
+}
+
+static void
+take_address(struct addresses *to, struct bytes b)
+{
+	if (to->n == NAME_ADDRESSES)
+		return;
+	if (b.n == 4)
+		ip_of_v4(b.p, &to->at[to->n++]);
+	else if (b.n == 16)
+		memcpy(to->at[to->n++].b, b.p, 16);
+}
+
+void
+names_found(struct names *all, const struct msg_found *m, uint64_t now)
+{
+	char why[300] = "the name has no address";
+	struct name *n;
+
+	LIST_FOREACH(n, &all->all, link)
+		if (n->cookie != 0 && n->cookie == m->cookie)
+			break;
+	if (n == NULL)
+		return;
+	n->addresses.n = 0;
+	for (uint32_t i = 0; i < m->addresses.n; i++)
+		take_address(&n->addresses, msg_list_at(&m->addresses, i));
+	n->until = now + NAME_GOOD_MS;
+	if (m->why.n != 0)
+		snprintf(why, sizeof(why), "the name was not found: %s",
+		    log_bytes(m->why));
+	answer(n, n->addresses.n == 0 ? why : NULL);
+}
+
+void
+names_prefer(struct names *all, struct bytes host, const struct ip *ip)
+{
+	struct name *n = name_get(all, host);
+	struct addresses *a = &n->addresses;
+	struct ip first;
+
+	for (unsigned i = 1; i < a->n; i++)
+		if (memcmp(&a->at[i], ip, sizeof(*ip)) == 0) {
+			first = a->at[0];
+			a->at[0] = a->at[i];
+			a->at[i] = first;
+		}
+}
+
+void
+names_tick(struct names *all, uint64_t now)
+{
+	struct name *n, *next;
+
+	for (n = LIST_FIRST(&all->all); n != NULL; n = next) {
+		next = LIST_NEXT(n, link);
+		if (now < n->until)
+			continue;
+		if (n->cookie != 0)
+			answer(n, "the name was not looked up in time");
+		else if (TAILQ_EMPTY(&n->waits))
+			name_free(n);
+	}
+}
+
+void
+names_init(struct names *all, void (*ask)(void *ctx, uint64_t cookie,
+    struct bytes host), void *ctx)
+{
+	*all = (struct names){ .ask = ask, .ctx = ctx };
+	LIST_INIT(&all->all);
+}
+
+void
+names_done(struct names *all)
+{
+	struct name *n;
+
+	while ((n = LIST_FIRST(&all->all)) != NULL)
+		name_free(n);
+}
