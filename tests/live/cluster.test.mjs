@@ -27,12 +27,33 @@ async function hears(client, event, channels) {
 	}
 }
 
+/** The nodes know that each host listens to each of these channels.  What is
+ * published before that may be lost to a host whose slots have just moved. */
+async function listening(fleet, cluster, channels) {
+	const missing = async () => {
+		const left = new Map(channels.map((channel) => [channel, fleet.hosts.length]));
+		for (const node of cluster.live) {
+			const names = await node.command("PUBSUB", "SHARDCHANNELS");
+			const hosts = await node.command("PUBSUB", "SHARDNUMSUB", ...names);
+			for (let i = 0; i < hosts.length; i += 2) {
+				const channel = hosts[i].split(":").at(-1);
+				if (left.has(channel))
+					left.set(channel, left.get(channel) - hosts[i + 1]);
+			}
+		}
+		return [...left].filter(([, n]) => n !== 0);
+	};
+	await until(async () => (await missing()).length === 0,
+	    async () => `all listen; missing ${JSON.stringify(await missing())}`);
+}
+
 /** Each of these channels, published on each host, reaches all, once. */
-async function carries(fleet, channels) {
+async function carries(fleet, cluster, channels) {
 	const clients = await fleet.crowd();
 	for (const c of clients)
 		for (const channel of channels)
 			await subscribed(c, channel);
+	await listening(fleet, cluster, channels);
 	for (const [i, host] of fleet.hosts.entries()) {
 		const name = unique("event");
 		for (const channel of channels)
@@ -62,7 +83,7 @@ describe("cluster", () => {
 	});
 
 	test("every master carries its share, by sharded publish and subscribe", async () => {
-		await carries(fleet, many());
+		await carries(fleet, cluster, many());
 		const client = await fleet.hosts[0].connect();
 		const channels = many(90);
 		for (const channel of channels)
@@ -96,14 +117,17 @@ describe("cluster", () => {
 			Stream.start(fleet, { channel: `${channel}-stream` })));
 		await Promise.all(streams.map((s) => s.more(20)));
 		const [from, to] = cluster.range(0, 3);
-		await cluster.move(from, to, cluster.nodes[1]);
-		await Promise.all(streams.map((s) => s.whole()));
-		await until(async () => await listened(cluster.nodes[0]) === 0, "nothing is left at the old node");
-		await cluster.move(from, to, cluster.nodes[0]);
+		try {
+			await cluster.move(from, to, cluster.nodes[1]);
+			await Promise.all(streams.map((s) => s.whole()));
+			await until(async () => await listened(cluster.nodes[0]) === 0, "nothing is left at the old node");
+		} finally {
+			await cluster.home(from, to, cluster.nodes[0]);
+		}
 		await Promise.all(streams.map((s) => s.whole()));
 		for (const s of streams)
 			console.log(`# move: ${sound(await s.stop())}`);
-		await carries(fleet, channels);
+		await carries(fleet, cluster, channels);
 		for (const c of clients)
 			await c.close();
 	});
@@ -111,12 +135,15 @@ describe("cluster", () => {
 	test("a slot that stays halfway stops no message", async () => {
 		const [from, to] = cluster.range(0, 3);
 		const channels = [...many(20), ...Array.from({ length: 20 }, () => unique("cache-half"))];
-		await cluster.begin(from, to, cluster.nodes[0], cluster.nodes[1]);
-		await carries(fleet, channels);
-		await cluster.finish(from, to, cluster.nodes[0], cluster.nodes[1]);
-		await carries(fleet, channels);
-		await cluster.move(from, to, cluster.nodes[0]);
-		await carries(fleet, channels);
+		try {
+			await cluster.begin(from, to, cluster.nodes[0], cluster.nodes[1]);
+			await carries(fleet, cluster, channels);
+			await cluster.finish(from, to, cluster.nodes[0], cluster.nodes[1]);
+			await carries(fleet, cluster, channels);
+		} finally {
+			await cluster.home(from, to, cluster.nodes[0]);
+		}
+		await carries(fleet, cluster, channels);
 	});
 
 	test("connections that are cut come back", async () => {
@@ -129,7 +156,7 @@ describe("cluster", () => {
 		}
 		await stream.whole();
 		console.log(`# cut: ${sound(await stream.stop())}`);
-		await carries(fleet, many(30));
+		await carries(fleet, cluster, many(30));
 	});
 });
 
@@ -157,11 +184,11 @@ describe("cluster with replicas", () => {
 		await Promise.all(streams.map((s) => s.whole()));
 		for (const s of streams)
 			console.log(`# failover: ${sound(await s.stop())}`);
-		await carries(fleet, names);
+		await carries(fleet, cluster, names);
 		await until(async () => (await backplane(fleet.hosts[0])).up, "up");
 		await dead.again();
 		await cluster.settled(3);
-		await carries(fleet, names);
+		await carries(fleet, cluster, names);
 	});
 
 	test("a master is frozen past everybody's patience, and thaws", async () => {
@@ -180,7 +207,7 @@ describe("cluster with replicas", () => {
 		for (const s of streams)
 			console.log(`# frozen: ${sound(await s.stop())}`);
 		await cluster.settled(3);
-		await carries(fleet, names);
+		await carries(fleet, cluster, names);
 	});
 
 	test("a failover by hand", async () => {
@@ -197,7 +224,7 @@ describe("cluster with replicas", () => {
 		await Promise.all(streams.map((s) => s.more(20)));
 		for (const s of streams)
 			console.log(`# by hand: ${sound(await s.stop())}`);
-		await carries(fleet, names);
+		await carries(fleet, cluster, names);
 	});
 });
 
@@ -235,7 +262,7 @@ describe("cluster, a master lost for good", () => {
 		await dead.again();
 		// What waited for it arrives; each once.
 		await hears(clients[1], "while", gone);
-		await carries(fleet, channels);
+		await carries(fleet, cluster, channels);
 	});
 });
 
@@ -289,10 +316,10 @@ describe("cluster, settings", () => {
 			fleet = await joinedBy(cluster, { backplane: {
 				url: [], host: cluster.nodes[0].host, port: cluster.nodes[0].port,
 				tls: "yes", tls_ca: certificates().ca, password: "cluster-secret" } });
-			await carries(fleet, many(20));
+			await carries(fleet, cluster, many(20));
 			const [from, to] = cluster.range(0, 2);
 			await cluster.move(from, to, cluster.nodes[1]);
-			await carries(fleet, many(20));
+			await carries(fleet, cluster, many(20));
 		} finally {
 			await fleet?.stop();
 			await cluster.stop();
@@ -307,10 +334,10 @@ describe("cluster, settings", () => {
 			let fleet;
 			try {
 				fleet = await joinedBy(cluster);
-				await carries(fleet, many(20));
+				await carries(fleet, cluster, many(20));
 				const [from, to] = cluster.range(0, 2);
 				await cluster.move(from, to, cluster.nodes[1]);
-				await carries(fleet, many(20));
+				await carries(fleet, cluster, many(20));
 			} finally {
 				await fleet?.stop();
 				await cluster.stop();

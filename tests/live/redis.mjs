@@ -571,9 +571,56 @@ export class Cluster {
 			await source.command("MIGRATE", target.host, target.port, key, 0, 5000, ...auth);
 		for (const node of [target, source, ...this.live.filter((n) => n !== target &&
 		    n !== source)])
-			await Promise.all(this.#each(from, to, (slot) =>
-				[node.command("CLUSTER", "SETSLOT", slot, "NODE", target.id)
-				    .catch(() => {})]));	// a replica learns it by itself
+			await Promise.all(this.#each(from, to, (slot) => [this.#give(node, slot, target)]));
+		await this.#agreed(from, to, target);
+	}
+
+	#give(node, slot, target) {
+		return node.command("CLUSTER", "SETSLOT", slot, "NODE", target.id)
+		    .catch(() => {});	// a replica learns it by itself
+	}
+
+	/** All words that the nodes have for each other are spoken and heard. */
+	async #quiet() {
+		await settled(async () => {
+			for (const node of this.live)
+				for (const link of await node.command("CLUSTER", "LINKS"))
+					if (link[link.indexOf("send-buffer-used") + 1] !== 0)
+						return false;
+			return true;
+		}, "the cluster bus is quiet");
+		// In one turn a node may answer us before it reads the others.
+		for (let turn = 0; turn < 2; turn++)
+			await Promise.all(this.live.map((node) => node.command("PING")));
+	}
+
+	/** The slots of from..to that are not the target's in the eyes of a node. */
+	async #astray(node, from, to, target) {
+		const own = new Set();
+		for (const [first, last, [, port]] of await node.command("CLUSTER", "SLOTS"))
+			for (let slot = Math.max(first, from); port === target.port && slot <= Math.min(last, to); slot++)
+				own.add(slot);
+		return this.#each(from, to, (slot) => own.has(slot) ? [] : [slot]);
+	}
+
+	/**
+	 * All nodes say that from..to are the target's.  Before 7.2.4 a node that
+	 * hears the others' words in the wrong order may give a slot that it took
+	 * over back to its old owner, who has forgotten it: they send clients to
+	 * each other for ever (redis/redis#12564).  Who operates such a cluster sets
+	 * the slot again, and so do we.
+	 */
+	async #agreed(from, to, target) {
+		await settled(async () => {
+			let all = true;
+			await this.#quiet();
+			for (const node of this.live)
+				for (const slot of await this.#astray(node, from, to, target)) {
+					all = false;
+					await this.#give(node, slot, target);
+				}
+			return all;
+		}, `all nodes say that ${target.port} has ${from}-${to}`);
 	}
 
 	#each(from, to, commands) {
@@ -585,6 +632,14 @@ export class Cluster {
 		const source = await this.owner(from);
 		await this.begin(from, to, source, target);
 		await this.finish(from, to, source, target);
+	}
+
+	/** Slots from..to are at home, however far a move came. */
+	async home(from, to, target) {
+		await Promise.all(this.live.flatMap((node) => this.#each(from, to, (slot) =>
+			[node.command("CLUSTER", "SETSLOT", slot, "STABLE")])));
+		if (await this.owner(from) !== target)
+			await this.move(from, to, target);
 	}
 
 	/** The replica of a dead node is promoted, and all others know it. */
