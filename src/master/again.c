@@ -32,6 +32,7 @@
 #include "master/replace.h"
 #include "master/resolver.h"
 #include "master/state.h"
+#include "master/stop.h"
 
 #define FLUSH_MS	1000	/* for children to read what was sent to them */
 
@@ -139,6 +140,7 @@ identity_save(struct state *s)
 	s->had_terminal = master.had_terminal;
 	s->ready = master.ready;
 	s->crews = master.crews;
+	stop_save(s);
 }
 
 static void
@@ -531,6 +533,7 @@ restore(const struct state *s)
 	children_restore(s);
 	files_restore(s);
 	reload_restore(s);
+	stop_restore(s);
 }
 
 int

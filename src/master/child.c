@@ -76,6 +76,14 @@ state_set(struct child *c, enum child_state state)
 	c->since_ms = clock_ms();
 }
 
+void
+child_ping(struct child *c, uint64_t n)
+{
+	c->asked = n;
+	TELL(c, ping, .n = n, .version = MSG_VERSION,
+	    .ending = master.ending);
+}
+
 /* Those that come serve later, all together. */
 void
 child_go(struct child *c)
@@ -302,7 +310,7 @@ child_watch(struct child *c, uint64_t now)
 		child_kill(c);
 		return;
 	}
-	TELL(c, ping, .n = ++c->asked, .version = MSG_VERSION);
+	child_ping(c, c->asked + 1);
 }
 
 /* ---- what they say ------------------------------------------------------- */

@@ -127,6 +127,8 @@ void	child_schedule(struct child *);
 /* Its process was reaped: notes what it counted, and has it replaced. */
 void	child_died(struct child *, int status);
 void	child_kill(struct child *);
+/* Asks it for a sign of life: n, more than was asked before. */
+void	child_ping(struct child *, uint64_t n);
 /* Every second: a ping, or an end if it hangs. */
 void	child_watch(struct child *, uint64_t now_ms);
 

@@ -330,8 +330,7 @@ children_ask(void)
 	for (c = children_next(NULL); c != NULL; c = children_next(c)) {
 		if (c->ipc == NULL)
 			continue;
-		c->asked = highest;
-		TELL(c, ping, .n = highest, .version = MSG_VERSION);
+		child_ping(c, highest);
 	}
 	return highest;
 }

@@ -24,6 +24,7 @@
 #include "master/reload.h"
 #include "master/state.h"
 #include "master/status.h"
+#include "master/stop.h"
 
 #define LINE_MAX_	(1u << 20)	/* octets of a request */
 #define CALLERS_MAX	32		/* at a time; others wait to be accepted */
@@ -180,7 +181,7 @@ static void
 verb_reload(struct caller *c, const struct json *request)
 {
 	(void)request;
-	if (master.stopping) {
+	if (master.stopping || master.ending) {
 		caller_refuse(c, "the service is stopping");
 		return;
 	}
@@ -199,8 +200,10 @@ verb_stop(struct caller *c, const struct json *request)
 	log_info("stop asked for by pealctl");
 	c->waits_for_end = true;
 	event_del(c->event);
-	master_stop(now.type == JSON_TRUE ? 0 :
-	    master.config->peal.drain_timeout);
+	if (now.type == JSON_TRUE)
+		master_stop(0);
+	else
+		stop_ask(master.config->peal.drain_timeout);
 }
 
 static void

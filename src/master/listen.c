@@ -76,11 +76,19 @@ backlog_of(const struct change *ch, const struct entry *e)
 
 /* Closes its sockets from that one on. */
 static void
-address_done(struct listen_address *a, unsigned from)
+address_close(struct listen_address *a, unsigned from)
 {
-	for (unsigned i = from; i < a->n_fd; i++)
+	for (unsigned i = from; i < a->n_fd; i++) {
 		if (a->fd[i] >= 0)
 			close(a->fd[i]);
+		a->fd[i] = -1;
+	}
+}
+
+static void
+address_done(struct listen_address *a, unsigned from)
+{
+	address_close(a, from);
 	if (a->path != NULL && from == 0)
 		unlink(a->path);
 	free(a->path);
@@ -112,6 +120,13 @@ listen_close(struct listen *all)
 	for (size_t i = 0; i < all->n; i++)
 		address_done(&all->at[i], 0);
 	list_done(all);
+}
+
+void
+listen_let_go(struct listen *all)
+{
+	for (size_t i = 0; i < all->n; i++)
+		address_close(&all->at[i], 0);
 }
 
 int

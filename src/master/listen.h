@@ -85,6 +85,9 @@ int	listen_fd(const struct listen_address *, unsigned i, unsigned k);
 
 /* Closes all and removes the files of unix sockets. */
 void	listen_close(struct listen *);
+/* The workers that have them end one after the other, and each socket with the
+ * last that has it.  Files stay until listen_close(). */
+void	listen_let_go(struct listen *);
 
 /*
  * then: what these settings ask for, made of what is in force now and of new

@@ -33,6 +33,7 @@
 #include "master/signals.h"
 #include "master/spool.h"
 #include "master/spread.h"
+#include "master/stop.h"
 
 #define FILES_WANTED	1048576	/* open files, where root may ask for them */
 #define SPOOL_WAIT_MS	5000	/* for one that was killed to let go of it */
@@ -84,6 +85,7 @@ stop_proceed(void)
 {
 	if (children_workers() != 0)
 		return;
+	listen_close(&master.listen);	/* others may take its paths now */
 	if (children_count() == 0) {
 		master.done = true;
 		return;
@@ -110,8 +112,12 @@ master_stop(uint64_t grace_ms)
 	replace_stop();
 	log_info("stopping grace_ms=%llu", (unsigned long long)grace_ms);
 	children_stop_workers(grace_ms);
-	/* Who comes from now on is refused, and goes to another host. */
-	listen_close(&master.listen);
+	/* Workers refuse who comes from now on, and tell load balancers, until
+	 * they end. */
+	if (grace_ms != 0)
+		listen_let_go(&master.listen);
+	else
+		listen_close(&master.listen);
 	end_in(CLOSE_GRACE_MS +
 	    (grace_ms != 0 ? master.config->websocket.close_timeout : 0));
 	stop_proceed();
@@ -200,6 +206,10 @@ on_stop(int signum)
 	uint64_t grace = master.config->peal.drain_timeout;
 
 	log_info("got signal %d (%s)", signum, strsignal(signum));
+	if (signum == SIGTERM && !master.stopping) {
+		stop_ask(grace);
+		return;
+	}
 	if (signum == SIGINT)
 		grace /= 4;
 	if (signum == SIGQUIT || master.stopping)
@@ -245,7 +255,7 @@ on_hangup(int signum)
 		return;
 	}
 	(void)signum;
-	if (!master.stopping)
+	if (!master.stopping && !master.ending)
 		(void)reload_ask();
 }
 
@@ -422,6 +432,7 @@ close_all(void)
 	children_free();
 	beside_done();
 	spread_done();
+	stop_done();
 	events_end();
 	event_base_free(master.base);
 	config_free(master.config);

@@ -42,6 +42,7 @@ struct master {
 	bool			 hup_is_reload;	/* started by nohup */
 	bool			 had_terminal;	/* at the start */
 	bool			 ready;		/* all children were, once */
+	bool			 ending;	/* it will stop soon: stop.h */
 	bool			 stopping;
 	bool			 done;
 	int			 status;	/* of the exit */
@@ -58,7 +59,7 @@ int	master_run(void);
 /* The process's title; caller frees. */
 char	*master_title(const struct config_source *);
 
-/* Ends the service: clients are closed within grace_ms.  A second call can
+/* Ends the service now: clients are closed within grace_ms.  A second call can
  * only make it sooner. */
 void	master_stop(uint64_t grace_ms);
 /* Workers that these settings ask for. */

@@ -246,9 +246,7 @@ on_soon(evutil_socket_t fd, short what, void *arg)
 		return;
 	for (unsigned i = 0; i < workers(); i++)
 		if (serves(worker_at(i)))
-			TELL(worker_at(i), ping,
-			    .n = ++worker_at(i)->asked,
-			    .version = MSG_VERSION);
+			child_ping(worker_at(i), worker_at(i)->asked + 1);
 	asked = true;
 }
 

@@ -146,7 +146,7 @@ status_json(struct buf *out)
 	add_number(out, "pid", (uint64_t)getpid());
 	buf_char(out, ',');
 	add_text(out, "state", master.stopping ? "stopping" :
-	    children_up() ? "running" : "starting");
+	    master.ending ? "ending" : children_up() ? "running" : "starting");
 	buf_char(out, ',');
 	add_number(out, "started", master.started_wall_ms / 1000);
 	buf_char(out, ',');

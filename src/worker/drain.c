@@ -208,6 +208,13 @@ is_over(uint64_t from)
 }
 
 bool
+drain_late(void)
+{
+	return drain.all && (conns_count() == 0 ||
+	    clock_ms() >= drain.deadline);
+}
+
+bool
 drain_done(void)
 {
 	return drain.all && is_over(drain.deadline);

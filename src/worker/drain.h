@@ -22,6 +22,8 @@ struct event_base;
 /* The end: closes all conns within grace_ms; may be called again with less, and
  * in the middle of a paced one. */
 void	drain_start(struct event_base *, uint64_t grace_ms);
+/* Nobody is there, or the time is over. */
+bool	drain_late(void);
 /* Everybody is gone, or had the time to. */
 bool	drain_done(void);
 

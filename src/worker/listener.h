@@ -32,7 +32,7 @@ void	listener_settled(struct conn *);
  * Accepts no more and closes this process's copies.  Whoever waits at this
  * moment is still let in, as the socket may be about to be closed everywhere;
  * but not over the limits, nor where TLS is spoken: such a connection could only
- * be sent away again.
+ * be sent away again.  May be called again.
  */
 void	listeners_stop(void);
 

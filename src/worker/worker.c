@@ -302,6 +302,7 @@ worker_on_ping(struct worker *w, struct ipc *from, const struct msg_ping *m)
 
 	(void)from;
 	w->master_version = m->version;
+	w->ending = m->ending != 0;
 	/* The master compares: all workers count at the same time. */
 	worker_report();
 	usage_tell();
@@ -335,12 +336,16 @@ worker_on_keep(struct worker *w, struct ipc *from, const struct msg_keep *m)
 	pass_end();
 }
 
+/* While clients are told to go, those who come are told so in HTTP, and who asks
+ * for health hears it. */
 void
 worker_on_stop(struct worker *w, struct ipc *from, const struct msg_stop *m)
 {
 	(void)from;
+	if (m->grace_ms == 0)
+		listeners_stop();
+	pass_end();
 	w->stopping = true;
-	listeners_stop();
 	drain_start(w->base, m->grace_ms);
 }
 
@@ -547,6 +552,16 @@ last_words(void)
 		(void)ipc_flush_wait(worker.master, LAST_WORDS_MS);
 }
 
+/* Everybody is gone, or all the time is over: who waits at this moment is still
+ * answered. */
+static bool
+finished(void)
+{
+	if (drain_late())
+		listeners_stop();
+	return done || drain_done() || handover_done();
+}
+
 int
 worker_main(void)
 {
@@ -569,7 +584,7 @@ worker_main(void)
 	    &worker);
 	second = event_new(worker.base, -1, 0, on_second, &second);
 	event_add(second, &now);
-	while (!done && !drain_done() && !handover_done()) {
+	while (!finished()) {
 		event_base_loop(worker.base, EVLOOP_ONCE |
 		    (more ? EVLOOP_NONBLOCK : 0));
 		if (worker.config != NULL)

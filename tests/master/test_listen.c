@@ -231,6 +231,35 @@ test_unix(void **state)
 	free(address);
 }
 
+/* Who has a copy goes on being reached; the file stays for so long. */
+static void
+test_let_go(void **state)
+{
+	char *list[] = { xasprintf("unix:%s/g.sock", dir),
+		xstrdup("127.0.0.1:0") };
+	const char *path = list[0] + 5;
+	struct listen all;
+	unsigned port;
+	char *why;
+	int copy;
+
+	(void)state;
+	assert_int_equal(open_these(&all, 2, list, 2, &why), 0);
+	port = port_of(listen_fd(&all.at[1], 1, 0));
+	copy = dup(listen_fd(&all.at[1], 1, 0));
+	listen_let_go(&all);
+	assert_int_equal(listen_fd(&all.at[0], 0, 0), -1);
+	assert_true(connects(port));
+	assert_int_equal(access(path, F_OK), 0);
+	close(copy);
+	assert_false(connects(port));
+	listen_close(&all);
+	assert_int_equal(access(path, F_OK), -1);
+	listen_close(&all);
+	free(list[0]);
+	free(list[1]);
+}
+
 static void
 test_unix_stale(void **state)
 {
@@ -797,6 +826,7 @@ main(void)
 		cmocka_unit_test(test_unknown),
 		cmocka_unit_test(test_all_addresses),
 		cmocka_unit_test(test_unix),
+		cmocka_unit_test(test_let_go),
 		cmocka_unit_test(test_unix_stale),
 		cmocka_unit_test(test_unix_alive),
 		cmocka_unit_test(test_unix_other),

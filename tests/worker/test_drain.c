@@ -123,6 +123,7 @@ everybody(void **state)
 	many[6]->section = 0;
 	drain_start(worker.base, 100000);
 	drain_start(worker.base, 400);
+	assert_false(drain_late());
 	while (sent_away() < MANY - 2)
 		turn();
 	assert_false(many[5]->dead);
@@ -131,6 +132,9 @@ everybody(void **state)
 	while (!many[6]->dead)
 		turn();
 	/* The time is over, and it is still not answered. */
+	while (!drain_late())
+		turn();
+	assert_false(drain_done());
 	while (!drain_done())
 		turn();
 	assert_false(many[5]->dead);
