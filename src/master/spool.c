@@ -289,8 +289,8 @@ carry(void)
 		return;
 	if (!is_empty(&next)) {
 		log_warn("the spool is another one and not empty: what waits "
-		    "in %s stays there from=%s to=%s", name_of(&used),
-		    name_of(&used), name_of(&next));
+		    "in the old one %s from=%s to=%s", used.path != NULL ?
+		    "stays there" : "is lost", name_of(&used), name_of(&next));
 		return;
 	}
 	for (i = 0; i < SPOOL_FILES; i++)

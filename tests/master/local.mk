@@ -8,6 +8,7 @@ master_tests = \
 	tests/master/test_pidfile \
 	tests/master/test_resolve \
 	tests/master/test_spawn \
+	tests/master/test_spool \
 	tests/master/test_state
 check_PROGRAMS += $(master_tests)
 TESTS += $(master_tests)
@@ -27,6 +28,8 @@ tests_master_test_resolve_SOURCES = tests/master/test_resolve.c
 tests_master_test_resolve_LDADD = $(TEST_LDADD)
 tests_master_test_spawn_SOURCES = tests/master/test_spawn.c
 tests_master_test_spawn_LDADD = $(TEST_LDADD)
+tests_master_test_spool_SOURCES = tests/master/test_spool.c
+tests_master_test_spool_LDADD = $(TEST_LDADD)
 tests_master_test_state_SOURCES = tests/master/test_state.c
 tests_master_test_state_LDADD = $(TEST_LDADD)
 

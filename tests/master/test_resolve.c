@@ -25,9 +25,13 @@
 
 void	master_on_resolve(struct child *, struct ipc *,
 	    const struct msg_resolve *);
+void	master_on_lookup(struct child *, struct ipc *,
+	    const struct msg_lookup *);
 
-static struct child children[2];
+static struct child children[2], courier = { .slot = SLOT_COURIER };
 static struct crew crew = { .at = children, .n = 2 };
+static struct crew beside = { .at = &courier, .n = 1 };
+static struct config_webhook hooks[2];
 static struct ipc *router;
 static struct config config;
 static char path[] = "/tmp/peal-test-XXXXXX", host[200];
@@ -45,6 +49,7 @@ on_message(void *ctx, struct ipc *ipc, unsigned type, struct unpacker *u,
 {
 	struct msg_resolved r;
 	struct msg_connected c;
+	struct msg_found f;
 	struct bytes at;
 
 	(void)ctx, (void)ipc;
@@ -56,8 +61,14 @@ on_message(void *ctx, struct ipc *ipc, unsigned type, struct unpacker *u,
 		fd = c.fd;
 		return 0;
 	}
-	assert_int_equal(type, MSG_resolved);
-	assert_int_equal(msg_unpack_resolved(u, &r, wrong), 0);
+	if (type == MSG_found) {
+		assert_int_equal(msg_unpack_found(u, &f, wrong), 0);
+		r = (struct msg_resolved){ .cookie = f.cookie,
+			.addresses = f.addresses, .why = f.why };
+	} else {
+		assert_int_equal(type, MSG_resolved);
+		assert_int_equal(msg_unpack_resolved(u, &r, wrong), 0);
+	}
 	cookie = r.cookie;
 	snprintf(why, sizeof(why), "%.*s", (int)r.why.n, r.why.p);
 	for (uint32_t i = 0; i < r.addresses.n; i++) {
@@ -103,6 +114,10 @@ set_up(void **state)
 	config.peal.user = xstrdup("root");
 	master.base = event_base_new();
 	master.crew[CREW_IN_FORCE] = &crew;
+	master.crew[CREW_BESIDE] = &beside;
+	courier.crew = &beside;
+	courier.generation = 1;
+	config.webhook = hooks;
 	children[0].crew = children[1].crew = &crew;
 	children[1].slot = 1;
 	children[0].generation = 1;
@@ -236,6 +251,53 @@ test_many(void **state)
 	assert_string_equal(why, "");
 }
 
+/* The courier asks for the hosts of its targets, and for nothing else. */
+static void
+test_courier(void **state)
+{
+	static const char *const others[] = { "example.com", "localhos", "",
+		"/run/another.sock", "peer" };
+	struct msg_lookup m = { .cookie = 7, .host = B("LocalHost") };
+	struct msg_resolve r = { .cookie = 8, .host = B("localhost") };
+
+	(void)state;
+	courier.ipc = children[0].ipc;
+	hooks[0].url = xstrdup("https://localhost:8443/x?host=peer");
+	hooks[1].url = xstrdup("http://10.1.2.3/");
+	config.n_webhook = 2;
+	answers = 0;
+	master_on_lookup(&courier, courier.ipc, &m);
+	await(1);
+	assert_int_equal(cookie, 7);
+	assert_string_equal(why, "");
+	assert_non_null(strstr(addresses, "127.0.0.1 "));
+	for (size_t i = 0; i < NELEM(others); i++) {
+		m.host = bytes_str(others[i]);
+		master_on_lookup(&courier, courier.ipc, &m);
+		await((unsigned)i + 2);
+		assert_string_equal(why, "that is no host of a webhook");
+	}
+	/* Nobody asks what is another's to ask. */
+	answers = 0;
+	m.host = B("localhost");
+	master_on_lookup(&children[0], courier.ipc, &m);
+	master_on_resolve(&courier, courier.ipc, &r);
+	event_base_loop(master.base, EVLOOP_NONBLOCK);
+	assert_int_equal(answers, 0);
+	/* Many of one do not keep the other waiting. */
+	for (int i = 0; i < 9; i++)
+		master_on_lookup(&courier, courier.ipc, &m);
+	await(1);
+	assert_string_equal(why, "too many names are looked up already");
+	ask("10.1.2.3");
+	await(10);
+	assert_int_equal(answers, 10);
+	free(hooks[0].url);
+	free(hooks[1].url);
+	config.n_webhook = 0;
+	courier.ipc = NULL;
+}
+
 /* A router that died meanwhile gets no answer to what another asked. */
 static void
 test_other_router(void **state)
@@ -263,6 +325,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(test_socket),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_courier),
 		cmocka_unit_test(test_other_router),
 	};
 

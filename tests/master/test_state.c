@@ -428,18 +428,54 @@ no_pid_path(struct state *s)
 }
 
 static void
+couriers(struct state *s)
+{
+	state_add_courier(s)->slot = SLOT_COURIER;
+	state_add_courier(s)->slot = SLOT_COURIER;
+}
+
+static void
+courier_elsewhere(struct state *s)
+{
+	state_add_courier(s)->slot = 1;
+}
+
+static void
+half_a_spool(struct state *s)
+{
+	s->spool_1 = 7;
+}
+
+static void
+spool_without_files(struct state *s)
+{
+	s->spool = xstrdup("/var/lib/peal");
+}
+
+static void
+hook_of_nobody(struct state *s)
+{
+	buf_str(&state_add_hook(s)->json, "{}");
+}
+
+static void
 test_check(void **state)
 {
 	static void (*const spoil[])(struct state *) = {
 		no_socket, closed_socket, other_section, no_address,
 		slot_twice, slot_too_high, slot_left_out, worker_missing,
 		not_a_pid, no_exe, no_control_path, no_pid_path,
+		couriers, courier_elsewhere, half_a_spool,
+		spool_without_files, hook_of_nobody,
 	};
 	const char *why;
 	struct state s;
 
 	(void)state;
 	sensible(&s);
+	assert_int_equal(state_check(&s, 1, &why), 0);
+	state_add_courier(&s)->slot = SLOT_COURIER;
+	s.spool_0 = s.spool_1 = 7;
 	assert_int_equal(state_check(&s, 1, &why), 0);
 	state_done(&s);
 	for (size_t i = 0; i < NELEM(spoil); i++) {
