@@ -15,186 +15,13 @@
 #include "common/json.h"
 #include "common/log.h"
 #include "common/util.h"
+#include "ctl/call.h"
 #include "ctl/show.h"
 #include "ctl/talk.h"
 
 #ifndef SBINDIR
 #define SBINDIR	"/usr/sbin"
 #endif
-
-enum { STATUS_OK, STATUS_REFUSED, STATUS_USAGE };
-
-/* What the command line said. */
-struct call {
-	const struct verb *verb;
-	const char	*file, *socket, *app;
-	bool		 json, now;
-	char		**args;		/* behind the verb */
-	int		 n;
-};
-
-struct verb {
-	const char	*name, *args, *summary;
-	int		 min, max;
-	const char	*help;
-	/* The request's members behind "verb", if it has any. */
-	void		(*ask)(const struct call *, struct buf *);
-	void		(*show)(struct bytes answer);
-	const char	*rows;		/* their name in --json */
-	/* In place of asking. */
-	int		(*run)(struct call *);
-	bool		 takes_app;	/* -a, or one argument more */
-};
-
-static const struct verb *verb_find(const char *);
-static int	run_check(struct call *);
-static int	run_help(struct call *);
-
-/* ---- requests ------------------------------------------------------------ */
-
-static void
-add(struct buf *out, const char *name, const char *value)
-{
-	buf_fmt(out, ",\"%s\":", name);
-	json_quote(out, bytes_str(value));
-}
-
-static void
-ask_channels(const struct call *c, struct buf *out)
-{
-	if (c->n > 0)
-		add(out, "prefix", c->args[0]);
-}
-
-static void
-ask_users(const struct call *c, struct buf *out)
-{
-	add(out, "channel", c->args[0]);
-}
-
-/* The data is a text; clients decode it if it is JSON. */
-static void
-ask_publish(const struct call *c, struct buf *out)
-{
-	add(out, "channel", c->args[0]);
-	add(out, "event", c->args[1]);
-	add(out, "data", c->args[2]);
-}
-
-static void
-ask_terminate(const struct call *c, struct buf *out)
-{
-	add(out, "user", c->args[0]);
-}
-
-static void
-ask_stop(const struct call *c, struct buf *out)
-{
-	if (c->now)
-		buf_str(out, ",\"now\":true");
-}
-
-static void
-show_stopped(struct bytes answer)
-{
-	(void)answer;
-	puts("Stopped.");
-}
-
-static void
-show_done(struct bytes answer)
-{
-	(void)answer;
-	puts("Done.");
-}
-
-/* ---- verbs --------------------------------------------------------------- */
-
-static const struct verb verbs[] = {
-	{ "status", "", "processes, addresses, connections, counters", 0, 0,
-	  "Shows how the service is: its addresses, its processes and what "
-	  "they\nhold, and every counter that has moved.\n\n"
-	  "    pealctl status\n"
-	  "    pealctl --json status | jq .totals.connections\n",
-	  NULL, show_status, NULL, NULL, false },
-	{ "apps", "", "applications that may connect", 0, 0,
-	  "Lists the [app NAME] sections in force. Secrets are not shown.\n\n"
-	  "    pealctl apps\n",
-	  NULL, show_apps, "apps", NULL, false },
-	{ "channels", "[-a APP] [PREFIX]", "channels with subscribers", 0, 1,
-	  "Lists the occupied channels of an application, over all workers "
-	  "and hosts,\nwith their subscriptions and (presence channels) users. "
-	  "PREFIX picks those\nwhose names start so.\n\n"
-	  "    pealctl channels\n"
-	  "    pealctl channels -a shop presence-\n",
-	  ask_channels, show_channels, "channels", NULL, true },
-	{ "users", "[-a APP] CHANNEL", "users of a presence channel", 1, 1,
-	  "Lists who is on a presence channel, on whatever host, in the order "
-	  "in which\nthis host came to know them.\n\n"
-	  "    pealctl users presence-room\n",
-	  ask_users, show_users, "users", NULL, true },
-	{ "connections", "[-a APP]", "how many connections an app has", 0, 0,
-	  "Counts the connections of an application (WebSockets and event "
-	  "streams, on\nall hosts): all that are open, and those that hold a "
-	  "subscription.\n\n"
-	  "    pealctl connections -a shop\n",
-	  NULL, show_connections, "connections", NULL, true },
-	{ "publish", "[-a APP] CHANNEL EVENT DATA", "send an event", 3, 3,
-	  "Sends an event to all subscribers of a channel, as an application "
-	  "would\ndo with POST /apps/ID/events. DATA is the text of the "
-	  "event's data; where\nit is JSON, clients decode it.\n\n"
-	  "    pealctl publish news hello '{\"text\":\"Hello\"}'\n"
-	  "    pealctl publish -a shop private-orders.7 shipped '{}'\n",
-	  ask_publish, show_done, NULL, NULL, true },
-	{ "terminate", "[-a APP] USER", "close all connections of a user", 1, 1,
-	  "Closes every connection that signed in as USER, on all hosts "
-	  "(4009; clients\ndo not come back by themselves).\n\n"
-	  "    pealctl terminate -a shop 42\n",
-	  ask_terminate, show_done, NULL, NULL, true },
-	{ "backplane", "", "the broker, and the hosts that it joins", 0, 0,
-	  "Shows whether the broker can be reached and how far away it is, "
-	  "what waits\nfor it, the hosts that are joined (this one has a *), "
-	  "and what went wrong.\nStates: up; joining; degraded (messages are "
-	  "delivered to this host's\nclients without waiting for the broker); "
-	  "down; alone.\n\n"
-	  "    pealctl backplane\n"
-	  "    pealctl --json backplane | jq -e '.state == \"up\"'\n",
-	  NULL, show_backplane, "hosts", NULL, false },
-	{ "check", "[FILE]", "are the settings good?", 0, 1,
-	  "Checks settings without touching a running server: peald --check "
-	  "-c FILE.\nMistakes are shown with file, line, and what is "
-	  "allowed.\n\n"
-	  "    pealctl check\n"
-	  "    pealctl check /tmp/new-peal.ini\n",
-	  NULL, NULL, NULL, run_check, false },
-	{ "reload", "", "put changed settings, or a new peald, in force", 0, 0,
-	  "Has peald read its settings and certificates again, and answers "
-	  "when they\nare in force. Where they, or a peald that was installed "
-	  "since, need new\nprocesses, these take all connections over; only "
-	  "TLS connections cannot be\nmoved and are told to reconnect (4200), "
-	  "spread over [peal] reload_drain. If\nanything is wrong, nothing is "
-	  "changed and the exit status is 1.\n\n"
-	  "    pealctl check && pealctl reload\n",
-	  NULL, show_reloaded, NULL, NULL, false },
-	{ "stop", "[--now]", "end the service in good order", 0, 0,
-	  "Clients are told to reconnect elsewhere (4200), spread over "
-	  "[peal]\ndrain_timeout, then all processes end; pealctl returns "
-	  "when they have.\nWith --now nobody is given time.\n\n"
-	  "    pealctl stop\n",
-	  ask_stop, show_stopped, NULL, NULL, false },
-	{ "help", "[VERB]", "more about a verb", 0, 1,
-	  "    pealctl help publish\n",
-	  NULL, NULL, NULL, run_help, false },
-};
-
-static const struct verb *
-verb_find(const char *name)
-{
-	for (size_t i = 0; i < NELEM(verbs); i++)
-		if (strcmp(verbs[i].name, name) == 0)
-			return &verbs[i];
-	return NULL;
-}
 
 /* ---- help ---------------------------------------------------------------- */
 
@@ -203,9 +30,8 @@ print_help(FILE *to)
 {
 	fputs("usage: pealctl [-c FILE | -s SOCKET] [--json] VERB ...\n\n"
 	    "Asks a running peald, and tells it what to do.\n\n", to);
-	for (size_t i = 0; i < NELEM(verbs); i++)
-		fprintf(to, "  %-12s %-28s %s\n", verbs[i].name,
-		    verbs[i].args, verbs[i].summary);
+	for (const struct verb *v = verbs; v->name != NULL; v++)
+		fprintf(to, "  %-12s %-28s %s\n", v->name, v->args, v->summary);
 	fputs("\n"
 	    "  -c, --config FILE    speak to the peald with these settings\n"
 	    "  -s, --socket PATH    speak to this control socket\n"
@@ -213,13 +39,14 @@ print_help(FILE *to)
 	    "left out\n"
 	    "                       where there is only one\n"
 	    "  -j, --json           print JSON\n"
+	    "  -l, --limit N        so many rows\n"
 	    "      --               what follows is no option\n\n"
 	    "Without -c and -s the only peald that runs here is asked. Exit "
 	    "status: 0 done,\n1 refused or not to be reached, 2 wrong usage. "
 	    "`pealctl help VERB` explains.\n", to);
 }
 
-static int
+int
 run_help(struct call *c)
 {
 	const struct verb *v;
@@ -315,7 +142,7 @@ check_json(const char *path, const char *file)
 	return status == 0 ? STATUS_OK : STATUS_REFUSED;
 }
 
-static int
+int
 run_check(struct call *c)
 {
 	const char *file = c->n > 0 ? c->args[0] : c->file;
@@ -329,21 +156,23 @@ run_check(struct call *c)
 
 /* ---- asking -------------------------------------------------------------- */
 
-static void
-request_make(const struct call *c, struct buf *line)
+void
+call_request(const struct call *c, struct buf *line)
 {
 	buf_str(line, "{\"verb\":");
-	json_quote(line, bytes_str(c->verb->name));
-	if (c->app != NULL)
-		add(line, "app", c->app);
+	json_quote(line, bytes_str(c->verb->wire != NULL ? c->verb->wire :
+	    c->verb->name));
+	if (c->app != NULL) {
+		buf_str(line, ",\"app\":");
+		json_quote(line, bytes_str(c->app));
+	}
 	if (c->verb->ask != NULL)
 		c->verb->ask(c, line);
 	buf_str(line, "}\n");
 }
 
-/* What the last line says: ok, or why not (caller frees). */
-static char *
-answer_error(struct bytes answer)
+char *
+call_error(struct bytes answer)
 {
 	struct json line, ok = { .type = JSON_MISSING }, error = ok;
 	const struct json_want want[] = { { BYTES("ok"), &ok },
@@ -373,32 +202,33 @@ complain(const struct call *c, const char *why)
 	if (!c->json)
 		return;
 	buf_str(&line, "{\"ok\":false");
-	add(&line, "error", why);
+	buf_str(&line, ",\"error\":");
+	json_quote(&line, bytes_str(why));
 	printf("%.*s}\n", (int)line.n, line.p);
 	buf_done(&line);
 }
 
-static int
-fail(const struct call *c, char *why)
+int
+call_fail(const struct call *c, char *why)
 {
 	complain(c, why);
 	free(why);
 	return STATUS_REFUSED;
 }
 
-static int
-run_ask(struct call *c)
+int
+call_ask(struct call *c)
 {
 	struct buf line = { 0 }, answer = { 0 };
 	char *why = NULL, *path = talk_find(c->file, c->socket, &why);
 	int status = STATUS_OK;
 
 	if (path == NULL)
-		return fail(c, why);
-	request_make(c, &line);
+		return call_fail(c, why);
+	call_request(c, &line);
 	if (talk(path, buf_view(&line), &answer, &why) < 0 ||
-	    (why = answer_error(buf_view(&answer))) != NULL) {
-		status = fail(c, why);
+	    (why = call_error(buf_view(&answer))) != NULL) {
+		status = call_fail(c, why);
 	} else if (c->json) {
 		show_json(buf_view(&answer), c->verb->rows);
 	} else {
@@ -412,36 +242,106 @@ run_ask(struct call *c)
 
 /* ---- command line -------------------------------------------------------- */
 
+/* Options with a letter of struct verb; the others are for every verb. */
+static const struct call_option {
+	const char	*name;
+	char		 letter, brief;	/* brief: 'a' for -a, 0: none */
+	bool		 value;
+	size_t		 at;
+} call_options[] = {
+#define VALUE(name, letter, brief, field) \
+	{ name, letter, brief, true, offsetof(struct call, field) }
+#define FLAG(name, letter, field) \
+	{ name, letter, 0, false, offsetof(struct call, field) }
+	VALUE("config", 0, 'c', file),
+	VALUE("socket", 0, 's', socket),
+	VALUE("app", 'a', 'a', app),
+	VALUE("channel", 'C', 0, channel),
+	VALUE("user", 'u', 0, user),
+	VALUE("id", 'D', 0, id),
+	VALUE("match", 'm', 'm', match),
+	VALUE("kind", 'k', 'k', kinds),
+	VALUE("limit", 'l', 'l', limit),
+	VALUE("data", 'd', 'd', data),
+	VALUE("interval", 'i', 'i', interval),
+	FLAG("now", 'n', now),
+	FLAG("once", 'o', once),
+	FLAG("slow", 'S', slow),
+	FLAG("list", 'L', list),
+};
+
+static void
+option_take(struct call *c, const struct call_option *o, char *value)
+{
+	void *to = (char *)c + o->at;
+	size_t n = strlen(c->given);
+
+	if (o->value)
+		*(const char **)to = value;
+	else
+		*(bool *)to = true;
+	if (o->letter != 0 && n + 1 < sizeof(c->given) &&
+	    strchr(c->given, o->letter) == NULL)
+		c->given[n] = o->letter;
+}
+
+/* getopt's tables: a long option's number is behind all octets. */
+static void
+options_table(struct option *longs, char *briefs)
+{
+	for (size_t i = 0; i < NELEM(call_options); i++) {
+		const struct call_option *o = &call_options[i];
+
+		longs[i] = (struct option){ o->name,
+			o->value ? required_argument : no_argument, NULL,
+			256 + (int)i };
+		if (o->brief != 0) {
+			*briefs++ = o->brief;
+			*briefs++ = ':';
+		}
+	}
+	strcpy(briefs, "jhV");
+}
+
+static const struct call_option *
+option_of(int o)
+{
+	if (o >= 256)
+		return &call_options[o - 256];
+	for (size_t i = 0; i < NELEM(call_options); i++)
+		if (call_options[i].brief == o)
+			return &call_options[i];
+	return NULL;
+}
+
 static bool
 options_read(struct call *c, int argc, char **argv, int *status)
 {
-	static const struct option longs[] = {
-		{ "config", required_argument, NULL, 'c' },
-		{ "socket", required_argument, NULL, 's' },
-		{ "app", required_argument, NULL, 'a' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "now", no_argument, NULL, 'n' },
-		{ "help", no_argument, NULL, 'h' },
-		{ "version", no_argument, NULL, 'V' },
-		{ NULL, 0, NULL, 0 },
-	};
+	struct option longs[NELEM(call_options) + 4] = { 0 };
+	char briefs[2 * NELEM(call_options) + 8];
+	const struct call_option *known;
 	int o;
 
+	options_table(longs, briefs);
+	longs[NELEM(call_options)] = (struct option){ "json", no_argument,
+		NULL, 'j' };
+	longs[NELEM(call_options) + 1] = (struct option){ "help", no_argument,
+		NULL, 'h' };
+	longs[NELEM(call_options) + 2] = (struct option){ "version",
+		no_argument, NULL, 'V' };
 	*status = STATUS_OK;
-	while ((o = getopt_long(argc, argv, "c:s:a:jhV", longs, NULL)) != -1) {
-		switch (o) {
-		case 'c': c->file = optarg; break;
-		case 's': c->socket = optarg; break;
-		case 'a': c->app = optarg; break;
-		case 'j': c->json = true; break;
-		case 'n': c->now = true; break;
-		case 'h':
+	while ((o = getopt_long(argc, argv, briefs, longs, NULL)) != -1) {
+		if ((known = option_of(o)) != NULL) {
+			option_take(c, known, optarg);
+		} else if (o == 'j') {
+			c->json = true;
+		} else if (o == 'h') {
 			print_help(stdout);
 			return false;
-		case 'V':
+		} else if (o == 'V') {
 			puts("pealctl " PACKAGE_VERSION);
 			return false;
-		default:
+		} else {
 			*status = usage(NULL);
 			return false;
 		}
@@ -450,17 +350,29 @@ options_read(struct call *c, int argc, char **argv, int *status)
 }
 
 static bool
+is_number(const char *text)
+{
+	uint64_t n;
+
+	return text == NULL || bytes_u64(bytes_str(text), &n) == 0;
+}
+
+static bool
 arguments_fit(struct call *c)
 {
 	const struct verb *v = c->verb;
 
 	/* publish APP CHANNEL EVENT DATA: the app without -a. */
-	if (v->takes_app && c->app == NULL && c->n == v->max + 1) {
+	if (strchr(v->options, 'a') != NULL && c->app == NULL &&
+	    c->n == v->max + 1) {
 		c->app = *c->args++;
 		c->n--;
 	}
-	return c->n >= v->min && c->n <= v->max &&
-	    (c->app == NULL || v->takes_app);
+	for (const char *o = c->given; *o != '\0'; o++)
+		if (strchr(v->options, *o) == NULL)
+			return false;
+	return c->n >= v->min && c->n <= v->max && is_number(c->limit) &&
+	    is_number(c->data) && is_number(c->interval);
 }
 
 int
@@ -483,5 +395,5 @@ main(int argc, char **argv)
 	c.n = argc - optind - 1;
 	if (!arguments_fit(&c))
 		return usage(c.verb);
-	return c.verb->run != NULL ? c.verb->run(&c) : run_ask(&c);
+	return c.verb->run != NULL ? c.verb->run(&c) : call_ask(&c);
 }

@@ -99,6 +99,11 @@ void	config_manual(struct buf *);
 void	config_diff(const struct config *, const struct config *, struct buf *,
 	    bool *reload);
 
+/* A line of JSON for each: {"setting":"app.chat.max_connections","live":true,
+ * "now":"0","file":"10"}; null for a section that is not there, *** for secrets. */
+void	config_diff_rows(const struct config *now, const struct config *file,
+	    struct buf *);
+
 /* The [rooms] section that an application's channel is a room of, or NULL; what
  * stands behind its `channel` is the room's ID.  app is the application's id,
  * and so is `app` of a section that was loaded. */

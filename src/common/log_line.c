@@ -27,6 +27,18 @@ log_level_name(enum log_level level)
 	return levels[level].word;
 }
 
+int
+log_level_named(struct bytes name, int *level)
+{
+	for (size_t i = 0; i < NELEM(levels); i++) {
+		if (!bytes_eq(name, bytes_str(levels[i].word)))
+			continue;
+		*level = (int)i;
+		return 0;
+	}
+	return -1;
+}
+
 /* ---- what is written ----------------------------------------------------- */
 
 /* Grows to the end of its room and no further. */

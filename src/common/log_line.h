@@ -24,8 +24,9 @@ struct log_event {
 	struct bytes	 body;
 };
 
-/* "error", "warn" ... */
+/* "error", "warn" ...; and back: -1 if it is none. */
 const char *log_level_name(enum log_level);
+int	log_level_named(struct bytes, int *level);
 
 /*
  * Write the line without its end to `to`, which has room for LOG_LINE_MAX

@@ -12,116 +12,10 @@
 #include "common/counters.h"
 #include "common/log.h"
 #include "common/util.h"
+#include "ctl/fields.h"
 #include "ctl/show.h"
 #include "ctl/table.h"
 #include "ctl/talk.h"
-
-/* ---- members of an answer ------------------------------------------------ */
-
-static struct json
-member(const struct json *object, const char *name)
-{
-	struct json found = { .type = JSON_MISSING };
-	struct json_want want = { bytes_str(name), &found };
-
-	(void)json_pick(object, &want, 1);
-	return found;
-}
-
-static uint64_t
-number(const struct json *object, const char *name)
-{
-	struct json found = member(object, name);
-	uint64_t n;
-
-	return found.type == JSON_NUMBER && json_u64(&found, &n) == 0 ? n : 0;
-}
-
-static bool
-flag(const struct json *object, const char *name)
-{
-	return member(object, name).type == JSON_TRUE;
-}
-
-/* Text of a string; good until the next call but one. */
-static struct bytes
-value_text(const struct json *value)
-{
-	static struct buf room[2];
-	static unsigned turn;
-	struct buf *scratch = &room[turn++ % 2];
-
-	buf_clear(scratch);
-	if (value->type != JSON_STRING)
-		return B("");
-	return json_text(value, scratch);
-}
-
-static struct bytes
-text(const struct json *object, const char *name)
-{
-	struct json found = member(object, name);
-
-	return value_text(&found);
-}
-
-/* "a, b" of an array of strings; good until the next call. */
-static struct bytes
-texts(const struct json *object, const char *name)
-{
-	static struct buf out;
-	struct json list = member(object, name), value;
-	size_t pos = 0;
-
-	buf_clear(&out);
-	if (list.type != JSON_ARRAY)
-		return B("");
-	while (json_next(&list, &pos, NULL, &value)) {
-		if (out.n != 0)
-			buf_str(&out, ", ");
-		buf_bytes(&out, value_text(&value));
-	}
-	return buf_view(&out);
-}
-
-/* "3 d 4 h", "12 min 3 s"; good until the next call. */
-static struct bytes
-span(uint64_t seconds)
-{
-	static char out[48];
-	int n;
-
-	if (seconds >= 86400)
-		n = snprintf(out, sizeof(out), "%" PRIu64 " d %" PRIu64 " h",
-		    seconds / 86400, seconds / 3600 % 24);
-	else if (seconds >= 3600)
-		n = snprintf(out, sizeof(out), "%" PRIu64 " h %" PRIu64 " min",
-		    seconds / 3600, seconds / 60 % 60);
-	else if (seconds >= 60)
-		n = snprintf(out, sizeof(out), "%" PRIu64 " min %" PRIu64 " s",
-		    seconds / 60, seconds % 60);
-	else
-		n = snprintf(out, sizeof(out), "%" PRIu64 " s", seconds);
-	return bytes_of(out, (size_t)n);
-}
-
-static void
-put(struct bytes s)
-{
-	fwrite(s.p, 1, s.n, stdout);
-}
-
-/* 2,512 */
-static void
-put_number(uint64_t n)
-{
-	if (n >= 1000) {
-		put_number(n / 1000);
-		printf(",%03" PRIu64, n % 1000);
-	} else {
-		printf("%" PRIu64, n);
-	}
-}
 
 /* ---- status -------------------------------------------------------------- */
 
@@ -129,14 +23,14 @@ put_number(uint64_t n)
 static void
 show_reach(const struct json *status)
 {
-	struct json totals = member(status, "totals");
-	uint64_t hosts = number(&totals, "hosts");
+	struct json totals = field(status, "totals");
+	uint64_t hosts = field_number(&totals, "hosts");
 
-	put(text(status, "backplane"));
-	if (bytes_eq(text(status, "backplane"), B("none")))
+	field_put(field_text(status, "backplane"));
+	if (bytes_eq(field_text(status, "backplane"), B("none")))
 		return;
-	printf(", %s, %" PRIu64 " host%s", number(&totals,
-	    "backplane_up") == 0 ? "down" : number(&totals,
+	printf(", %s, %" PRIu64 " host%s", field_number(&totals,
+	    "backplane_up") == 0 ? "down" : field_number(&totals,
 	    "backplane_degraded") != 0 ? "degraded" : "up", hosts,
 	    hosts == 1 ? "" : "s");
 }
@@ -145,17 +39,17 @@ static void
 show_head(const struct json *status)
 {
 	printf("Peal ");
-	put(text(status, "version"));
-	printf(", process %" PRIu64 ", ", number(status, "pid"));
-	put(text(status, "state"));
+	field_put(field_text(status, "version"));
+	printf(", process %" PRIu64 ", ", field_number(status, "pid"));
+	field_put(field_text(status, "state"));
 	printf(" for ");
-	put(span(number(status, "uptime")));
-	if (member(status, "file").type == JSON_STRING) {
+	field_put(field_span(field_number(status, "uptime")));
+	if (field(status, "file").type == JSON_STRING) {
 		printf("\nSettings: ");
-		put(text(status, "file"));
+		field_put(field_text(status, "file"));
 	}
 	printf("\nJail: ");
-	put(text(status, "jail"));
+	field_put(field_text(status, "jail"));
 	printf("\nBackplane: ");
 	show_reach(status);
 	printf("\n\n");
@@ -166,14 +60,14 @@ show_addresses(const struct json *status)
 {
 	static const char *const heads[] = { "ADDRESS", "TLS", "SECTION" };
 	struct table *t = table_new(heads, NELEM(heads));
-	struct json list = member(status, "addresses"), a;
+	struct json list = field(status, "addresses"), a;
 	size_t pos = 0;
 
 	while (list.type == JSON_ARRAY && json_next(&list, &pos, NULL, &a)) {
-		table_cell(t, text(&a, "address"));
-		table_cell(t, flag(&a, "tls") ? B("yes") : B("no"));
-		table_cell(t, text(&a, "section").n != 0 ?
-		    text(&a, "section") : B("-"));
+		table_cell(t, field_text(&a, "address"));
+		table_cell(t, field_flag(&a, "tls") ? B("yes") : B("no"));
+		table_cell(t, field_text(&a, "section").n != 0 ?
+		    field_text(&a, "section") : B("-"));
 	}
 	table_print(t, "No addresses.");
 	table_free(t);
@@ -186,19 +80,19 @@ process_row(struct table *t, const struct json *c, const char *name)
 	struct buf title = { 0 };
 
 	if (name == NULL)
-		buf_fmt(&title, "worker %" PRIu64, number(c, "slot"));
+		buf_fmt(&title, "worker %" PRIu64, field_number(c, "slot"));
 	else
 		buf_str(&title, name);
 	table_cell(t, buf_view(&title));
 	buf_done(&title);
-	table_number(t, number(c, "pid"));
-	table_cell(t, text(c, "state"));
-	table_cell(t, span(number(c, "uptime")));
-	table_number(t, number(c, "restarts"));
-	table_number(t, number(c, "connections"));
-	table_number(t, number(c, "websockets"));
-	table_number(t, number(c, "messages_in"));
-	table_number(t, number(c, "messages_out"));
+	table_number(t, field_number(c, "pid"));
+	table_cell(t, field_text(c, "state"));
+	table_cell(t, field_span(field_number(c, "uptime")));
+	table_number(t, field_number(c, "restarts"));
+	table_number(t, field_number(c, "connections"));
+	table_number(t, field_number(c, "websockets"));
+	table_number(t, field_number(c, "messages_in"));
+	table_number(t, field_number(c, "messages_out"));
 }
 
 static void
@@ -207,14 +101,14 @@ show_processes(const struct json *status)
 	static const char *const heads[] = { "PROCESS", ">PID", "STATE", ">UP",
 		">RESTARTS", ">CONNECTIONS", ">WEBSOCKETS", ">IN", ">OUT" };
 	struct table *t = table_new(heads, NELEM(heads));
-	struct json list = member(status, "workers"), c;
+	struct json list = field(status, "workers"), c;
 	size_t pos = 0;
 
-	c = member(status, "router");
+	c = field(status, "router");
 	process_row(t, &c, "router");
 	while (list.type == JSON_ARRAY && json_next(&list, &pos, NULL, &c))
 		process_row(t, &c, NULL);
-	c = member(status, "courier");
+	c = field(status, "courier");
 	if (c.type == JSON_OBJECT)
 		process_row(t, &c, "courier");
 	table_print(t, "No processes.");
@@ -226,7 +120,7 @@ show_processes(const struct json *status)
 static void
 show_reasons(const struct json *object, const char *sep)
 {
-	struct json list = member(object, "reasons"), name, value;
+	struct json list = field(object, "reasons"), name, value;
 	uint64_t n;
 	size_t pos = 0;
 
@@ -236,9 +130,9 @@ show_reasons(const struct json *object, const char *sep)
 		if (json_u64(&value, &n) < 0)
 			continue;
 		fputs(sep, stdout);
-		fputs(log_bytes(value_text(&name)), stdout);
+		fputs(log_bytes(field_of(&name)), stdout);
 		printf(": ");
-		put_number(n);
+		field_put_number(n);
 		sep = ", ";
 	}
 	if (sep[0] == ',')
@@ -249,13 +143,13 @@ show_reasons(const struct json *object, const char *sep)
 static void
 show_handed(const struct json *object)
 {
-	uint64_t moved = number(object, "moved"), kept = number(object, "kept");
+	uint64_t moved = field_number(object, "moved"), kept = field_number(object, "kept");
 
-	put_number(moved);
+	field_put_number(moved);
 	printf(" connection%s moved", moved == 1 ? "" : "s");
 	if (kept != 0) {
 		printf(", ");
-		put_number(kept);
+		field_put_number(kept);
 		printf(" stay%s until closed", kept == 1 ? "s" : "");
 	}
 	show_reasons(object, kept != 0 ? " (" : "; others were closed (");
@@ -265,20 +159,20 @@ show_handed(const struct json *object)
 static void
 show_last_reload(const struct json *status)
 {
-	struct json last = member(status, "reload");
-	uint64_t at = number(&last, "time"), now = (uint64_t)time(NULL);
+	struct json last = field(status, "reload");
+	uint64_t at = field_number(&last, "time"), now = (uint64_t)time(NULL);
 
 	if (last.type != JSON_OBJECT)
 		return;
 	printf("Last reload: ");
-	put(span(now > at ? now - at : 0));
-	printf(" ago, in %" PRIu64 " ms, ", number(&last, "ms"));
-	fputs(log_bytes(text(&last, "result")), stdout);
-	if (flag(&last, "replaced") && flag(&last, "ok")) {
+	field_put(field_span(now > at ? now - at : 0));
+	printf(" ago, in %" PRIu64 " ms, ", field_number(&last, "ms"));
+	fputs(log_bytes(field_text(&last, "result")), stdout);
+	if (field_flag(&last, "replaced") && field_flag(&last, "ok")) {
 		printf("; ");
 		show_handed(status);
 	}
-	if (flag(&last, "waiting"))
+	if (field_flag(&last, "waiting"))
 		printf("; another one waits");
 	printf("\n\n");
 }
@@ -286,24 +180,24 @@ show_last_reload(const struct json *status)
 static void
 leaving_rows(struct table *t, const struct json *crew)
 {
-	struct json list = member(crew, "workers"), w;
+	struct json list = field(crew, "workers"), w;
 	struct buf title = { 0 };
 	size_t pos = 0;
 
 	while (list.type == JSON_ARRAY && json_next(&list, &pos, NULL, &w)) {
 		buf_clear(&title);
 		buf_fmt(&title, "worker %" PRIu64 " of generation %" PRIu64,
-		    number(&w, "slot"), number(crew, "generation"));
+		    field_number(&w, "slot"), field_number(crew, "generation"));
 		table_cell(t, buf_view(&title));
-		if (number(&w, "pid") != 0)
-			table_number(t, number(&w, "pid"));
+		if (field_number(&w, "pid") != 0)
+			table_number(t, field_number(&w, "pid"));
 		else
 			table_cell(t, B("gone"));
-		table_number(t, number(&w, "connections"));
-		table_number(t, number(&w, "moved"));
-		table_number(t, number(&w, "kept"));
-		table_number(t, number(&w, "refused"));
-		table_cell(t, text(&w, "why").n != 0 ? text(&w, "why") :
+		table_number(t, field_number(&w, "connections"));
+		table_number(t, field_number(&w, "moved"));
+		table_number(t, field_number(&w, "kept"));
+		table_number(t, field_number(&w, "refused"));
+		table_cell(t, field_text(&w, "why").n != 0 ? field_text(&w, "why") :
 		    B("-"));
 	}
 	buf_done(&title);
@@ -315,13 +209,13 @@ show_leaving(const struct json *status)
 {
 	static const char *const heads[] = { "LEAVING", ">PID", ">CONNECTIONS",
 		">MOVED", ">KEPT", ">REFUSED", "LAST REASON" };
-	struct json list = member(status, "generations"), crew;
+	struct json list = field(status, "generations"), crew;
 	struct table *t = table_new(heads, NELEM(heads));
 	bool any = false;
 	size_t pos = 0;
 
 	while (list.type == JSON_ARRAY && json_next(&list, &pos, NULL, &crew)) {
-		if (!bytes_eq(text(&crew, "state"), B("leaving")))
+		if (!bytes_eq(field_text(&crew, "state"), B("leaving")))
 			continue;
 		leaving_rows(t, &crew);
 		any = true;
@@ -356,12 +250,12 @@ show_totals(const struct json *status)
 	static const char *const heads[] = { "TOTAL", ">VALUE",
 		"MEANING" };
 	struct table *t = table_new(heads, NELEM(heads));
-	struct json totals = member(status, "totals");
-	bool alone = bytes_eq(text(status, "backplane"), B("none"));
+	struct json totals = field(status, "totals");
+	bool alone = bytes_eq(field_text(status, "backplane"), B("none"));
 	uint64_t n;
 
 	for (size_t i = 0; i < counter_count; i++) {
-		n = number(&totals, counter_info[i].name);
+		n = field_number(&totals, counter_info[i].name);
 		if (n == 0 && (!counter_info[i].is_gauge ||
 		    (alone && of_backplane(&counter_info[i]))))
 			continue;
@@ -389,14 +283,6 @@ show_status(struct bytes answer)
 
 /* ---- rows ---------------------------------------------------------------- */
 
-/* The lines before the last. */
-static bool
-row_next(struct bytes answer, size_t *pos, struct json *row)
-{
-	return talk_line(answer, pos, row) &&
-	    member(row, "ok").type == JSON_MISSING;
-}
-
 void
 show_apps(struct bytes answer)
 {
@@ -406,17 +292,17 @@ show_apps(struct bytes answer)
 	struct json row;
 	size_t pos = 0;
 
-	while (row_next(answer, &pos, &row)) {
-		table_cell(t, text(&row, "name"));
-		table_cell(t, text(&row, "id"));
-		table_cell(t, texts(&row, "keys"));
-		table_cell(t, flag(&row, "enabled") ? B("yes") : B("no"));
-		table_cell(t, text(&row, "client_events"));
-		if (number(&row, "max_connections") != 0)
-			table_number(t, number(&row, "max_connections"));
+	while (field_row(answer, &pos, &row)) {
+		table_cell(t, field_text(&row, "name"));
+		table_cell(t, field_text(&row, "id"));
+		table_cell(t, field_texts(&row, "keys"));
+		table_cell(t, field_flag(&row, "enabled") ? B("yes") : B("no"));
+		table_cell(t, field_text(&row, "client_events"));
+		if (field_number(&row, "max_connections") != 0)
+			table_number(t, field_number(&row, "max_connections"));
 		else
 			table_cell(t, B("no limit"));
-		table_cell(t, texts(&row, "allowed_origins"));
+		table_cell(t, field_texts(&row, "allowed_origins"));
 	}
 	table_print(t, "No applications.");
 	table_free(t);
@@ -432,12 +318,12 @@ show_channels(struct bytes answer)
 	size_t pos = 0;
 	struct bytes name;
 
-	while (row_next(answer, &pos, &row)) {
-		name = text(&row, "channel");
+	while (field_row(answer, &pos, &row)) {
+		name = field_text(&row, "channel");
 		table_cell(t, name);
-		table_number(t, number(&row, "subscriptions"));
+		table_number(t, field_number(&row, "subscriptions"));
 		if (bytes_starts(name, B("presence-")))
-			table_number(t, number(&row, "users"));
+			table_number(t, field_number(&row, "users"));
 		else
 			table_cell(t, B("-"));
 	}
@@ -453,9 +339,9 @@ show_users(struct bytes answer)
 	struct json row, shown;
 	size_t pos = 0;
 
-	while (row_next(answer, &pos, &row)) {
-		table_cell(t, text(&row, "id"));
-		shown = member(&row, "member");
+	while (field_row(answer, &pos, &row)) {
+		table_cell(t, field_text(&row, "id"));
+		shown = field(&row, "member");
 		table_cell(t, shown.raw);
 	}
 	table_print(t, "Nobody is there.");
@@ -470,10 +356,10 @@ show_connections(struct bytes answer)
 	struct json row;
 	size_t pos = 0;
 
-	while (row_next(answer, &pos, &row)) {
-		table_cell(t, text(&row, "app"));
-		table_number(t, number(&row, "open"));
-		table_number(t, number(&row, "subscribed"));
+	while (field_row(answer, &pos, &row)) {
+		table_cell(t, field_text(&row, "app"));
+		table_number(t, field_number(&row, "open"));
+		table_number(t, field_number(&row, "subscribed"));
 	}
 	table_print(t, "No connections.");
 	table_free(t);
@@ -484,40 +370,40 @@ show_connections(struct bytes answer)
 static void
 show_broker(const struct json *last)
 {
-	uint64_t lag = number(last, "lag_us");
+	uint64_t lag = field_number(last, "lag_us");
 
 	printf("Backplane: ");
-	put(text(last, "driver"));
+	field_put(field_text(last, "driver"));
 	printf(", ");
-	put(text(last, "state"));
+	field_put(field_text(last, "state"));
 	printf(" for ");
-	put(span(number(last, "since")));
+	field_put(field_span(field_number(last, "since")));
 	printf("\nBroker: ");
-	put(text(last, "broker"));
+	field_put(field_text(last, "broker"));
 	if (lag != 0)
 		printf(", %" PRIu64 ".%03" PRIu64 " ms away", lag / 1000,
 		    lag % 1000);
-	if (text(last, "failure").n != 0) {
+	if (field_text(last, "failure").n != 0) {
 		printf("\nLast failure: ");
-		put(text(last, "failure"));
+		field_put(field_text(last, "failure"));
 	}
 	printf("\nTopics: %" PRIu64 "\nBacklog: %" PRIu64 " messages, %" PRIu64
 	    " octets\nIn flight: %" PRIu64 " messages\n\n",
-	    number(last, "topics"), number(last, "backlog"),
-	    number(last, "backlog_octets"), number(last, "in_flight"));
+	    field_number(last, "topics"), field_number(last, "backlog"),
+	    field_number(last, "backlog_octets"), field_number(last, "in_flight"));
 }
 
 static void
 host_row(struct table *t, const struct json *row)
 {
-	bool own = flag(row, "own");
+	bool own = field_flag(row, "own");
 
 	table_cell(t, own ? B("*") : B(""));
-	table_cell(t, text(row, "name").n != 0 ? text(row, "name") : B("-"));
-	table_cell(t, text(row, "node"));
-	table_cell(t, text(row, "state"));
-	table_cell(t, own ? B("-") : span(number(row, "heard")));
-	table_number(t, number(row, "rows"));
+	table_cell(t, field_text(row, "name").n != 0 ? field_text(row, "name") : B("-"));
+	table_cell(t, field_text(row, "node"));
+	table_cell(t, field_text(row, "state"));
+	table_cell(t, own ? B("-") : field_span(field_number(row, "heard")));
+	table_number(t, field_number(row, "rows"));
 }
 
 static void
@@ -525,11 +411,11 @@ show_moved(const struct json *last)
 {
 	static const char *const heads[] = { "COUNTER", ">VALUE", "MEANING" };
 	struct table *t = table_new(heads, NELEM(heads));
-	struct json counters = member(last, "counters");
+	struct json counters = field(last, "counters");
 	uint64_t n;
 
 	for (size_t i = 0; i < counter_count; i++) {
-		n = number(&counters, counter_info[i].name);
+		n = field_number(&counters, counter_info[i].name);
 		if (n == 0)
 			continue;
 		counter_row(t, &counter_info[i], n);
@@ -548,9 +434,9 @@ show_backplane(struct bytes answer)
 	struct json row;
 	size_t pos = 0;
 
-	while (row_next(answer, &pos, &row))
+	while (field_row(answer, &pos, &row))
 		host_row(t, &row);
-	if (bytes_eq(text(&row, "state"), B("alone"))) {
+	if (bytes_eq(field_text(&row, "state"), B("alone"))) {
 		puts("This host stands alone ([backplane] driver = none).");
 	} else {
 		show_broker(&row);
@@ -562,6 +448,183 @@ show_backplane(struct bytes answer)
 }
 
 void
+show_hosts(struct bytes answer)
+{
+	static const char *const heads[] = { "", "HOST", "NODE", "STATE",
+		">HEARD", ">ROWS" };
+	struct table *t = table_new(heads, NELEM(heads));
+	struct json row;
+	size_t pos = 0;
+
+	while (field_row(answer, &pos, &row))
+		host_row(t, &row);
+	table_print(t, "This host stands alone ([backplane] driver = none).");
+	table_free(t);
+}
+
+/* ---- single connections --------------------------------------------------- */
+
+static void
+inspect_row(struct table *t, const struct json *row)
+{
+	table_cell(t, field_text(row, "socket_id"));
+	table_cell(t, field_text(row, "app"));
+	table_cell(t, field_text(row, "front"));
+	table_number(t, field_number(row, "worker"));
+	table_cell(t, field_text(row, "address"));
+	table_cell(t, field_text(row, "user").n != 0 ?
+	    field_text(row, "user") : B("-"));
+	table_cell(t, field_span(field_number(row, "age")));
+	table_cell(t, field_span(field_number(row, "idle")));
+	table_number(t, field_number(row, "backlog"));
+	table_number(t, field_number(row, "channels"));
+	table_cell(t, field_texts(row, "names"));
+}
+
+void
+show_inspected(struct bytes answer)
+{
+	static const char *const heads[] = { "SOCKET", "APP", "DOOR",
+		">WORKER", "ADDRESS", "USER", ">AGE", ">IDLE", ">BACKLOG",
+		">CHANNELS", "WHICH" };
+	struct table *t = table_new(heads, NELEM(heads));
+	struct json row;
+	uint64_t n = 0;
+	size_t pos = 0;
+
+	while (field_row(answer, &pos, &row)) {
+		inspect_row(t, &row);
+		n++;
+	}
+	table_print(t, "No such connections.");
+	table_free(t);
+	if (field_number(&row, "total") > n) {
+		printf("\n%" PRIu64 " of ", n);
+		field_put_number(field_number(&row, "total"));
+		puts("; --limit N shows more.");
+	}
+	if (field_texts(&row, "missing").n != 0 ||
+	    field(&row, "missing").type == JSON_ARRAY)
+		puts("Not all workers have answered.");
+}
+
+void
+show_kicked(struct bytes answer)
+{
+	struct json line;
+	size_t pos = 0;
+
+	if (!talk_line(answer, &pos, &line))
+		return;
+	if (field(&line, "closed").type == JSON_MISSING)
+		puts("Done.");
+	else if (field_number(&line, "closed") == 0)
+		puts("No such connection on this host.");
+	else
+		puts("Closed.");
+}
+
+/* ---- webhooks ------------------------------------------------------------- */
+
+static void
+hook_row(struct table *t, const struct json *hook)
+{
+	table_cell(t, field_text(hook, "target"));
+	table_cell(t, field_text(hook, "app"));
+	table_cell(t, field_text(hook, "state"));
+	table_number(t, field_number(hook, "queued"));
+	table_number(t, field_number(hook, "delivered"));
+	table_number(t, field_number(hook, "refused"));
+	table_number(t, field_number(hook, "dropped") +
+	    field_number(hook, "expired"));
+	table_cell(t, field_text(hook, "last_error").n != 0 ?
+	    field_text(hook, "last_error") : B("-"));
+	table_cell(t, field_text(hook, "url"));
+}
+
+/* The answer is a report of everything. */
+void
+show_hooks(struct bytes answer)
+{
+	static const char *const heads[] = { "TARGET", "APP", "STATE",
+		">WAITING", ">DELIVERED", ">FAILED", ">LOST", "LAST ERROR",
+		"URL" };
+	struct table *t = table_new(heads, NELEM(heads));
+	struct json report, hooks = { .type = JSON_MISSING }, hook;
+	size_t pos = 0;
+
+	if (talk_line(answer, &pos, &report))
+		hooks = field(&report, "hooks");
+	pos = 0;
+	while (hooks.type == JSON_ARRAY && json_next(&hooks, &pos, NULL, &hook))
+		hook_row(t, &hook);
+	table_print(t, "There are no webhooks ([webhook NAME]).");
+	table_free(t);
+}
+
+/* ---- settings ------------------------------------------------------------- */
+
+void
+show_config(struct bytes answer)
+{
+	struct json line;
+	size_t pos = 0;
+
+	if (talk_line(answer, &pos, &line))
+		field_put(field_text(&line, "settings"));
+}
+
+static void
+put_side(struct table *t, const struct json *row, const char *name)
+{
+	struct json side = field(row, name);
+
+	if (side.type != JSON_STRING)
+		table_cell(t, B("(no such section)"));
+	else
+		table_cell(t, field_of(&side).n != 0 ? field_of(&side) :
+		    B("-"));
+}
+
+void
+show_config_diff(struct bytes answer)
+{
+	static const char *const heads[] = { "SETTING", "IN FORCE", "ON DISK",
+		"A RELOAD" };
+	struct table *t = table_new(heads, NELEM(heads));
+	struct json row;
+	size_t pos = 0;
+
+	while (field_row(answer, &pos, &row)) {
+		table_cell(t, field_text(&row, "setting"));
+		put_side(t, &row, "now");
+		put_side(t, &row, "file");
+		table_cell(t, field_flag(&row, "live") ? B("takes it") :
+		    B("replaces processes"));
+	}
+	table_print(t, "The settings on disk are those in force.");
+	table_free(t);
+}
+
+void
+show_log(struct bytes answer)
+{
+	struct json line;
+	size_t pos = 0;
+
+	if (!talk_line(answer, &pos, &line))
+		return;
+	field_put(field_text(&line, "level"));
+	putchar('\n');
+}
+
+void
+show_report(struct bytes answer)
+{
+	show_json(answer, NULL);
+}
+
+void
 show_reloaded(struct bytes answer)
 {
 	struct json line;
@@ -570,11 +633,11 @@ show_reloaded(struct bytes answer)
 
 	if (!talk_line(answer, &pos, &line))
 		return;
-	changed = text(&line, "changed");
+	changed = field_text(&line, "changed");
 	printf("reloaded: ");
 	fputs(changed.n != 0 ? log_bytes(changed) : "nothing has changed",
 	    stdout);
-	if (flag(&line, "replaced")) {
+	if (field_flag(&line, "replaced")) {
 		printf("; ");
 		show_handed(&line);
 	}
@@ -593,18 +656,18 @@ show_json(struct bytes answer, const char *rows)
 		printf("{\"%s\":[", rows);
 	while (talk_line(answer, &pos, &line)) {
 		if (rows == NULL) {
-			put(line.raw);
+			field_put(line.raw);
 			break;
 		}
-		if (member(&line, "ok").type != JSON_MISSING) {
+		if (field(&line, "ok").type != JSON_MISSING) {
 			/* Its members stand beside the rows. */
 			printf("],");
-			put(bytes_skip(line.raw, 1));
+			field_put(bytes_skip(line.raw, 1));
 			break;
 		}
 		if (n++ != 0)
 			putchar(',');
-		put(line.raw);
+		field_put(line.raw);
 	}
 	putchar('\n');
 }

@@ -17,6 +17,14 @@ void	show_channels(struct bytes answer);
 void	show_users(struct bytes answer);
 void	show_connections(struct bytes answer);
 void	show_backplane(struct bytes answer);
+void	show_hosts(struct bytes answer);
+void	show_inspected(struct bytes answer);
+void	show_kicked(struct bytes answer);
+void	show_hooks(struct bytes answer);
+void	show_config(struct bytes answer);
+void	show_config_diff(struct bytes answer);
+void	show_log(struct bytes answer);
+void	show_report(struct bytes answer);
 void	show_reloaded(struct bytes answer);
 /* The answer as one JSON document: {"channels":[...],"ok":true}, or its only
  * line if rows is NULL. */

@@ -214,20 +214,28 @@ read_all(int fd, struct buf *answer)
 	}
 }
 
-int
-talk(const char *path, struct bytes line, struct buf *answer, char **why)
+static int
+dial_why(const char *path, char **why)
 {
-	int fd = dial(path), r;
+	int fd = dial(path);
 
-	if (fd < 0) {
+	if (fd < 0)
 		*why = errno == EACCES || errno == EPERM ?
 		    xasprintf("%s: only root and the peal user may speak to "
 			"peald", path) :
 		    errno == ENOENT || errno == ECONNREFUSED ?
 		    xasprintf("%s: no peald is running there", path) :
 		    xasprintf("%s: %s", path, strerror(errno));
+	return fd;
+}
+
+int
+talk(const char *path, struct bytes line, struct buf *answer, char **why)
+{
+	int fd = dial_why(path, why), r;
+
+	if (fd < 0)
 		return -1;
-	}
 	/* A refusal may be there before all was sent. */
 	(void)!send_all(fd, line);
 	r = read_all(fd, answer);
@@ -235,6 +243,52 @@ talk(const char *path, struct bytes line, struct buf *answer, char **why)
 		*why = xasprintf("%s: %s", path, strerror(errno));
 	close(fd);
 	return r < 0 && answer->n == 0 ? -1 : 0;
+}
+
+/* Gives whole lines; false when enough was given. */
+static bool
+give_lines(struct buf *in, bool (*take)(void *, struct bytes), void *arg)
+{
+	struct bytes rest = buf_view(in);
+	ptrdiff_t end;
+	bool more = true;
+
+	while (more && (end = bytes_find(rest, '\n')) >= 0) {
+		more = take(arg, bytes_of(rest.p, (size_t)end));
+		rest = bytes_skip(rest, (size_t)end + 1);
+	}
+	memmove(in->p, rest.p, rest.n);
+	in->n = rest.n;
+	return more;
+}
+
+int
+talk_stream(const char *path, struct bytes line,
+    bool (*take)(void *, struct bytes), void *arg,
+    const volatile sig_atomic_t *stop, char **why)
+{
+	int fd = dial_why(path, why);
+	struct buf in = { 0 };
+	bool more = true;
+	ssize_t n = 0;
+
+	if (fd < 0)
+		return -1;
+	(void)!send_all(fd, line);
+	while (more && (stop == NULL || !*stop)) {
+		n = recv(fd, buf_room(&in, 65536), 65536, 0);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			break;
+		in.n += (size_t)n;
+		more = give_lines(&in, take, arg);
+	}
+	if (n < 0)
+		*why = xasprintf("%s: %s", path, strerror(errno));
+	close(fd);
+	buf_done(&in);
+	return n < 0 ? -1 : 0;
 }
 
 bool

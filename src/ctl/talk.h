@@ -7,6 +7,8 @@
 #ifndef PEAL_TALK_H
 #define PEAL_TALK_H
 
+#include <signal.h>
+
 #include "common/buf.h"
 #include "common/json.h"
 
@@ -22,6 +24,15 @@ char	*talk_find(const char *file, const char *path, char **why);
  * frees). */
 int	talk(const char *path, struct bytes line, struct buf *answer,
 	    char **why);
+
+/*
+ * Sends the line, and gives each line of the answer as it comes, until `take`
+ * says that it was the last it wants, the other side closes, or stop (may be
+ * NULL) becomes true: a signal's handler sets it.  -1 with *why.
+ */
+int	talk_stream(const char *path, struct bytes line,
+	    bool (*take)(void *, struct bytes), void *arg,
+	    const volatile sig_atomic_t *stop, char **why);
 
 /*
  * Takes an answer apart: each call gives the next line, checked as a JSON

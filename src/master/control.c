@@ -18,6 +18,7 @@
 
 #include "common/json.h"
 #include "common/log.h"
+#include "common/log_line.h"
 #include "common/util.h"
 #include "master/control.h"
 #include "master/master.h"
@@ -206,6 +207,61 @@ verb_stop(struct caller *c, const struct json *request)
 		stop_ask(master.config->peal.drain_timeout);
 }
 
+/* The settings in force, or how those on disk differ. */
+static void
+verb_config(struct caller *c, const struct json *request)
+{
+	struct json diff;
+	const struct json_want want[] = { { BYTES("diff"), &diff } };
+	struct config *file;
+	struct buf text = { 0 };
+	char *why = NULL;
+
+	json_pick(request, want, NELEM(want));
+	if (diff.type != JSON_TRUE) {
+		config_dump(master.config, false, &text);
+		buf_str(&c->out, "{\"ok\":true,\"settings\":");
+		json_quote(&c->out, buf_view(&text));
+		buf_str(&c->out, "}\n");
+		caller_write(c);
+	} else if ((file = config_load(master.source, &why)) == NULL) {
+		caller_refuse(c, why);
+	} else {
+		config_diff_rows(master.config, file, &c->out);
+		config_free(file);
+		buf_str(&c->out, "{\"ok\":true}\n");
+		caller_write(c);
+	}
+	buf_done(&text);
+	free(why);
+}
+
+/* Until the next reload of the settings. */
+static void
+verb_log(struct caller *c, const struct json *request)
+{
+	struct json level;
+	const struct json_want want[] = { { BYTES("level"), &level } };
+	struct buf room = { 0 };
+
+	json_pick(request, want, NELEM(want));
+	if (level.type == JSON_STRING) {
+		if (log_level_named(json_text(&level, &room),
+		    &master.config->peal.log_level) < 0) {
+			caller_refuse(c, "a level is error, warn, info or "
+			    "debug");
+			buf_done(&room);
+			return;
+		}
+		log_set_level((enum log_level)master.config->peal.log_level);
+		children_settings();
+	}
+	buf_done(&room);
+	buf_fmt(&c->out, "{\"ok\":true,\"level\":\"%s\"}\n",
+	    log_level_name((enum log_level)master.config->peal.log_level));
+	caller_write(c);
+}
+
 static void
 verb_of_router(struct caller *c)
 {
@@ -227,6 +283,8 @@ static const struct verb {
 	{ BYTES("check"), verb_check },
 	{ BYTES("reload"), verb_reload },
 	{ BYTES("stop"), verb_stop },
+	{ BYTES("config"), verb_config },
+	{ BYTES("log"), verb_log },
 };
 
 /* The line is complete, without its newline. */

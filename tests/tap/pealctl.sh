@@ -3,6 +3,7 @@
 # refused, exit statuses.  TAP.
 # shellcheck source=tests/tap/lib.sh
 . "${srcdir:-$(dirname "$0")/../..}/tests/tap/lib.sh"
+top=$(cd "${srcdir:-$(dirname "$0")/../..}" && pwd) || exit 99
 
 XDG_RUNTIME_DIR=$dir/runtime
 export XDG_RUNTIME_DIR
@@ -32,8 +33,8 @@ ctl status -a chat
 ok "an option that makes no sense is refused" says 2 'usage: pealctl status'
 ctl --help
 ok "--help lists the verbs" says 0 terminate
-for verb in status apps channels users connections publish terminate backplane \
-    check reload stop help; do
+for verb in status top tail apps channels users connections publish kick terminate \
+    hosts backplane hooks config log report check reload stop help; do
 	ctl help $verb
 	ok "help $verb explains" says 0 "usage: pealctl $verb"
 done
@@ -85,7 +86,7 @@ answers() { ctl -c "$ini" channels && [ $rc = 0 ]; }
 wait_for answers
 ok "channels when there are none" says 0 'No channels'
 ctl -c "$ini" channels --json
-ok "channels --json" says 0 '{"channels":[],"ok":true}'
+ok "channels --json" says 0 '{"channels":[],"ok":true,"total":0}'
 ctl -c "$ini" connections --json
 ok "connections --json" says 0 '"open":0'
 ctl -c "$ini" status
@@ -117,6 +118,105 @@ ok "check --json of a mistake" says 1 '{"ok":false,"error":"'
 ok "which says where" says 1 'bad.ini:2: [peal] workers = x'
 ctl -c "$ini" terminate 42
 ok "terminate" says 0 'Done'
+
+ctl -c "$ini" kick 42
+ok "kick of a user" says 0 'Done'
+ctl -c "$ini" kick 123.456
+ok "kick of a connection that is not there" says 0 'No such connection'
+ctl -c "$ini" kick
+ok "kick of nobody" says 2 'usage: pealctl kick'
+ctl -c "$ini" hosts
+ok "hosts: this one" says 0 'up'
+ctl -c "$ini" hosts --json
+ok "hosts --json" says 0 '"own":true'
+ctl -c "$ini" connections --list
+ok "connections --list of none" says 0 'No such connections'
+ctl -c "$ini" connections --slow --json
+ok "connections --slow --json" says 0 '{"connections":[],"ok":true,"total":0'
+ctl -c "$ini" channels --now
+ok "an option of another verb is refused" says 2 'usage: pealctl channels'
+ctl -c "$ini" channels --limit many
+ok "a limit is a number" says 2 'usage: pealctl channels'
+ctl -c "$ini" channels --match news --limit 1
+ok "channels --match --limit" says 0 'No channels'
+
+# ---- what goes on ------------------------------------------------------------------
+ctl -c "$ini" report
+ok "report" says 0 '"totals":{'
+ctl -c "$ini" hooks
+ok "hooks when there are none" says 0 'no webhooks'
+ctl -c "$ini" top --once
+ok "top shows the workers" says 0 'SUBSCRIPTIONS'
+ok "and that nobody is slow" says 0 'Nobody reads too slowly'
+ctl -c "$ini" --json top
+ok "top --json is the report" says 0 '"totals":{'
+mkfifo "$dir/events"
+"$pealctl" -c "$ini" tail --limit 2 --kind published,client_event >"$dir/events" &
+tail=$!
+exec 3<"$dir/events"
+# The tap is open when an event arrives: until then they are published.
+(while :; do "$pealctl" -c "$ini" publish news hello '{"a":1}' >/dev/null; done) &
+loop=$!
+read -r line <&3
+case $line in *published*news*hello*'{"a":1}'*) true ;; *) false ;; esac
+ok "tail shows what is published" test $? = 0
+wait "$tail"
+ok "and ends after as many as were asked for" test $? = 0
+kill "$loop" && wait "$loop" 2>/dev/null
+exec 3<&-
+ctl -c "$ini" tail --kind nonsense
+ok "tail of an unknown kind" says 1 'kind'
+
+# ---- settings in force -------------------------------------------------------------
+ctl -c "$ini" config
+ok "config shows the settings in force" says 0 '[app chat]'
+ok "without secrets" not grep -q a-secret "$dir/out"
+ctl -c "$ini" config diff
+ok "config diff: nothing" says 0 'are those in force'
+cp "$ini" "$dir/kept.ini"
+echo 'max_connections = 7' >>"$ini"
+ctl -c "$ini" config diff
+ok "config diff: a setting" says 0 'app.chat.max_connections'
+ctl -c "$ini" --json config diff
+ok "config diff --json" says 0 \
+    '{"setting":"app.chat.max_connections","live":true,"now":"0","file":"7"}'
+sed -i 's/^secret = .*/secret = another/' "$ini"
+ctl -c "$ini" --json config diff
+ok "config diff shows no secret" says 0 \
+    '{"setting":"app.chat.secret","live":true,"now":"***","file":"***"}'
+ok "really" not grep -q another "$dir/out"
+cp "$dir/kept.ini" "$ini"
+ctl -c "$ini" config dump
+ok "config and another word" says 2 'usage: pealctl config'
+ctl -c "$ini" log
+ok "log shows the level" says 0 'info'
+ctl -c "$ini" log debug
+ok "log sets it" says 0 'debug'
+debugs() { ctl -c "$ini" publish news hello x && grep -q ' debug ' "$dir/log"; }
+ok "and lines of debugging come" wait_for debugs
+ctl -c "$ini" log loud
+ok "log with a wrong level" says 1 'error, warn, info or debug'
+ctl -c "$ini" log info
+
+# ---- completion --------------------------------------------------------------------
+if command -v bash >/dev/null 2>&1; then
+	completes() {	# words
+		PATH=$(dirname "$pealctl"):$PATH bash -c '
+			. "$1"; shift
+			COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
+			_pealctl && echo "${COMPREPLY[*]}"' \
+			bash "$top/contrib/completion/pealctl" "$@"
+	}
+	ok "completion: verbs" test "$(completes pealctl ho)" = "hosts hooks"
+	ok "completion: levels" test "$(completes pealctl -c "$ini" log w)" = warn
+	ok "completion: applications" test "$(completes pealctl -c "$ini" \
+	    channels -a c)" = chat
+	"$pealctl" --help | sed -n 's/^  \([a-z][a-z]*\) .*/\1/p' | sort >"$dir/verbs"
+	completes pealctl '' | tr ' ' '\n' | sort >"$dir/completed"
+	ok "completion knows all verbs" cmp -s "$dir/verbs" "$dir/completed"
+else
+	skip "completion" "no bash"
+fi
 
 # ---- reload ------------------------------------------------------------------------
 ctl -c "$ini" reload
