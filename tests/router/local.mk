@@ -9,6 +9,7 @@ router_tests = \
 	tests/router/test_history \
 	tests/router/test_host \
 	tests/router/test_hosts_random \
+	tests/router/test_inspect \
 	tests/router/test_load \
 	tests/router/test_members \
 	tests/router/test_order \
@@ -24,6 +25,7 @@ router_tests = \
 	tests/router/test_succession_random \
 	tests/router/test_sync \
 	tests/router/test_tally \
+	tests/router/test_tap \
 	tests/router/test_users
 check_PROGRAMS += $(router_tests)
 TESTS += $(router_tests)
@@ -77,6 +79,13 @@ tests_router_test_shift_random_SOURCES = tests/router/test_shift_random.c \
 tests_router_test_shift_random_LDADD = $(TEST_LDADD)
 tests_router_test_shift_random_LDFLAGS = $(router_ldflags)
 router_cluster = tests/router/cluster.c tests/router/cluster.h
+tests_router_test_inspect_SOURCES = tests/router/test_inspect.c $(router_driver)
+tests_router_test_inspect_LDADD = $(TEST_LDADD)
+tests_router_test_inspect_LDFLAGS = $(router_ldflags)
+tests_router_test_tap_SOURCES = tests/router/test_tap.c $(router_cluster) \
+	$(router_driver)
+tests_router_test_tap_LDADD = $(TEST_LDADD)
+tests_router_test_tap_LDFLAGS = $(router_ldflags)
 tests_router_test_snapshot_SOURCES = tests/router/test_snapshot.c \
 	$(router_cluster) $(router_driver)
 tests_router_test_snapshot_LDADD = $(TEST_LDADD)
