@@ -24,7 +24,7 @@
 #endif
 
 #define LOGIN_TIME	10		/* seconds */
-#define STRANGERS_MOST	100		/* that have not logged in */
+#define STRANGERS_MOST	50		/* that have not logged in */
 #define ASKS_MOST	8		/* of a viewer, at a time */
 #define RATE_MOST	100		/* messages a second */
 #define MESSAGE_MOST	(128 << 10)

@@ -47,7 +47,6 @@ static const struct file {
 	"frame-ancestors 'none'; base-uri 'none'; form-action 'none'\r\n" \
 	"X-Content-Type-Options: nosniff\r\n" \
 	"Referrer-Policy: no-referrer\r\n" \
-	"Cross-Origin-Opener-Policy: same-origin\r\n" \
 	"Cross-Origin-Resource-Policy: same-origin\r\n"
 #define FRESH	HEADERS "Cache-Control: no-store\r\n"
 /* The same for years. */

@@ -21,3 +21,11 @@ tests_front_test_rooms_SOURCES = tests/front/test_rooms.c \
 tests_front_test_rooms_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests
 tests_front_test_rooms_LDADD = $(TEST_LDADD)
 TESTS += tests/front/test_rooms
+
+# Router and master are played, too (worker/ask.c).
+check_PROGRAMS += tests/front/test_page
+tests_front_test_page_SOURCES = tests/front/test_page.c \
+	tests/worker/fake.c tests/worker/fake.h
+tests_front_test_page_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests
+tests_front_test_page_LDADD = $(TEST_LDADD)
+TESTS += tests/front/test_page

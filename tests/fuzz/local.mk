@@ -68,9 +68,24 @@ tests_fuzz_fuzz_ini_LDADD = libpeal.a
 tests_fuzz_fuzz_ini_LDFLAGS = $(LDFLAGS_FUZZ)
 endif
 
-# These two stand on a worker without sockets.
+# These stand on a worker without sockets.
 FAKE = tests/worker/fake.c tests/worker/fake.h
 FAKE_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests
+
+EXTRA_DIST += tests/fuzz/corpus/page
+check_PROGRAMS += tests/fuzz/replay_page
+tests_fuzz_replay_page_SOURCES = tests/fuzz/fuzz_page.c $(FAKE) $(FUZZ_REPLAY)
+tests_fuzz_replay_page_CPPFLAGS = $(FAKE_CPPFLAGS)
+tests_fuzz_replay_page_LDADD = libpeal.a
+TESTS += tests/fuzz/replay_page
+if FUZZING
+noinst_PROGRAMS += tests/fuzz/fuzz_page
+tests_fuzz_fuzz_page_SOURCES = tests/fuzz/fuzz_page.c $(FAKE) \
+	tests/fuzz/fuzz.h
+tests_fuzz_fuzz_page_CPPFLAGS = $(FAKE_CPPFLAGS)
+tests_fuzz_fuzz_page_LDADD = libpeal.a
+tests_fuzz_fuzz_page_LDFLAGS = $(LDFLAGS_FUZZ)
+endif
 
 EXTRA_DIST += tests/fuzz/corpus/pusher
 check_PROGRAMS += tests/fuzz/replay_pusher
