@@ -58,5 +58,6 @@ hooked(const struct config *c, const struct config_app *app)
 		for (size_t k = 0; k < hook->events.n; k++)
 			bits |= bit_of(hook->events.at[k]);
 	}
-	return bits;
+	/* As with Pusher, who counts for subscribers counts for webhooks. */
+	return app->subscription_count ? bits : bits & ~HOOKED_COUNTS;
 }

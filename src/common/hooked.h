@@ -14,7 +14,7 @@
 #define HOOKED_MEMBERS	2	/* member_added, member_removed */
 #define HOOKED_CLIENT	4	/* client_event */
 #define HOOKED_MISSES	8	/* cache_miss */
-#define HOOKED_COUNTS	16	/* subscription_count */
+#define HOOKED_COUNTS	16	/* subscription_count, if the app has it on */
 #define HOOKED_OPENED	32	/* connection_opened */
 #define HOOKED_CLOSED	64	/* connection_closed */
 
