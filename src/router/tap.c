@@ -94,7 +94,8 @@ void
 taps_done(struct router *r)
 {
 	event_free(r->taps.timer);
-	buf_done(&r->taps.room);
+	buf_done(&r->taps.token);
+	buf_done(&r->taps.text);
 }
 
 struct tap *
@@ -183,22 +184,19 @@ token_begin(struct buf *room, struct bytes token, size_t want)
 /* The text of a string, else the token itself; only its beginning, more than n
  * octets if there are more.  Another host may have sent what is none. */
 static struct bytes
-token_text(struct buf *room, struct bytes token, size_t n)
+token_text(struct taps *ts, struct bytes token, size_t n)
 {
 	struct bytes part;
 	struct json v;
 	const char *why;
-	size_t at;
 
 	if (token.n < 2 || token.p[0] != '"')
 		return token;
-	part = token_begin(room, token, n);
+	part = token_begin(&ts->token, token, n);
 	if (json_parse(part, &v, &why) < 0 || v.type != JSON_STRING)
 		return token;
-	at = room->n;
-	part = json_text(&v, room);
-	/* What was plain is borrowed from the room, which did not move then. */
-	return v.plain ? part : bytes_of(room->p + at, room->n - at);
+	buf_clear(&ts->text);
+	return json_text(&v, &ts->text);
 }
 
 static void
@@ -219,7 +217,7 @@ add_name(struct buf *out, const char *name, struct bytes text)
 static struct bytes
 part_text(struct tap *t, const struct part *part, size_t n)
 {
-	return part->is_json ? token_text(&t->router->taps.room, part->p, n)
+	return part->is_json ? token_text(&t->router->taps, part->p, n)
 	    : part->p;
 }
 

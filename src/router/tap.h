@@ -59,7 +59,7 @@ struct taps {
 	struct event		*timer;
 	bool			 armed;		/* the timer runs */
 	bool			 due;		/* what waits is to leave */
-	struct buf		 room;		/* for texts */
+	struct buf		 token, text;	/* of what is shown */
 };
 
 /* What somebody wants to see. */

@@ -277,3 +277,17 @@ tests_fuzz_fuzz_heir_SOURCES = tests/fuzz/fuzz_heir.c tests/fuzz/router.h \
 tests_fuzz_fuzz_heir_LDADD = libpeal.a
 tests_fuzz_fuzz_heir_LDFLAGS = $(LDFLAGS_FUZZ)
 endif
+
+EXTRA_DIST += tests/fuzz/corpus/control
+check_PROGRAMS += tests/fuzz/replay_control
+tests_fuzz_replay_control_SOURCES = tests/fuzz/fuzz_control.c \
+	tests/fuzz/router.h $(FUZZ_REPLAY)
+tests_fuzz_replay_control_LDADD = libpeal.a
+TESTS += tests/fuzz/replay_control
+if FUZZING
+noinst_PROGRAMS += tests/fuzz/fuzz_control
+tests_fuzz_fuzz_control_SOURCES = tests/fuzz/fuzz_control.c \
+	tests/fuzz/router.h tests/fuzz/fuzz.h
+tests_fuzz_fuzz_control_LDADD = libpeal.a
+tests_fuzz_fuzz_control_LDFLAGS = $(LDFLAGS_FUZZ)
+endif
