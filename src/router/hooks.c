@@ -131,7 +131,8 @@ hooks_on_hook_ack(struct router *r, struct ipc *ipc,
 		h->lost = true;
 		return;
 	}
-	while ((one = TAILQ_FIRST(&h->queue)) != NULL && one != h->next &&
+	/* What is not sent yet has a higher one. */
+	while ((one = TAILQ_FIRST(&h->queue)) != NULL &&
 	    one->serial <= m->serial)
 		hook_free(h, one);
 }

@@ -180,12 +180,8 @@ roll_turn(struct router *r)
 void
 roll_skip_route(struct router *r, const struct route *t)
 {
-	struct roll *l = roll_of(r);
-
-	if (l->route != t)
-		return;
-	leave(l);
-	l->member = NULL;
+	if (roll_of(r)->route == t)
+		leave(roll_of(r));
 }
 
 void

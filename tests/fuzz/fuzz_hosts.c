@@ -3,7 +3,8 @@
  * What other hosts tell of themselves: the input is a list of payloads, each
  * behind an octet for its kind and host, one for the host's incarnation, and
  * two for its length.  Whatever comes, the census must agree with the rows that
- * are kept, and nothing of a host may be left when it is gone.
+ * are kept, and nothing of a host may be left when it is gone.  What is made of it
+ * for a courier, who is not there, keeps within its bound.
  */
 #include "router.h"
 
@@ -15,6 +16,9 @@
 #include "common/ipc.h"
 #include "common/log.h"
 #include "common/util.h"
+
+#define HOOK	"[webhook a]\nurl = https://hooks.example.org/\n"
+#define HOSTS_KINDS	(ENVELOPE_HOOK - ENVELOPE_HELLO)
 
 /* ---- a router ----------------------------------------------------------- */
 
@@ -31,11 +35,12 @@ router(void)
 		r = router_new(event_base_new(), fds[0]);
 		r->node = 99;
 		r->backplane = &null;
-		router_settings(r, settings(""));
+		router_settings(r, settings(HOOK));
 		log_set_level(LOG_LEVEL_ERROR);
 		sync_go(r, 0);
 	} else {
 		census_init(r);
+		hooks_settings(r);
 		memset(&r->contact, 0, sizeof(r->contact));
 		hosts_init(r);
 	}
@@ -72,6 +77,7 @@ check(const struct router *r)
 		rows += h->n_rows;
 	}
 	MUST(rows == r->contact.rows);
+	MUST(r->hooks.octets <= HOOKS_QUEUE);
 }
 
 static void
@@ -95,7 +101,7 @@ take_one(struct router *r, const uint8_t *data, size_t n)
 {
 	struct envelope e = {
 		.kind = (enum envelope_kind)(ENVELOPE_HELLO +
-		    data[0] % (ENVELOPE_KINDS - ENVELOPE_HELLO)),
+		    data[0] % HOSTS_KINDS),
 		.node = 1 + (data[0] >> 4) % 4, .incarnation = data[1] & 3,
 	};
 	size_t size = (size_t)data[2] << 8 | data[3];
@@ -105,7 +111,9 @@ take_one(struct router *r, const uint8_t *data, size_t n)
 		size = n - 4;
 	e.payload = bytes_of(data + 4, size);
 	h = host_of(r, &e);
-	if (h != NULL)
+	if (h != NULL && (data[1] & 0x80))
+		hooks_heard(r, &e);
+	else if (h != NULL)
 		host_take(r, h, &e);
 	return 4 + size;
 }

@@ -225,6 +225,83 @@ line_inspect(struct mate *w, struct unpacker *u)
 	    TEXT(m.user), m.socket_a, m.socket_b, m.slow, m.limit, m.kick);
 }
 
+/* ---- what a courier gets ------------------------------------------------- */
+
+/* Serials of one router rise, over all of its links. */
+static void
+fact_in_order(struct mate *w, uint64_t serial)
+{
+	assert_true(serial > w->serial);
+	w->serial = serial;
+}
+
+static char *
+line_hook_hosts(struct mate *w, struct unpacker *u)
+{
+	struct buf b = { 0 };
+
+	READ(hook_hosts);
+	assert_int_equal(m.epoch, w->rig->router->epoch);
+	buf_fmt(&b, "hosts own=%" PRIu64 " lost=%" PRIu64 " live", m.own,
+	    m.lost);
+	for (uint32_t i = 0; i < m.nodes.n; i++) {
+		struct bytes node = msg_list_at(&m.nodes, i);
+
+		assert_int_equal(node.n, 8);
+		buf_fmt(&b, " %u", (unsigned char)node.p[7]);
+	}
+	return buf_cstr(&b);
+}
+
+static char *
+line_hook_state(struct mate *w, struct unpacker *u)
+{
+	READ(hook_state);
+	fact_in_order(w, m.serial);
+	if (m.user.n > 0)
+		return xasprintf("%s %.*s %.*s", m.present ? "added" :
+		    "removed", TEXT(m.channel), TEXT(m.user));
+	return xasprintf("%s %.*s", m.present ? "occupied" : "vacated",
+	    TEXT(m.channel));
+}
+
+static char *
+line_hook_roll(struct mate *w, struct unpacker *u)
+{
+	READ(hook_roll);
+	fact_in_order(w, m.serial);
+	return xstrdup(m.on ? "roll" : "rolled");
+}
+
+static char *
+line_hook_event(struct mate *w, struct unpacker *u)
+{
+	static const char *const kinds[] = { [HOOK_CLIENT] = "client",
+		[HOOK_MISS] = "miss", [HOOK_COUNT] = "counted",
+		[HOOK_OPENED] = "opened", [HOOK_CLOSED] = "closed" };
+
+	READ(hook_event);
+	fact_in_order(w, m.serial);
+	switch (m.kind) {
+	case HOOK_CLIENT:
+		return xasprintf("client %.*s %.*s=%.*s by=%.*s %" PRIu64 ".%"
+		    PRIu64, TEXT(m.channel), TEXT(m.event), (int)(m.data.n > 40 ?
+		    40 : m.data.n), m.data.p, TEXT(m.text), m.socket_a,
+		    m.socket_b);
+	case HOOK_OPENED:
+	case HOOK_CLOSED:
+		return xasprintf("%s %" PRIu64 ".%" PRIu64 " by=%.*s code=%"
+		    PRIu64 " %.*s", kinds[m.kind], m.socket_a, m.socket_b,
+		    TEXT(m.user), m.count, TEXT(m.text));
+	case HOOK_COUNT:
+		return xasprintf("counted %.*s %" PRIu64, TEXT(m.channel),
+		    m.count);
+	default:
+		assert_int_equal(m.kind, HOOK_MISS);
+		return xasprintf("miss %.*s", TEXT(m.channel));
+	}
+}
+
 static char *(*const lines[MSG_TYPES])(struct mate *, struct unpacker *) = {
 	[MSG_subscribed] = line_subscribed,
 	[MSG_deliver] = line_deliver,
@@ -242,6 +319,10 @@ static char *(*const lines[MSG_TYPES])(struct mate *, struct unpacker *) = {
 	[MSG_stalled] = line_stalled,
 	[MSG_marked] = line_marked,
 	[MSG_replay] = line_replay,
+	[MSG_hook_hosts] = line_hook_hosts,
+	[MSG_hook_state] = line_hook_state,
+	[MSG_hook_roll] = line_hook_roll,
+	[MSG_hook_event] = line_hook_event,
 	[MSG_told] = line_told,
 	[MSG_inspect] = line_inspect,
 };
@@ -371,14 +452,15 @@ mate_open(struct rig *g, struct mate *w)
 static void
 mate_done(struct mate *w)
 {
-	if (w->fd >= 0)
+	if (w->reader != NULL && w->fd >= 0)
 		close(w->fd);
 	while (w->n_lines > 0)
 		free(w->lines[--w->n_lines]);
 	free(w->lines);
 	buf_done(&w->in);
 	buf_done(&w->out);
-	msg_reader_free(w->reader);
+	if (w->reader != NULL)
+		msg_reader_free(w->reader);
 }
 
 struct rig *
@@ -449,6 +531,7 @@ rig_free(struct rig *g)
 	for (size_t i = 0; i < g->n_mates; i++)
 		mate_done(&g->mates[i]);
 	mate_done(&g->master);
+	mate_done(&g->courier);
 	event_base_free(g->base);
 	free(g);
 }
@@ -477,6 +560,15 @@ rig_worker(struct rig *g, unsigned slot)
 	return w;
 }
 
+struct mate *
+rig_courier(struct rig *g)
+{
+	mate_done(&g->courier);
+	g->courier = (struct mate){ .fd = -1 };
+	hooks_link(g->router, mate_open(g, &g->courier));
+	return &g->courier;
+}
+
 void
 mate_dies(struct mate *w)
 {
@@ -494,11 +586,15 @@ rig_run(struct rig *g)
 
 		for (size_t i = 0; i < g->n_mates; i++)
 			busy |= mate_write(&g->mates[i]);
+		if (g->courier.reader != NULL)
+			busy |= mate_write(&g->courier);
 		event_base_loop(g->base, EVLOOP_NONBLOCK);
 		busy |= router_turn(g->router);
 		for (size_t i = 0; i < g->n_mates; i++)
 			busy |= mate_read(&g->mates[i]);
 		busy |= mate_read(&g->master);
+		if (g->courier.reader != NULL)
+			busy |= mate_read(&g->courier);
 		if (busy)
 			idle = -1;
 	}

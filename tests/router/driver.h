@@ -44,7 +44,7 @@ struct mate {
 struct rig {
 	struct event_base	*base;
 	struct router		*router;
-	struct mate		 master;
+	struct mate		 master, courier;
 	struct mate		 mates[MATES];	/* of generation 1 and so on */
 	size_t			 n_mates;
 };
@@ -65,6 +65,8 @@ void	rig_settings(struct rig *, const char *ini);
 struct mate *rig_worker(struct rig *, unsigned slot);
 /* One that has not. */
 struct mate *rig_stranger(struct rig *, unsigned slot);
+/* A new courier; the one before has died. */
+struct mate *rig_courier(struct rig *);
 void	mate_dies(struct mate *);
 /* Turns of the loop until nothing happens any more. */
 void	rig_run(struct rig *);

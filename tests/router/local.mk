@@ -7,6 +7,7 @@ router_tests = \
 	tests/router/test_count \
 	tests/router/test_envelope \
 	tests/router/test_history \
+	tests/router/test_hooks \
 	tests/router/test_host \
 	tests/router/test_hosts_random \
 	tests/router/test_inspect \
@@ -44,6 +45,10 @@ tests_router_test_count_LDFLAGS = $(router_ldflags)
 tests_router_test_history_SOURCES = tests/router/test_history.c $(router_driver)
 tests_router_test_history_LDADD = $(TEST_LDADD)
 tests_router_test_history_LDFLAGS = $(router_ldflags)
+tests_router_test_hooks_SOURCES = tests/router/test_hooks.c \
+	$(router_cluster) $(router_driver) $(router_told)
+tests_router_test_hooks_LDADD = $(TEST_LDADD)
+tests_router_test_hooks_LDFLAGS = $(router_ldflags)
 tests_router_test_load_SOURCES = tests/router/test_load.c $(router_driver)
 tests_router_test_load_LDADD = $(TEST_LDADD)
 tests_router_test_load_LDFLAGS = $(router_ldflags)
@@ -75,7 +80,7 @@ tests_router_test_shift_SOURCES = tests/router/test_shift.c $(router_driver)
 tests_router_test_shift_LDADD = $(TEST_LDADD)
 tests_router_test_shift_LDFLAGS = $(router_ldflags)
 tests_router_test_shift_random_SOURCES = tests/router/test_shift_random.c \
-	$(router_driver)
+	$(router_driver) $(router_told)
 tests_router_test_shift_random_LDADD = $(TEST_LDADD)
 tests_router_test_shift_random_LDFLAGS = $(router_ldflags)
 router_cluster = tests/router/cluster.c tests/router/cluster.h
@@ -90,8 +95,9 @@ tests_router_test_snapshot_SOURCES = tests/router/test_snapshot.c \
 	$(router_cluster) $(router_driver)
 tests_router_test_snapshot_LDADD = $(TEST_LDADD)
 tests_router_test_snapshot_LDFLAGS = $(router_ldflags)
+router_told = tests/router/told.c tests/router/told.h
 tests_router_test_hosts_random_SOURCES = tests/router/test_hosts_random.c \
-	$(router_cluster) $(router_driver)
+	$(router_cluster) $(router_driver) $(router_told)
 tests_router_test_hosts_random_LDADD = $(TEST_LDADD)
 tests_router_test_hosts_random_LDFLAGS = $(router_ldflags)
 tests_router_test_host_SOURCES = tests/router/test_host.c $(router_cluster) \
@@ -114,6 +120,6 @@ tests_router_test_succession_SOURCES = tests/router/test_succession.c $(router_b
 tests_router_test_succession_LDADD = $(TEST_LDADD)
 tests_router_test_succession_LDFLAGS = $(router_ldflags)
 tests_router_test_succession_random_SOURCES = \
-	tests/router/test_succession_random.c $(router_broker)
+	tests/router/test_succession_random.c $(router_broker) $(router_told)
 tests_router_test_succession_random_LDADD = $(TEST_LDADD)
 tests_router_test_succession_random_LDFLAGS = $(router_ldflags)

@@ -2,11 +2,12 @@
  *
  * Hosts under random schedules: clients come and go on three hosts while
  * changes and chunks get lost, hosts lose the broker, stand still, die and come
- * back, and routers are replaced.  In the end every host counts what is true,
- * and no worker was ever told that a member came who was there, or went who was
- * not.
+ * back, and routers and couriers are replaced.  In the end every host counts what
+ * is true, each courier knows it, and nobody was ever told that a member or a
+ * channel came that was there, or went that was not.
  */
 #include "cluster.h"
+#include "told.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -34,6 +35,7 @@ struct seat {
 	bool		 frozen, cut, dead;
 	unsigned	 n_workers;	/* ever, of this router */
 	struct truth	 workers[WORKERS];
+	struct told	 told;		/* its courier, with its journal */
 };
 
 static struct cluster *cluster;
@@ -88,8 +90,23 @@ hear_line(struct truth *w, const char *line)
 }
 
 static void
+hear_couriers(void)
+{
+	for (unsigned i = 0; i < HOSTS; i++) {
+		struct rig *g = seats[i].rig;
+
+		if (seats[i].dead)
+			continue;
+		told_hear(&seats[i].told, g);
+		if (dice(4) == 0 && g->courier.serial > 0)
+			SAY(&g->courier, hook_ack, .serial = g->courier.serial);
+	}
+}
+
+static void
 hear_all(void)
 {
+	hear_couriers();
 	for (unsigned i = 0; i < HOSTS * WORKERS; i++) {
 		struct truth *w = &seats[i / WORKERS].workers[i % WORKERS];
 
@@ -163,6 +180,28 @@ host_starts(struct seat *s)
 	s->rig = cluster_host(cluster, s->node, s->generation);
 	s->n_workers = 0;
 	s->dead = s->cut = s->frozen = false;
+	told_link(&s->told, s->rig);
+}
+
+/* A courier that remembers, or sleeps, or wakes up. */
+static void
+courier_suffers(struct seat *s)
+{
+	if (dice(2) == 0) {
+		s->rig->courier.asleep = !s->rig->courier.asleep;
+		return;
+	}
+	hear_all();
+	told_link(&s->told, s->rig);
+}
+
+/* Another start of a host: nothing is remembered. */
+static void
+host_anew(struct seat *s)
+{
+	told_done(&s->told);
+	told_init(&s->told);
+	host_starts(s);
 }
 
 static void
@@ -307,11 +346,13 @@ step(void)
 			return;
 		/* As another node, or (never its master) as the same. */
 		s->node = ++last_node;
-		host_starts(s);
+		host_anew(s);
 		for (unsigned i = 0; i < WORKERS; i++)
 			worker_new(s, &s->workers[i]);
 	} else if (dice(30) == 0) {
 		host_suffers(s);
+	} else if (!s->frozen && dice(40) == 0) {
+		courier_suffers(s);
 	} else if (!s->frozen && w->alive) {
 		client_moves(w);
 	}
@@ -397,6 +438,7 @@ check_host(const struct seat *s, const struct sums *sum)
 		assert_int_equal(who != NULL, sum->seats[u] > 0);
 	}
 	check_users(c, sum);
+	told_check((struct told *)(uintptr_t)&s->told, s->rig->router);
 	assert_int_equal(load_total(c).open, sum->open);
 	for (unsigned i = 0; i < WORKERS; i++) {
 		const struct truth *w = &s->workers[i];
@@ -418,6 +460,7 @@ settle(void)
 			continue;
 		cluster_freeze(cluster, seats[i].rig, false);
 		cluster_mend(cluster, seats[i].rig);
+		seats[i].rig->courier.asleep = false;
 	}
 	cluster_later(cluster, 12000);
 	hear_all();
@@ -430,11 +473,12 @@ run_schedule(void)
 
 	random_state = schedule * 7919 + 1;
 	loss = dice(3) * 30;
-	cluster = cluster_new("[backplane]\npartition_timeout = 9s\n");
+	cluster = cluster_new(TOLD_HOOK
+	    "[backplane]\npartition_timeout = 9s\n");
 	cluster->lose = lose;
 	for (unsigned i = 0; i < HOSTS; i++) {
 		seats[i] = (struct seat){ .node = ++last_node };
-		host_starts(&seats[i]);
+		host_anew(&seats[i]);
 		for (unsigned k = 0; k < WORKERS; k++)
 			worker_new(&seats[i], &seats[i].workers[k]);
 	}
@@ -446,6 +490,8 @@ run_schedule(void)
 		if (!seats[i].dead)
 			check_host(&seats[i], &sum);
 	}
+	for (unsigned i = 0; i < HOSTS; i++)
+		told_done(&seats[i].told);
 	cluster_free(cluster);
 }
 

@@ -6,6 +6,7 @@
  * limit on connections is kept to the last one.
  */
 #include "driver.h"
+#include "told.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -74,6 +75,7 @@ static struct {
 	uint64_t	 granted, read;
 } truth;
 
+static struct told told;		/* its courier */
 static struct rig *g;
 static struct mate *observer;
 static uint64_t last_conn, last_cookie, last_serial;
@@ -466,6 +468,8 @@ check(void)
 	    truth.subscribed, truth.open);
 	is_answer(QUERY_CONNECTIONS, "", row);
 	check_copies();
+	told_hear(&told, g);
+	told_check(&told, g->router);
 }
 
 /* Whoever has or expects subscribers gets it, once. */
@@ -721,7 +725,9 @@ test_schedules(void **state)
 	(void)state;
 	for (unsigned seed = 1; seed <= rounds; seed++) {
 		srand(seed);
-		g = rig_new("max_connections = 16\n");
+		g = rig_new("max_connections = 16\n" TOLD_HOOK);
+		told_init(&told);
+		told_link(&told, g);
 		observer = rig_worker(g, 9);
 		memset(&truth, 0, sizeof(truth));
 		memset(clients, 0, sizeof(clients));
@@ -733,6 +739,8 @@ test_schedules(void **state)
 		for (unsigned n = 0; n < STEPS; n++)
 			step();
 		finish();
+		assert_int_equal(told.rolls, 1);
+		told_done(&told);
 		rig_free(g);
 	}
 }

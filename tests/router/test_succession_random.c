@@ -8,6 +8,7 @@
  * what they should be, and no host was ever told anew.
  */
 #include "broker.h"
+#include "told.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -25,7 +26,7 @@
 #define SCHEDULES	(getenv("PEAL_TEST_BRIEF") == NULL ? 150u : 10u)
 #define STEPS		900
 
-static const char ini[] = "subscription_count = yes\n";
+static const char ini[] = "subscription_count = yes\n" TOLD_HOOK;
 static const char *const channels[CHANNELS] = { "c0", "cache-c1", "c2", "c3" };
 
 /* A connection that has signed in. */
@@ -60,6 +61,7 @@ enum moment { QUIET, RAISING, READY, YIELDING, YIELDED };
 struct seat {
 	struct rig	*rig, *heir;
 	enum moment	 moment;
+	struct told	 told;		/* its courier */
 };
 
 static unsigned published[CHANNELS][ALL];
@@ -437,7 +439,9 @@ switch_over(struct seat *s, unsigned host)
 		rig_run(s->heir);
 		heir_take_over(s->heir->router, WORKERS);
 	}
+	told_hear(&s->told, s->rig);
 	broker_drop(&broker, s->rig);
+	told_link(&s->told, s->heir);
 	s->rig = s->heir;
 	s->heir = NULL;
 	s->moment = QUIET;
@@ -505,6 +509,18 @@ broker_step(struct rig *g)
 }
 
 static void
+hear_couriers(void)
+{
+	for (unsigned i = 0; i < HOSTS; i++) {
+		struct rig *g = seats[i].rig;
+
+		told_hear(&seats[i].told, g);
+		if (dice(3) == 0 && g->courier.serial > 0)
+			SAY(&g->courier, hook_ack, .serial = g->courier.serial);
+	}
+}
+
+static void
 step(void)
 {
 	unsigned host = dice(HOSTS);
@@ -537,6 +553,7 @@ step(void)
 	default:
 		broker_step(dice(2) == 0 ? s->rig : s->heir);
 	}
+	hear_couriers();
 	for (unsigned i = 0; i < ALL; i++)
 		hear(&works[i]);
 }
@@ -547,6 +564,7 @@ settle(void)
 	for (int i = 0; i < 30; i++) {
 		broker_run(&broker);
 		rig_later(seats[0].rig, 20);
+		hear_couriers();
 		for (unsigned k = 0; k < HOSTS; k++) {
 			if (seats[k].moment != QUIET)
 				succession_step(&seats[k], k);
@@ -663,6 +681,14 @@ check_routers(void)
 	}
 }
 
+/* Every worker is in it. */
+static bool
+always_there(const char *name)
+{
+	return strcmp(name, "c0") == 0 || strcmp(name, "c2") == 0 ||
+	    strcmp(name, "cache-c1") == 0 || strcmp(name, "counted") == 0;
+}
+
 static void
 begin(void)
 {
@@ -672,6 +698,9 @@ begin(void)
 	for (unsigned i = 0; i < HOSTS; i++) {
 		seats[i] = (struct seat){ .rig = broker_rig(&broker, ini,
 		    i + 1) };
+		told_init(&seats[i].told);
+		seats[i].told.steady = always_there;
+		told_link(&seats[i].told, seats[i].rig);
 		for (unsigned k = 0; k < WORKERS; k++) {
 			struct work *w = &works[i * WORKERS + k];
 
@@ -697,6 +726,8 @@ end(void)
 	assert_int_equal(counter.host_gaps, 0);
 	assert_int_equal(counter.hosts_lost, 0);
 	for (unsigned i = 0; i < HOSTS; i++) {
+		told_check(&seats[i].told, seats[i].rig->router);
+		told_done(&seats[i].told);
 		if (seats[i].heir != NULL)
 			fail_msg("schedule %u: a succession hangs at %u "
 			    "elder %u heir told %u unjoined %d live %d ready %d", schedule,
