@@ -11,16 +11,23 @@
 void
 state_channel(struct route *t, bool occupied)
 {
-	if (t->census->router->sync.on)
+	struct router *r = t->census->router;
+
+	if (r->sync.on)
 		return;
-	(void)occupied;
+	if (r->taps.n != 0)
+		tap_channel(t, occupied);
 	hooks_channel(t);
 }
 
 void
 state_member(struct route *t, struct member *who, bool present)
 {
-	if (t->census->router->sync.on)
+	struct router *r = t->census->router;
+
+	if (r->sync.on)
 		return;
+	if (r->taps.n != 0)
+		tap_member(t, who, present);
 	hooks_member(t, who, present);
 }
