@@ -23,6 +23,7 @@
 #include "master/beside.h"
 #include "master/certificate.h"
 #include "master/master.h"
+#include "master/metrics.h"
 #include "master/preflight.h"
 #include "master/resolver.h"
 #include "router/router.h"
@@ -53,7 +54,7 @@ static const struct role {
 struct options {
 	struct config_source source;
 	bool		 check, dump, with_secrets;
-	bool		 template, manual, version, help;
+	bool		 template, manual, metrics, version, help;
 };
 
 /* An option with a value has the word for it in `value`. */
@@ -92,6 +93,8 @@ static const struct option {
 	    "print a commented peal.ini"),
 	FLAG("--manual", NULL, manual,
 	    "print the manual of peal.ini, for man -l -"),
+	FLAG("--metrics", NULL, metrics,
+	    "print what /metrics has"),
 	FLAG("--version", "-V", version, "print the version"),
 	FLAG("--help", "-h", help, "print this"),
 #undef WITH
@@ -261,6 +264,8 @@ obey(const struct options *o)
 		return document(config_template);
 	if (o->manual)
 		return document(config_manual);
+	if (o->metrics)
+		return document(metrics_manual);
 	if (o->check)
 		return check(&o->source);
 	if (o->dump)

@@ -29,6 +29,7 @@
 #include "master/pidfile.h"
 #include "master/preflight.h"
 #include "master/reload.h"
+#include "master/reloads.h"
 #include "master/replace.h"
 #include "master/resolver.h"
 #include "master/state.h"
@@ -185,6 +186,7 @@ child_save(const struct child *c, struct state_child *to)
 	to->answered = c->answered;
 	to->lost = xstrdup(c->lost);
 	counters_pack(&c->counters, &to->counters);
+	numbers_save_child(c, to);
 	if (to->link >= 0)
 		buf_bytes(&to->unread, unread);
 }
@@ -206,6 +208,8 @@ children_save(struct state *s)
 		slot->generation = master.generation[i];
 	}
 	counters_pack(&master.retired, &s->retired);
+	numbers_save(s);
+	reloads_save(s);
 }
 
 static void
@@ -459,6 +463,7 @@ child_restore(const struct state_child *from, struct child *c)
 	if (from->lost != NULL)
 		snprintf(c->lost, sizeof(c->lost), "%s", from->lost);
 	(void)counters_unpack(&c->counters, buf_view(&from->counters));
+	numbers_restore_child(from, c);
 	child_adopt(c, from->link);
 	if (c->ipc != NULL)
 		ipc_restore(c->ipc, buf_view(&from->unread));
@@ -475,6 +480,8 @@ children_restore(const struct state *s)
 			master.generation[s->slots[i].slot] =
 			    s->slots[i].generation;
 	(void)counters_unpack(&master.retired, buf_view(&s->retired));
+	numbers_restore(s);
+	reloads_restore(s);
 	crew = master.crew[CREW_IN_FORCE] = crew_new(workers);
 	crew->number = s->crew;
 	master.crews = s->crews;

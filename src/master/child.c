@@ -267,8 +267,7 @@ child_died(struct child *c, int status)
 	if (c->ipc != NULL)
 		ipc_read_now(c->ipc);
 	death_log(c, status);
-	counters_retire(&master.retired, &c->counters);
-	memset(&c->counters, 0, sizeof(c->counters));
+	numbers_retire(c);
 	if (c->ipc != NULL)
 		ipc_free(c->ipc);
 	c->ipc = NULL;
@@ -352,7 +351,7 @@ master_on_counters(struct child *c, struct ipc *ipc,
 		log_warn("%s sent counters that do not fit", child_name(c));
 		return;
 	}
-	c->counters = read;
+	numbers_told(c, &read);
 	c->version = m->version;
 	spread_heard(c);
 }

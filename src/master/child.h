@@ -24,6 +24,7 @@
 #include "common/counters.h"
 #include "common/ipc.h"
 #include "master/listen.h"
+#include "master/numbers.h"
 
 #define WORKERS_MAX		64
 #define SLOT_ROUTER		0
@@ -99,6 +100,7 @@ struct child {
 	struct event		*respawn;
 	char			 lost[80];	/* why its link ended */
 	struct counters		 counters;	/* as last reported */
+	struct numbers		 numbers;	/* the same, by name */
 	uint64_t		 version;	/* MSG_VERSION; 0: not known */
 	uint64_t		 waiting;	/* to be accepted by it, then */
 	struct child_pass	 pass;
@@ -163,7 +165,7 @@ void	children_free(void);
 /* One after the other, over all crews; NULL begins and ends. */
 struct child *children_next(const struct child *);
 /* A process was reaped; false if it is none of ours. */
-bool	children_reaped(pid_t, int status);
+bool	children_reaped(pid_t, int status, const struct rusage *);
 /* Every second: pings, and an end to those that hang. */
 void	children_tick(uint64_t now_ms);
 /* Writes what is queued; at the end of each turn. */
@@ -193,8 +195,6 @@ void	children_stop_workers(uint64_t grace_ms);
 void	children_stop_routers(void);
 void	children_kill(void);
 
-/* What all processes counted, the dead ones too. */
-void	children_sum(struct counters *);
 /* Passes a connection of pealctl on; -1 if there is no router just now. */
 int	child_control(int fd, struct bytes request);
 

@@ -12,6 +12,7 @@
 #include "common/util.h"
 #include "master/beside.h"
 #include "master/master.h"
+#include "master/reloads.h"
 #include "master/replace.h"
 #include "master/tell.h"
 
@@ -85,6 +86,7 @@ crew_free(struct crew *crew)
 		if (crew->at[i].ipc != NULL)
 			ipc_free(crew->at[i].ipc);
 		event_free(crew->at[i].respawn);
+		numbers_done(&crew->at[i].numbers);
 	}
 	if (crew->config != NULL) {
 		certificates_free(crew->certificates, crew->config->n_listen);
@@ -166,6 +168,8 @@ children_free(void)
 		master.crew[k] = NULL;
 	}
 	tell_done();
+	numbers_end();
+	reloads_end();
 }
 
 /* ---- watch --------------------------------------------------------------- */
@@ -186,13 +190,14 @@ children_next(const struct child *c)
 }
 
 bool
-children_reaped(pid_t pid, int status)
+children_reaped(pid_t pid, int status, const struct rusage *used)
 {
 	struct child *c;
 
 	for (c = children_next(NULL); c != NULL; c = children_next(c)) {
 		if (c->pid != pid)
 			continue;
+		numbers_used(c, used);
 		child_died(c, status);
 		return true;
 	}
@@ -384,16 +389,6 @@ children_kill(void)
 
 	for (c = children_next(NULL); c != NULL; c = children_next(c))
 		child_kill(c);
-}
-
-void
-children_sum(struct counters *sum)
-{
-	struct child *c;
-
-	*sum = master.retired;
-	for (c = children_next(NULL); c != NULL; c = children_next(c))
-		counters_add(sum, &c->counters);
 }
 
 int

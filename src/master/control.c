@@ -22,7 +22,9 @@
 #include "common/util.h"
 #include "master/control.h"
 #include "master/master.h"
+#include "master/metrics.h"
 #include "master/reload.h"
+#include "master/report.h"
 #include "master/state.h"
 #include "master/status.h"
 #include "master/stop.h"
@@ -117,6 +119,31 @@ verb_status(struct caller *c, const struct json *request)
 {
 	(void)request;
 	status_json(&c->out);
+	caller_write(c);
+}
+
+static void
+verb_report(struct caller *c, const struct json *request)
+{
+	(void)request;
+	report_json(&c->out);
+	caller_write(c);
+}
+
+/* The text in a line of JSON. */
+static void
+verb_metrics(struct caller *c, const struct json *request)
+{
+	struct json open;
+	const struct json_want want[] = { { BYTES("openmetrics"), &open } };
+	struct buf text = { 0 };
+
+	json_pick(request, want, NELEM(want));
+	metrics_text(&text, open.type == JSON_TRUE);
+	buf_str(&c->out, "{\"ok\":true,\"text\":");
+	json_quote(&c->out, buf_view(&text));
+	buf_str(&c->out, "}\n");
+	buf_done(&text);
 	caller_write(c);
 }
 
@@ -279,6 +306,8 @@ static const struct verb {
 	void		(*run)(struct caller *, const struct json *request);
 } verbs[] = {
 	{ BYTES("status"), verb_status },
+	{ BYTES("report"), verb_report },
+	{ BYTES("metrics"), verb_metrics },
 	{ BYTES("apps"), verb_apps },
 	{ BYTES("check"), verb_check },
 	{ BYTES("reload"), verb_reload },

@@ -190,12 +190,13 @@ on_alive(evutil_socket_t fd, short what, void *arg)
 static void
 on_child(int signum)
 {
+	struct rusage used;
 	pid_t pid;
 	int status;
 
 	(void)signum;
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-		if (!children_reaped(pid, status) &&
+	while ((pid = wait4(-1, &status, WNOHANG, &used)) > 0)
+		if (!children_reaped(pid, status, &used) &&
 		    !preflight_reaped(pid, status))
 			log_debug("reaped an orphan pid=%d", (int)pid);
 }

@@ -22,6 +22,7 @@
 #include "master/master.h"
 #include "master/preflight.h"
 #include "master/reload.h"
+#include "master/reloads.h"
 #include "master/replace.h"
 #include "master/spool.h"
 #include "master/state.h"
@@ -204,6 +205,8 @@ reload_done(const char *why)
 		answer_bad(why);
 	else
 		answer_good();
+	reloads_note(last.wall_ms, last.took_ms, last.full,
+	    buf_view(&job.changed), why);
 	if (last.full)
 		stale = !last.ok && (stale || (job.binary && job.resumed));
 	job.kind = NONE;

@@ -59,7 +59,7 @@ came_since(void)
 {
 	struct counters sum;
 
-	children_sum(&sum);
+	numbers_total(&sum);
 	return sum.accepted > accepted ? sum.accepted - accepted : 0;
 }
 

@@ -502,6 +502,30 @@ state_add_child(struct state *s)
 	return LIST_ADD(s, children, state_child);
 }
 
+struct state_usage *
+state_add_usage(struct state_child *c)
+{
+	return LIST_ADD(c, usage, state_usage);
+}
+
+struct state_reason *
+state_add_reason(struct state *s)
+{
+	return LIST_ADD(s, reasons, state_reason);
+}
+
+struct state_way *
+state_add_way(struct state *s)
+{
+	return LIST_ADD(s, ways, state_way);
+}
+
+struct state_reload *
+state_add_reload(struct state *s)
+{
+	return LIST_ADD(s, reloads, state_reload);
+}
+
 struct state_child *
 state_add_courier(struct state *s)
 {

@@ -139,7 +139,8 @@ status_json(struct buf *out)
 {
 	struct counters sum;
 
-	children_sum(&sum);
+	numbers_look();
+	numbers_total(&sum);
 	buf_str(out, "{\"ok\":true,");
 	add_text(out, "version", PACKAGE_VERSION);
 	buf_char(out, ',');

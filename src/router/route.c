@@ -92,6 +92,17 @@ route_ends(struct route *t)
 		route_leave(t);
 }
 
+/* It has its first subscriber on any host, or none any more. */
+static void
+turned(struct route *t, bool occupied)
+{
+	if (occupied)
+		counter.occupied++;
+	else
+		counter.occupied--;
+	state_channel(t, occupied);
+}
+
 bool
 route_add(struct route *t, struct peer *peer, uint64_t n)
 {
@@ -102,7 +113,7 @@ route_add(struct route *t, struct peer *peer, uint64_t n)
 	if (first && n > 0)
 		counter.channels++;
 	if (first && n > 0 && t->item.away_n == 0)
-		state_channel(t, true);
+		turned(t, true);
 	if (!heard && n > 0)
 		route_begins(t);
 	return is_new;
@@ -119,7 +130,7 @@ route_take(struct route *t, struct peer *peer, uint64_t n)
 	if (t->subs.total == 0)
 		counter.channels--;
 	if (route_count(t) == 0)
-		state_channel(t, false);
+		turned(t, false);
 	if (!route_heard(t))
 		route_ends(t);
 	return taken;
@@ -243,7 +254,7 @@ item_turned(struct router *r, struct item *it, uint64_t before)
 
 	(void)r;
 	if (t->subs.total == 0 && (before == 0) != (it->away_n == 0))
-		state_channel(t, before == 0);
+		turned(t, before == 0);
 	count_changed(t);
 	route_release(t);
 }

@@ -78,6 +78,8 @@ tap $? "--dump-config gives a file that loads to the same"
 tap $? "etc/peal.ini is what --template prints (make update-docs)"
 "$peald" --manual >m.5 && cmp -s m.5 "$top/doc/peal.ini.5"
 tap $? "doc/peal.ini.5 is what --manual prints (make update-docs)"
+"$peald" --metrics >m.text && cmp -s m.text "$top/doc/METRICS"
+tap $? "doc/METRICS is what --metrics prints (make update-docs)"
 sed 's/^#\([a-z_[]\)/\1/' t.ini >all.ini
 PEAL_CHAT_SECRET=x "$peald" --dump-config --with-secrets -c all.ini >all.out &&
     printf '[app chat]\nid=1001\nkey=app-key\nsecret=x\n[rooms chat]\n[webhook chat]\nurl=https://example.com/events\n' >min.ini &&
