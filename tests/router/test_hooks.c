@@ -15,7 +15,8 @@
 #include "common/log.h"
 #include "router/payload.h"
 
-#define HOOK	"[webhook a]\nurl = https://hooks.example.org/\n"
+#define HOOK	"subscription_count = yes\n" \
+		"[webhook a]\nurl = https://hooks.example.org/\n"
 #define STATES	HOOK "events = channel_occupied, member_added\n"
 #define CLIENT	HOOK "events = client_event\n"
 
@@ -328,7 +329,7 @@ test_misses(void **state)
 	rig_free(g);
 }
 
-/* Also where no worker wants the number; and not twice the same. */
+/* Also of a channel of which no worker wants the number; and not twice the same. */
 static void
 test_counts(void **state)
 {
@@ -361,6 +362,15 @@ test_counts(void **state)
 	leave(b, "n");
 	rig_run(g);
 	GETS(k, "counted n 0");
+	GETS_NONE(k);
+	/* The application has them off, as it is by default. */
+	rig_settings(g, "[webhook a]\nurl = https://hooks.example.org/\n");
+	rig_run(g);
+	GETS(k, "roll");
+	GETS(k, "rolled");
+	join(b, "n", 0);
+	rig_later(g, 1000);
+	GETS(k, "occupied n");
 	GETS_NONE(k);
 	rig_free(g);
 }
