@@ -493,20 +493,6 @@ line_add(struct transfer *t, const char *line)
 	t->lines = more;
 }
 
-/* "Name:" would take one of libcurl's away; "Name;" is how to send it empty. */
-static void
-line_of_caller(struct transfer *t, const char *line)
-{
-	char *copy = xstrdup(line), *colon = strchr(copy, ':');
-
-	if (colon != NULL && bytes_trim(bytes_str(colon + 1)).n == 0) {
-		colon[0] = ';';
-		colon[1] = '\0';
-	}
-	line_add(t, copy);
-	free(copy);
-}
-
 struct transfer *
 http_post(struct http *h, const struct http_post *post)
 {
@@ -519,7 +505,7 @@ http_post(struct http *h, const struct http_post *post)
 	t->deadline = clock_ms() + post->timeout_ms;
 	t->wait = (struct name_wait){ .found = on_found, .ctx = t };
 	for (size_t i = 0; i < post->n_lines; i++)
-		line_of_caller(t, post->lines[i]);
+		line_add(t, post->lines[i]);
 	/* Or libcurl would wait for 100 Continue. */
 	line_add(t, "Expect:");
 	TAILQ_INSERT_TAIL(&h->running, t, link);

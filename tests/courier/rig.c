@@ -110,6 +110,37 @@ on_master_gone(void *ctx, struct ipc *ipc, const char *why)
 	g->master_gone = true;
 }
 
+/* ---- what is not acknowledged ------------------------------------------------- */
+
+static void
+kept_drop(struct rig *g)
+{
+	buf_done(&g->kept[0].frame);
+	memmove(g->kept, g->kept + 1, --g->n_kept * sizeof(g->kept[0]));
+}
+
+/* Says it if somebody is there, and keeps it. */
+static void
+say(struct rig *g, struct buf *frame)
+{
+	if (g->n_kept == g->cap_kept) {
+		g->cap_kept = g->cap_kept * 2 + 8;
+		g->kept = xreallocarray(g->kept, g->cap_kept,
+		    sizeof(*g->kept));
+	}
+	g->kept[g->n_kept].serial = g->serial;
+	g->kept[g->n_kept++].frame = *frame;
+	if (g->router != NULL)
+		ipc_put(g->router, buf_view(frame));
+}
+
+void
+rig_resend(struct rig *g)
+{
+	for (size_t i = 0; i < g->n_kept; i++)
+		ipc_put(g->router, buf_view(&g->kept[i].frame));
+}
+
 static int
 on_router(void *ctx, struct ipc *ipc, unsigned type, struct unpacker *u,
     const char **why)
@@ -122,6 +153,8 @@ on_router(void *ctx, struct ipc *ipc, unsigned type, struct unpacker *u,
 	assert_int_equal(msg_unpack_hook_ack(u, &ack, why), 0);
 	assert_true(ack.serial <= g->serial);
 	g->acked = ack.serial;
+	while (g->n_kept > 0 && g->kept[0].serial <= g->acked)
+		kept_drop(g);
 	return 0;
 }
 
@@ -187,7 +220,8 @@ static void
 settings_make(struct rig *g, const char *text)
 {
 	free(g->settings);
-	g->settings = xasprintf("[peal]\nworkers = 1\njail = off\nuser = root\n%s"
+	g->settings = xasprintf("[peal]\nworkers = 1\njail = off\nuser = root\n"
+	    "log_level = error\n%s"
 	    RIG_APP "%s", strstr(text, "[courier]") != NULL ? "" :
 	    "[courier]\nallow_private = yes\n", text);
 }
@@ -257,7 +291,6 @@ rig_start(struct rig *g)
 	msg_pack_go(ipc_out(g->master), &(struct msg_go){ .expect = 0 });
 	buf_done(&b);
 	rig_until(g, g->ready);
-	log_set_level(LOG_LEVEL_ERROR);
 }
 
 void
@@ -307,6 +340,9 @@ rig_free(struct rig *g)
 	for (unsigned i = 0; i < 2; i++)
 		if (g->journal[i] >= 0)
 			close(g->journal[i]);
+	while (g->n_kept > 0)
+		kept_drop(g);
+	free(g->kept);
 	for (unsigned i = 0; i < NELEM(g->reports); i++) {
 		free(g->reports[i]);
 		free(g->report_names[i]);
@@ -349,9 +385,9 @@ rig_link(struct rig *g)
 void
 rig_unlink(struct rig *g)
 {
-	ipc_free(g->router);
+	if (g->router != NULL)
+		ipc_free(g->router);
 	g->router = NULL;
-	g->acked = 0;
 }
 
 void
@@ -375,18 +411,24 @@ rig_hosts(struct rig *g, uint64_t own, uint64_t lost, const uint64_t *nodes,
 void
 rig_roll(struct rig *g, bool on)
 {
-	msg_pack_hook_roll(ipc_out(g->router),
+	struct buf b = { 0 };
+
+	msg_pack_hook_roll(&b,
 	    &(struct msg_hook_roll){ .serial = ++g->serial, .on = on });
+	say(g, &b);
 }
 
 void
 rig_state_of(struct rig *g, const char *app, const char *channel,
     const char *user, bool present)
 {
-	msg_pack_hook_state(ipc_out(g->router), &(struct msg_hook_state){
+	struct buf b = { 0 };
+
+	msg_pack_hook_state(&b, &(struct msg_hook_state){
 	    .serial = ++g->serial, .app = bytes_str(app),
 	    .channel = bytes_str(channel), .user = bytes_str(user),
 	    .present = present });
+	say(g, &b);
 }
 
 void
@@ -398,10 +440,13 @@ rig_state(struct rig *g, const char *channel, const char *user, bool present)
 void
 rig_event(struct rig *g, struct msg_hook_event m)
 {
+	struct buf b = { 0 };
+
 	m.serial = ++g->serial;
 	if (m.app.n == 0)
 		m.app = B("1001");
-	msg_pack_hook_event(ipc_out(g->router), &m);
+	msg_pack_hook_event(&b, &m);
+	say(g, &b);
 }
 
 void

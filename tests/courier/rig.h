@@ -86,6 +86,11 @@ struct rig {
 	bool		 ready, router_gone, master_gone;
 	uint64_t	 serial, epoch, acked;
 	int		 journal[2];	/* memfds */
+	struct kept {
+		uint64_t	 serial;
+		struct buf	 frame;
+	}		*kept;		/* not acknowledged */
+	size_t		 n_kept, cap_kept;
 	char		*settings;	/* text of all */
 	char		*reports[16];	/* hook_report, newest of each target */
 	char		*report_names[16];
@@ -139,6 +144,8 @@ void	rig_state_of(struct rig *, const char *app, const char *channel,
 	    const char *user, bool present);
 void	rig_event(struct rig *, struct msg_hook_event);
 void	rig_client(struct rig *, const char *channel, const char *data);
+/* What is not acknowledged once more, on a new link. */
+void	rig_resend(struct rig *);
 /* Until all that was said is acknowledged. */
 void	rig_acked(struct rig *);
 
