@@ -3,8 +3,8 @@
 // The page's WebSocket: login, reports, questions, and coming back after the
 // server was away.  What is said is in front/page.h.
 //
-// Events: "state" (this.state: out, connecting, in, lost; this.why, this.until),
-// "report" (event.detail).
+// Events: "state" (this.state: out, connecting, in, lost; this.why), "report"
+// (event.detail).
 
 const FIRST = 300, MOST = 10000;	// ms between two attempts
 const SILENT = 20000;			// ms without a report: it is dead
@@ -74,10 +74,9 @@ export class Link extends EventTarget {
 		});
 	}
 
-	#set(state, why = "", until = 0) {
+	#set(state, why = "") {
 		this.state = state;
 		this.why = why;
-		this.until = until;
 		this.dispatchEvent(new Event("state"));
 	}
 
@@ -154,6 +153,6 @@ export class Link extends EventTarget {
 		this.#pause = Math.min(this.#pause * 2, MOST);
 		this.#drop();
 		this.#timer = setTimeout(() => this.#connect(), pause);
-		this.#set("lost", why, Date.now() + pause);
+		this.#set("lost", why);
 	}
 }

@@ -36,7 +36,7 @@ function show() {
 		$(`view-${n}`).hidden = n !== name;
 	for (const a of $("nav").querySelectorAll("a")) {
 		if (a.hash === `#${name}`)
-			a.setAttribute("aria-current", "page");
+			a.setAttribute("aria-current", "page"), a.scrollIntoView({ block: "nearest", inline: "nearest" });
 		else
 			a.removeAttribute("aria-current");
 	}
@@ -69,24 +69,18 @@ const remembered = {
 $("login-form").onsubmit = (e) => {
 	e.preventDefault();
 	put($("login-why"), "");
+	focus = true;
 	remembered.set($("token").value);
 	link.login($("token").value);
 };
 $("logout").onclick = () => link.logout();
 
-const STATES = { in: "Live", connecting: "Connecting …", out: "Logged out" };
-
-function stateWords() {
-	if (link.state !== "lost")
-		return STATES[link.state];
-	const left = Math.max(0, Math.ceil((link.until - Date.now()) / 1000));
-	return left > 1 ? `Again in ${left} s` : "Reconnecting …";
-}
+const STATES = { in: "Live", connecting: "Connecting …", lost: "Reconnecting …", out: "Logged out" };
 
 /** Shows and hides what belongs to a state. */
 function onState() {
 	$("state").dataset.state = link.state;
-	put($("state"), stateWords());
+	put($("state"), STATES[link.state]);
 	if (link.state === "out") {
 		remembered.set(null);
 		link.greeting = null;
@@ -123,7 +117,6 @@ function greeted(greeting) {
 }
 
 link.addEventListener("state", onState);
-setInterval(() => link.state === "lost" && put($("state"), stateWords()), 500);
 addEventListener("online", () => link.hurry());
 document.addEventListener("visibilitychange", () => document.hidden || link.hurry());
 
@@ -166,8 +159,8 @@ function drawTiles(report, s) {
 		["Messages in", `${rate(s?.in)}/s`, `${octets(s?.bytesIn)}/s`],
 		["Messages out", `${rate(s?.out)}/s`, `${octets(s?.bytesOut)}/s`],
 		["Published", `${rate(s?.published)}/s`, `${count(t.published)} in all`],
-		["Time to publish", latency(s?.publish[0]), `95 %: ${latency(s?.publish[1])}, 99 %: ${latency(s?.publish[2])}`],
-		["Fan-out", latency(s?.fanout[0]), `95 %: ${latency(s?.fanout[1])}, 99 %: ${latency(s?.fanout[2])}`],
+		["Time to publish (median)", latency(s?.publish[0]), `p95 ${latency(s?.publish[1])} · p99 ${latency(s?.publish[2])}`],
+		["Fan-out (median)", latency(s?.fanout[0]), `p95 ${latency(s?.fanout[1])} · p99 ${latency(s?.fanout[2])}`],
 		["Waiting for clients", octets(t.backlog), `${count(t.slow_readers)} slow readers cut off`],
 		used ? ["Memory", used, "of all processes"] : ["Up for", duration(report.uptime), `${count(t.accepted)} connections in all`],
 	]);
@@ -201,7 +194,7 @@ const apps = new Table("apps", [
 	{ head: "In/s", kind: "n", cell: (a) => rate(a.rates?.in) },
 	{ head: "Out/s", kind: "n", cell: (a) => rate(a.rates?.out) },
 	{ head: "Published/s", kind: "n", cell: (a) => rate(a.rates?.published) },
-	{ head: "By door", cell: (a) => Object.entries(a.fronts ?? {}).filter(([, f]) => f.connections > 0)
+	{ head: "By door", kind: "nw", cell: (a) => Object.entries(a.fronts ?? {}).filter(([, f]) => f.connections > 0)
 	    .map(([name, f]) => `${name} ${count(f.connections)}`).join(", ") },
 ], { key: (a) => a.app, empty: "No application has been used yet.", caption: "Applications" });
 
@@ -233,11 +226,11 @@ function lines(group, value) {
 function drawPlots() {
 	const samples = meter.samples, times = samples.map((s) => s.t);
 	const line = (name, value) => ({ key: name, name, values: samples.map(value) });
-	const by = document.querySelector("[name=by]:checked").value === "app" ? "apps" : "workers";
-	plots.messages.set(times, [line("sent", (s) => s.out), line("received", (s) => s.in), line("published", (s) => s.published)]);
-	plots.publish.set(times, [line("median", (s) => s.publish[0]), line("95 %", (s) => s.publish[1]), line("99 %", (s) => s.publish[2])]);
-	plots.connections.set(times, lines(by, "connections"));
-	plots.out.set(times, lines(by, "out"));
+	const by = { app: "apps", worker: "workers" }[document.querySelector("[name=by]:checked").value];
+	plots.messages.set(times, [line("published", (s) => s.published), line("from clients", (s) => s.in)]);
+	plots.publish.set(times, [line("median", (s) => s.publish[0]), line("p95", (s) => s.publish[1]), line("p99", (s) => s.publish[2])]);
+	plots.connections.set(times, by ? lines(by, "connections") : [line("all", (s) => s.connections)]);
+	plots.out.set(times, by ? lines(by, "out") : [line("all", (s) => s.out)]);
 }
 
 // ---- webhooks and reloads ---------------------------------------------------------

@@ -25,7 +25,7 @@ export function put(node, value) {
 /** A line below a form that says how it went. */
 export function say(id, value, wrong = false) {
 	put($(id), value);
-	$(id).classList.toggle("wrong", wrong);
+	$(id).classList.toggle("wrong", Boolean(wrong));
 }
 
 /**
@@ -222,7 +222,7 @@ export class Channels {
 
 // ---- events ---------------------------------------------------------------------
 
-const KINDS = { published: "published", client_event: "client events", occupied: "channel occupied", vacated: "channel vacated",
+const KINDS = { published: "published", client_event: "client event", occupied: "occupied", vacated: "vacated",
 	member_added: "member added", member_removed: "member removed", opened: "opened", closed: "closed" };
 const LINES = 500;	// kept of a tail
 
@@ -235,6 +235,7 @@ export class Events {
 	#dropped = 0;
 	#paused = false;
 	#drawing = 0;
+	#trouble = "";		// why it is not followed
 
 	constructor(link) {
 		this.link = link;
@@ -261,6 +262,7 @@ export class Events {
 		const kinds = [...$("tail-kinds").querySelectorAll("input:checked")].map((i) => i.value);
 		const channel = $("tail-channel").value.trim();
 		this.stop();
+		this.#trouble = "";
 		this.#wanted = { verb: "tail", app: $("tail-app").value, data: 2000, kinds, ...(channel ? { channel } : {}) };
 		this.#follow();
 	}
@@ -271,6 +273,7 @@ export class Events {
 			rows: (rows) => this.#heard(rows),
 			end: (last) => this.#ended(last),
 		});
+		this.#trouble = "";
 		$("tail-start").textContent = "Stop";
 		$("tail-start").classList.remove("primary");
 		$("tail-pause").disabled = false;
@@ -283,15 +286,15 @@ export class Events {
 		if (!this.#wanted || last.ok)
 			return this.stop();
 		const again = last.lost || /router/.test(last.error);
-		say("tail-status", again ? "The router restarts; then events follow again." : `Not followed: ${last.error}`, !again);
+		this.#trouble = again ? "The router restarts; then events follow again." : `Not followed: ${last.error}`;
 		if (!again)
-			return this.stop(false);
+			return this.stop();
+		this.#count();
 		if (this.link.state === "in")
 			setTimeout(() => this.#wanted && !this.#stop && this.link.state === "in" && this.#follow(), 500);
 	}
 
-	stop(tell = true) {
-		const was = this.#wanted;
+	stop() {
 		this.#wanted = null;
 		this.#stop?.();
 		this.#stop = null;
@@ -299,14 +302,13 @@ export class Events {
 		$("tail-start").classList.add("primary");
 		$("tail-pause").disabled = true;
 		this.#pause(false);
-		if (was && tell)
-			this.#count();
 	}
 
 	clear() {
 		this.#waiting = [];
 		this.#lines = [];
 		this.#seen = this.#dropped = 0;
+		this.#trouble = "";
 		$("tail").replaceChildren();
 		this.#count();
 	}
@@ -362,7 +364,8 @@ export class Events {
 		const li = el("li", {}, el("time", { textContent: clock(row.time, true) }),
 		    el("span", {}, el("span", { className: "tag", textContent: KINDS[row.kind] ?? words(text(row.kind)) })), what);
 		if (row.data !== undefined && row.data !== null)
-			li.append(el("span", { className: "data", textContent: unwrap(row.data) }));
+			li.append(el("span", { className: "data", textContent: unwrap(row.data) +
+			    (row.length ? ` … of ${count(row.length)} octets` : "") }));
 		li.hidden = !matches(li);
 		return li;
 	}
@@ -372,10 +375,12 @@ export class Events {
 			li.hidden = !matches(li);
 	}
 
+	/** The number is no part of what is read aloud: it changes all the time. */
 	#count() {
 		const dropped = this.#dropped ? `, ${count(this.#dropped)} left out` : "";
-		say("tail-status", !this.#wanted && !this.#seen ? "Nothing is followed." :
-		    `${this.#paused ? "Paused" : this.#wanted ? "Following" : "Stopped"}: ${count(this.#seen)} ${this.#seen === 1 ? "event" : "events"}${dropped}`);
+		say("tail-status", this.#trouble || (this.#wanted ? (this.#paused ? "Paused." : "Following.") :
+		    this.#seen ? "Stopped." : "Nothing is followed."), this.#trouble && !this.#wanted);
+		put($("tail-count"), this.#seen || dropped ? `${count(this.#seen)} ${this.#seen === 1 ? "event" : "events"}${dropped}` : "");
 	}
 
 	async publish() {
@@ -413,7 +418,7 @@ export class Connections {
 	constructor(link) {
 		this.link = link;
 		this.table = new Table("conns", [
-			{ head: "Socket id", kind: "n mono", header: true, cell: (r) => r.socket_id },
+			{ head: "Socket id", kind: "nw mono", header: true, cell: (r) => r.socket_id },
 			{ head: "User", kind: "mono", cell: (r) => r.user ?? "" },
 			{ head: "By", kind: "nw", cell: (r) => r.front },
 			{ head: "Address", kind: "mono", cell: (r) => r.address },

@@ -1,0 +1,566 @@
+// SPDX-License-Identifier: MIT
+// The live page in a real browser: as it is used, on a phone, without a mouse,
+// with names that would like to be markup, and while the server changes.
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import fs from "node:fs";
+import path from "node:path";
+import { after, before, describe, test } from "node:test";
+import { chromium } from "playwright-core";
+import { patience, pealctl, Server, unique, until } from "../live/harness.mjs";
+
+const browserPath = process.env.CHROMIUM ?? ["chromium", "chromium-browser", "google-chrome"]
+    .flatMap((name) => (process.env.PATH ?? "").split(":").map((dir) => path.join(dir, name))).find((file) => fs.existsSync(file));
+const TOKEN = "correct horse battery staple";
+const PAGE = { enabled: "yes", token: TOKEN };
+const CHARTS = "/usr/share/javascript/chart.js/chart.min.js";
+const VIEWS = ["overview", "channels", "events", "connections", "hosts", "webhooks", "reloads"];
+const EVIL = "<img src=x onerror=\"document.title='run'\"><script>document.title='run'</script>";
+
+let browser;
+before(async () => {
+	assert.ok(browserPath, "no Chromium found; CHROMIUM names it");
+	browser = await chromium.launch({ executablePath: browserPath, args: ["--no-sandbox", "--disable-gpu"] });
+});
+after(() => browser?.close());
+
+/** A tab; what it complains about is in tab.errors, whom it asked in tab.requests. */
+async function tab(t, server, { view = "", login = true, play, ...options } = {}) {
+	const context = await browser.newContext({ viewport: { width: 1200, height: 900 }, ...options });
+	t.after(() => context.close());
+	const page = await context.newPage();
+	page.setDefaultTimeout(8000 * patience);
+	page.errors = [];
+	page.requests = [];
+	page.on("request", (r) => page.requests.push(r.url()));
+	page.on("console", (m) => ["error", "warning"].includes(m.type()) && page.errors.push(m.text()));
+	page.on("pageerror", (e) => page.errors.push(String(e.stack ?? e)));
+	if (play)
+		await page.routeWebSocket(/\/peal\/ws$/, play);
+	await page.goto(`http://${server.address}/peal/${view && `#${view}`}`);
+	if (login) {
+		await page.fill("#token", TOKEN);
+		await page.press("#token", "Enter");
+		await inside(page);
+	}
+	return page;
+}
+const inside = (page) => page.waitForSelector("#state[data-state=in]");
+const go = (page, view) => page.click(`#nav a[href="#${view}"]`);
+const row = (page, table, text) => page.locator(`#${table} tbody tr`, { hasText: text });
+const clean = (page) => assert.deepEqual(page.errors, []);
+const wide = (page) => page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+const edit = (server, from, to) => {
+	const text = fs.readFileSync(server.ini, "utf8");
+	assert.match(text, from);
+	fs.writeFileSync(server.ini, text.replace(from, to));
+};
+const reload = (server) => new Promise((resolve, reject) => {
+	execFile(pealctl, ["-s", server.control, "reload"], { timeout: 60000 * patience },
+	    (error, out, err) => (error ? reject(new Error(out + err)) : resolve(out)));
+});
+
+// ---- the real thing ------------------------------------------------------------
+
+describe("live page", () => {
+	let server;
+	before(async () => { server = await Server.start({ workers: 2, page: PAGE }); });
+	after(() => server?.stop());
+
+	test("a wrong token is refused with words, the right one opens", async (t) => {
+		const page = await tab(t, server, { login: false });
+		assert.equal(await page.evaluate(() => document.activeElement.id), "token");
+		assert.equal(await page.isVisible("#nav"), false);
+		await page.fill("#token", "wrong");
+		await page.click("#login-form button");
+		await page.locator("#login-why", { hasText: "Wrong token." }).waitFor();
+		await page.fill("#token", TOKEN);
+		await page.press("#token", "Enter");
+		await inside(page);
+		assert.equal(await page.isVisible("#login"), false);
+		assert.ok(await page.isVisible("#view-overview"));
+		// The tab remembers it, another one does not.
+		await page.reload();
+		await inside(page);
+		const other = await tab(t, server, { login: false });
+		assert.ok(await other.isVisible("#login"));
+		await page.click("#logout");
+		await page.waitForSelector("#state[data-state=out]");
+		await page.reload();
+		await page.waitForSelector("#login:not([hidden])");
+		clean(page);
+	});
+
+	test("talks to nobody else, and stores nothing but the tab's token", async (t) => {
+		const page = await tab(t, server);
+		for (const view of VIEWS)
+			await go(page, view);
+		for (const url of page.requests)
+			assert.ok(url.startsWith(`http://${server.address}/peal/`) || url.startsWith("data:"), url);
+		assert.deepEqual(await page.evaluate(() => [document.cookie, localStorage.length, Object.keys(sessionStorage).join()]),
+		    ["", 0, "peal-token"]);
+		clean(page);
+	});
+
+	test("numbers come, and charts move", async (t) => {
+		const page = await tab(t, server), c = await server.connect();
+		await c.subscribe(unique());
+		await page.locator("#tiles .big").first().waitFor();
+		await row(page, "workers", "worker 1").locator(".tag", { hasText: "up" }).waitFor();
+		await row(page, "workers", "router").waitFor();
+		await until(() => page.evaluate(() => window.Chart !== undefined), "Chart.js");
+		const picture = () => page.evaluate(() => document.querySelector("#plot-connections canvas").toDataURL());
+		await page.locator("#plot-connections .legend li").first().waitFor();
+		const first = await picture();
+		const more = await server.crowd(20);
+		await until(async () => await picture() !== first, "the chart to move");
+		await page.check("[name=by][value=app]");
+		await page.locator("#plot-connections .legend", { hasText: "main" }).waitFor();
+		await page.check("[name=by][value=all]");
+		await page.locator("#plot-connections .legend", { hasText: "all" }).waitFor();
+		await row(page, "apps", "main").waitFor();
+		for (const m of [c, ...more])
+			m.socket.close();
+		await row(page, "closes", "peer").first().waitFor();
+		clean(page);
+	});
+
+	test("channels appear, are searched, go; members of a presence channel", async (t) => {
+		const page = await tab(t, server, { view: "channels" }), c = await server.connect();
+		await c.subscribe("orders.eu");
+		await c.subscribe("orders.us");
+		await c.subscribe("presence-desk", { user_id: "ada", user_info: { name: "Ada" } });
+		for (const name of ["orders.eu", "orders.us", "presence-desk"])
+			await row(page, "channels", name).waitFor();
+		await page.fill("#channels-match", "rders.e");
+		await row(page, "channels", "orders.us").waitFor({ state: "detached" });
+		assert.equal(await page.locator("#channels tbody tr").count(), 1);
+		await page.locator("#channels-status", { hasText: /^1 channel$/ }).waitFor();
+		await page.fill("#channels-match", "");
+		await row(page, "channels", "presence-desk").getByRole("button").click();
+		await page.locator("#channel-h", { hasText: "presence-desk" }).waitFor();
+		await row(page, "members", "Ada").waitFor();
+		const d = await server.connect();
+		await d.subscribe("presence-desk", { user_id: "bob", user_info: {} });
+		await row(page, "members", "bob").waitFor();
+		d.socket.close();
+		await row(page, "members", "bob").waitFor({ state: "detached" });
+		c.socket.close();
+		await row(page, "channels", "orders.eu").waitFor({ state: "detached" });
+		clean(page);
+	});
+
+	test("events are followed, paused, filtered; what is published arrives", async (t) => {
+		const page = await tab(t, server, { view: "events" }), c = await server.connect();
+		await c.subscribe("console");
+		await page.fill("#tail-channel", "console");
+		await page.press("#tail-channel", "Enter");
+		await page.locator("#tail-status", { hasText: "Following" }).waitFor();
+		await page.fill("#publish-channel", "console");
+		await page.fill("#publish-event", "greeting");
+		await page.fill("#publish-data", '{"text":"hello"}');
+		const line = (text) => page.locator("#tail li", { hasText: text });
+		// The tail may begin a moment after the button was pressed.
+		await until(async () => {
+			await page.click("#publish-form button");
+			return line("hello").first().waitFor({ timeout: 1000 }).then(() => true, () => false);
+		}, "the event in the tail");
+		await page.locator("#publish-status", { hasText: "Published to console" }).waitFor();
+		assert.equal((await c.expect("greeting", "console")).data, '{"text":"hello"}');
+		await line("greeting").first().waitFor();
+
+		await page.click("#tail-pause");
+		await page.locator("#tail-status", { hasText: "Paused" }).waitFor();
+		await server.publish("console", "later", "paused");
+		assert.equal(await page.getAttribute("#tail-pause", "aria-pressed"), "true");
+		await page.locator("#tail-status", { hasText: "Paused" }).waitFor();
+		assert.equal(await line("later").count(), 0);
+		await page.click("#tail-pause");
+		await line("later").waitFor();
+
+		await page.fill("#tail-filter", "LATER");
+		assert.ok(await line("later").isVisible());
+		assert.equal(await page.locator("#tail li:visible").count(), 1);
+		await page.fill("#tail-filter", "");
+		await page.click("#tail-clear");
+		assert.equal(await page.locator("#tail li").count(), 0);
+
+		await page.fill("#publish-channel", "no such name");
+		await page.click("#publish-form button");
+		await page.locator("#publish-status.wrong", { hasText: "Not published" }).waitFor();
+		await page.click("#tail-start");
+		await page.locator("#tail-status", { hasText: /Stopped|Nothing/ }).waitFor();
+		c.socket.close();
+		clean(page);
+	});
+
+	test("of a channel one goes to its events and its connections", async (t) => {
+		const page = await tab(t, server, { view: "channels" }), c = await server.connect();
+		await c.subscribe("linked");
+		await row(page, "channels", "linked").getByRole("button").click();
+		await page.click("#channel-tail");
+		assert.equal(await page.inputValue("#tail-channel"), "linked");
+		await page.locator("#tail-status", { hasText: "Following" }).waitFor();
+		await go(page, "channels");
+		await page.click("#channel-conns");
+		assert.equal(await page.inputValue("#conns-channel"), "linked");
+		await row(page, "conns", c.id).waitFor();
+		assert.equal(await page.locator("#conns tbody tr").count(), 1);
+		c.socket.close();
+		clean(page);
+	});
+
+	test("a connection is closed, a user ended, after a question", async (t) => {
+		const page = await tab(t, server, { view: "connections" }), [a, b] = await server.crowd(2);
+		await b.signin({ id: "marked" });
+		const button = row(page, "conns", a.id).getByRole("button", { name: "Close" });
+		await button.click();
+		await page.locator("#sure", { hasText: a.id }).waitFor();
+		await page.keyboard.press("Escape");
+		assert.equal(await page.isVisible("#sure"), false);
+		await a.ping();
+		await button.click();
+		await page.click("#sure-yes");
+		await a.closed(4009);
+		await row(page, "conns", a.id).waitFor({ state: "detached" });
+		await page.click("#terminate");
+		await page.locator("#conns-status.wrong", { hasText: "Name a user" }).waitFor();
+		await page.fill("#conns-user", "marked");
+		await page.press("#conns-user", "Enter");
+		await row(page, "conns", b.id).waitFor();
+		await page.click("#terminate");
+		await page.click("#sure-yes");
+		await b.closed(4009);
+		clean(page);
+	});
+
+	test("hosts, webhooks and reloads have something to say", async (t) => {
+		const page = await tab(t, server, { view: "hosts" });
+		await page.locator("#backplane", { hasText: "none" }).waitFor();
+		await go(page, "webhooks");
+		await page.locator("#hooks", { hasText: "No webhooks are set up." }).waitFor();
+		await go(page, "reloads");
+		await reload(server);
+		await page.locator("#reloads .tag", { hasText: "in force" }).first().waitFor();
+		clean(page);
+	});
+
+	test("names that would like to be markup are text everywhere", async (t) => {
+		const page = await tab(t, server, { view: "events" }), c = await server.connect();
+		await page.click("#tail-start");
+		await page.locator("#tail-status", { hasText: "Following" }).waitFor();
+		const name = "presence-odd=@,.;";
+		await c.subscribe(name, { user_id: EVIL, user_info: { name: EVIL } });
+		await until(async () => {
+			await server.publish(name, EVIL, EVIL);
+			return page.locator("#tail li b + *, #tail li", { hasText: "<img src=x" }).first().waitFor({ timeout: 1000 }).then(() => true, () => false);
+		}, "the event in the tail");
+		await go(page, "channels");
+		await row(page, "channels", name).getByRole("button").click();
+		await row(page, "members", "<script>").waitFor();
+		await page.click("#channel-conns");
+		await row(page, "conns", "<img src=x").waitFor();
+		assert.equal(await page.evaluate(() => document.querySelectorAll("main img, main script").length), 0);
+		assert.notEqual(await page.title(), "run");
+		c.socket.close();
+		clean(page);
+	});
+
+	test("without a mouse: from login through every view", async (t) => {
+		const page = await tab(t, server, { login: false });
+		const focused = () => page.evaluate(() => {
+			const e = document.activeElement, s = getComputedStyle(e);
+			return { id: e.id, text: e.textContent.trim().slice(0, 40), tag: e.tagName,
+				seen: s.outlineStyle !== "none" && parseFloat(s.outlineWidth) >= 2 };
+		});
+		await page.keyboard.type(TOKEN);
+		await page.keyboard.press("Enter");
+		await inside(page);
+		assert.equal((await focused()).id, "overview-h");
+		// From the top: skip link, log out, views.
+		await page.reload();
+		await inside(page);
+		await page.keyboard.press("Tab");
+		assert.equal((await focused()).text, "Skip to content");
+		await page.keyboard.press("Tab");
+		assert.equal((await focused()).id, "logout");
+		for (const view of VIEWS) {
+			await page.keyboard.press("Tab");
+			const f = await focused();
+			assert.equal(f.text.toLowerCase(), view);
+			assert.ok(f.seen, `focus is seen on ${view}`);
+		}
+		await page.keyboard.press("Shift+Tab");
+		await page.keyboard.press("Shift+Tab");
+		await page.keyboard.press("Shift+Tab");
+		await page.keyboard.press("Shift+Tab");
+		assert.equal((await focused()).text, "Events");
+		await page.keyboard.press("Enter");
+		await page.waitForSelector("#view-events:not([hidden])");
+		assert.equal((await focused()).id, "events-h");
+		const order = [];
+		for (let i = 0; i < 30 && order.at(-1) !== "publish-data"; i++) {
+			await page.keyboard.press("Tab");
+			const f = await focused();
+			assert.ok(f.seen, `focus is seen on ${f.id || f.text}`);
+			order.push(f.id);
+		}
+		assert.deepEqual(order.filter(Boolean), ["tail-app", "tail-channel", "tail-start", "tail-clear", "tail-filter", "tail",
+		    "publish-app", "publish-channel", "publish-event", "publish-data"]);
+		clean(page);
+	});
+
+	test("what a screen reader needs: names, headers, no empty buttons", async (t) => {
+		const page = await tab(t, server), c = await server.connect();
+		await c.subscribe("heard");
+		for (const view of VIEWS) {
+			await go(page, view);
+			const lacking = await page.evaluate(() => {
+				const visible = (e) => e.getClientRects().length > 0;
+				const bad = [];
+				for (const e of document.querySelectorAll("input, select, textarea"))
+					if (visible(e) && !e.labels?.length && !e.getAttribute("aria-label"))
+						bad.push(`no label: ${e.id}`);
+				for (const e of document.querySelectorAll("button, a"))
+					if (visible(e) && !e.textContent.trim())
+						bad.push(`no name: ${e.outerHTML}`);
+				for (const e of document.querySelectorAll("table"))
+					if (visible(e) && (!e.caption?.textContent || !e.querySelector("thead th[scope=col]")))
+						bad.push(`no caption or headers: ${e.id}`);
+				for (const e of document.querySelectorAll("canvas"))
+					if (visible(e) && !e.getAttribute("aria-label"))
+						bad.push("a picture without words");
+				if ([...document.querySelectorAll("h1")].filter(visible).length !== 1)
+					bad.push("not one h1");
+				return bad;
+			});
+			assert.deepEqual(lacking, [], view);
+		}
+		assert.equal(await page.getAttribute("#state", "role"), "status");
+		assert.equal(await page.getAttribute("html", "lang"), "en");
+		c.socket.close();
+		clean(page);
+	});
+
+	test("on a phone: nothing is wider than the screen", async (t) => {
+		const page = await tab(t, server, { viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true }), c = await server.connect();
+		await c.subscribe(`${"long-".repeat(30)}name`);
+		for (const view of VIEWS) {
+			await go(page, view);
+			if (view === "channels")
+				await row(page, "channels", "long-").waitFor();
+			assert.ok(await wide(page) <= 0, `${view} is ${await wide(page)} too wide`);
+			assert.ok(await page.locator(`#view-${view} h1`).isVisible());
+		}
+		c.socket.close();
+		clean(page);
+	});
+
+	for (const colorScheme of ["light", "dark"])
+		test(`contrast is enough (${colorScheme})`, async (t) => {
+			const page = await tab(t, server, { colorScheme }), c = await server.connect();
+			await c.subscribe("seen");
+			await page.locator("#tiles .big").first().waitFor();
+			for (const view of VIEWS) {
+				await go(page, view);
+				assert.deepEqual(await page.evaluate(tooFaint), [], view);
+			}
+			const back = await page.evaluate(() => getComputedStyle(document.body).backgroundColor.match(/\d+/g).map(Number));
+			assert.equal(back.every((n) => n < 60), colorScheme === "dark", String(back));
+			c.socket.close();
+		});
+});
+
+/** In the page: texts whose contrast (WCAG 2) is below 4.5. */
+function tooFaint() {
+	const parse = (colour) => { const n = colour.match(/[\d.]+/g).map(Number); return { rgb: n.slice(0, 3), a: n[3] ?? 1 }; };
+	const light = (rgb) => {
+		const [r, g, b] = rgb.map((v) => { v /= 255; return v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; });
+		return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+	};
+	const behind = (e) => {
+		for (; e; e = e.parentElement) {
+			const c = parse(getComputedStyle(e).backgroundColor);
+			if (c.a > 0.99)
+				return c.rgb;
+		}
+		return [255, 255, 255];
+	};
+	const faint = [];
+	for (const e of document.querySelectorAll("body *")) {
+		const own = [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
+		if (!own || !e.getClientRects().length || e.closest(".skip") || e.matches(":disabled, option"))
+			continue;
+		const [a, b] = [light(parse(getComputedStyle(e).color).rgb), light(behind(e))].sort((x, y) => y - x);
+		if ((a + 0.05) / (b + 0.05) < 4.5)
+			faint.push(`${e.tagName} ${e.className} ${e.textContent.slice(0, 30)}: ${((a + 0.05) / (b + 0.05)).toFixed(2)}`);
+	}
+	return faint;
+}
+
+// ---- a server that changes ----------------------------------------------------------
+
+describe("live page, and a server that changes", () => {
+	test("comes back after a reload and after its worker died, and follows on", async (t) => {
+		const server = await Server.start({ workers: 2, page: PAGE });
+		t.after(() => server.stop());
+		const page = await tab(t, server, { view: "events" });
+		const follows = async (text) => {
+			await page.locator("#tail-status", { hasText: "Following" }).waitFor();
+			await until(async () => {
+				await server.publish("c", "e", text);
+				return page.locator("#tail li", { hasText: text }).first().waitFor({ timeout: 1000 }).then(() => true, () => false);
+			}, `${text} in the tail`);
+		};
+		await page.click("#tail-start");
+		await follows("before");
+
+		await page.evaluate(() => {
+			window.states = [];
+			new MutationObserver(() => window.states.push(document.querySelector("#state").dataset.state))
+			    .observe(document.querySelector("#state"), { attributes: true });
+		});
+		const away = () => until(() => page.evaluate(() => window.states.includes("lost") && window.states.at(-1) === "in"),
+		    "the page to come back");
+		edit(server, /^workers = 2$/m, "workers = 3");
+		await reload(server);
+		await away();
+		await until(async () => (await server.ctl("status")).phase === "idle", "the old processes to go");
+		await follows("after the reload");
+
+		server.allow(/worker|child|router/);
+		const slot = /worker (\d+)/.exec(await page.textContent("#about"))[1];
+		await page.evaluate(() => { window.states = []; });
+		process.kill(server.pids(`peald: worker ${slot}`)[0], "SIGKILL");
+		await away();
+		await follows("after the death");
+
+		process.kill(server.pids("peald: router")[0], "SIGKILL");
+		await follows("after the router's");
+		clean(page);
+	});
+
+	test("the server is gone: what is known stays, with words; another token: login", async (t) => {
+		const server = await Server.start({ page: PAGE });
+		const page = await tab(t, server);
+		await page.locator("#tiles .big").first().waitFor();
+		edit(server, new RegExp(`^token = ${TOKEN}$`, "m"), "token = another horse for the page");
+		await reload(server);
+		await page.waitForSelector("#login:not([hidden])");
+		await page.locator("#login-why", { hasText: "Log in again" }).waitFor();
+		await page.fill("#token", "another horse for the page");
+		await page.press("#token", "Enter");
+		await inside(page);
+		await page.locator("#tiles .big").first().waitFor();
+		await server.stop();
+		await page.locator("#banner", { hasText: /What is shown is what was last known/ }).waitFor();
+		assert.ok(await page.isVisible("#tiles"));
+		await page.locator("#state", { hasText: /Reconnecting|Connecting/ }).waitFor();
+	});
+
+	test("without Chart.js there are lines and numbers all the same", async (t) => {
+		const server = await Server.start({ page: { ...PAGE, charts: "/nonexistent/chart.js" } });
+		t.after(() => server.stop());
+		const page = await tab(t, server);
+		await page.locator("#plot-connections .legend li").first().waitFor();
+		const picture = () => page.evaluate(() => document.querySelector("#plot-connections canvas").toDataURL());
+		const first = await picture();
+		const more = await server.crowd(5);
+		await until(async () => await picture() !== first, "the lines to move");
+		assert.equal(await page.evaluate(() => typeof window.Chart), "undefined");
+		assert.ok(!page.requests.some((url) => url.endsWith("chart.js")));
+		for (const m of more)
+			m.socket.close();
+		clean(page);
+	});
+
+	test("actions = no: no form to publish, no button to close", async (t) => {
+		const server = await Server.start({ page: { ...PAGE, actions: "no" } });
+		t.after(() => server.stop());
+		const page = await tab(t, server, { view: "events" }), c = await server.connect();
+		assert.equal(await page.isVisible("#publish"), false);
+		await go(page, "connections");
+		await row(page, "conns", c.id).waitFor();
+		assert.equal(await row(page, "conns", c.id).getByRole("button").isVisible(), false);
+		assert.equal(await page.isVisible("#terminate"), false);
+		c.socket.close();
+		clean(page);
+	});
+});
+
+// ---- a played one, for what a real one does not do on demand ---------------------------
+
+describe("live page, and a server that is played", () => {
+	let server;
+	before(async () => { server = await Server.start({ page: PAGE }); });
+	after(() => server?.stop());
+
+	/** answers: of verbs, [rows, last]; reports: told one after the other. */
+	const played = ({ reports = [], answers = {} }) => (ws) => ws.onMessage((text) => {
+		const m = JSON.parse(text), say = (o) => ws.send(JSON.stringify(o));
+		if (m.do === "login")
+			say({ ok: true, version: EVIL, worker: EVIL, actions: true, charts: false, apps: [{ id: "1", label: EVIL }, { id: "2", label: "2" }] });
+		else if (m.do === "watch")
+			reports.forEach((report) => say({ report }));
+		else if (m.do === "ask") {
+			const [rows, last] = answers[m.line.verb] ?? [[], { ok: true }];
+			say({ id: m.id, rows });
+			say({ id: m.id, end: true, ...last });
+		}
+	});
+
+	test("reports that lack parts, or are hostile, break nothing", async (t) => {
+		const evil = { time: 3000, host: EVIL, uptime: EVIL, totals: { connections: EVIL, backlog: null }, closes: { [EVIL]: 3 },
+			workers: [{ slot: EVIL, pid: EVIL, state: EVIL, crew: EVIL, counters: {} }], router: { state: "up" }, courier: null,
+			apps: [{ app: EVIL, label: EVIL, fronts: { [EVIL]: { connections: 1 } } }], histograms: null,
+			hooks: [{ target: EVIL, url: `javascript:alert(1)${EVIL}`, state: EVIL, last_error: EVIL, last_status: EVIL, next_try: EVIL }],
+			reloads: [{ time: EVIL, ok: false, why: EVIL, changed: EVIL, kind: EVIL }] };
+		const page = await tab(t, server, { play: played({ reports: [{ time: 1000 }, { time: 2000, workers: null }, {}, evil, { ...evil, time: 4000 }],
+			answers: { channels: [[{ channel: EVIL, subscriptions: EVIL }], { ok: true, total: EVIL }],
+				backplane: [[{ node: EVIL, name: EVIL, state: EVIL }], { ok: true, driver: EVIL, state: EVIL, counters: { [EVIL]: 1 } }],
+				inspect: [[{ socket_id: EVIL, names: [EVIL], user: EVIL, address: EVIL, age: EVIL }], { ok: true, missing: [EVIL] }],
+				tail: [[{ kind: EVIL, channel: EVIL, event: EVIL, data: EVIL, time: EVIL }, { dropped: 7 }], { ok: false, error: EVIL }] } }) });
+		await row(page, "closes", "<img").waitFor();
+		for (const view of VIEWS)
+			await go(page, view);
+		await row(page, "reloads", "<img").waitFor();
+		await go(page, "webhooks");
+		await row(page, "hooks", "<img").waitFor();
+		await go(page, "hosts");
+		await row(page, "hosts", "<img").waitFor();
+		await go(page, "connections");
+		await row(page, "conns", "<img").waitFor();
+		await go(page, "events");
+		await page.click("#tail-start");
+		await page.locator("#tail-status.wrong", { hasText: "<img" }).waitFor();
+		await page.locator("#tail li.dropped", { hasText: "7 more were left out" }).waitFor();
+		assert.equal(await page.evaluate(() => document.querySelectorAll("main img, main script, main a[href^=javascript]").length), 0);
+		assert.equal(await page.evaluate(() => document.title.includes("run") && !document.title.includes("<")), false);
+		clean(page);
+	});
+
+	test("a router that restarts, a server that is being stopped, are told", async (t) => {
+		const page = await tab(t, server, { play: played({ reports: [{ time: 1000, router: { state: "starting" } }] }) });
+		await page.locator("#banner", { hasText: "router restarts" }).waitFor();
+		const other = await tab(t, server, { play: played({ reports: [{ time: 1000, draining: true }] }) });
+		await other.locator("#banner", { hasText: "is being stopped" }).waitFor();
+		const third = await tab(t, server, { view: "channels",
+			play: played({ answers: { channels: [[], { ok: false, error: "the router is starting, try again" }] } }) });
+		await third.locator("#channels-status.wrong", { hasText: "the router is starting" }).waitFor();
+		clean(page);
+	});
+
+	test("a webhook that fails, hosts that are lost, are seen", async (t) => {
+		const page = await tab(t, server, { view: "webhooks", play: played({
+			reports: [{ time: 1000, totals: { hooks_waiting: 3 }, hooks: [{ target: "billing", url: "https://b.example/x", state: "failing", queued: 3,
+				last_status: 503, last_error: "Service Unavailable", last_ok: 0, next_try: 1700000000000 }] }],
+			answers: { backplane: [[{ node: "a", name: "web1", own: true, state: "up" }, { node: "b", name: "web2", state: "lost", heard: 9 }],
+				{ ok: true, driver: "redis", state: "degraded", lag_us: 1500 }] } }) });
+		await row(page, "hooks", "billing").locator(".tag.warn", { hasText: "failing" }).waitFor();
+		await row(page, "hooks", "503 Service Unavailable").waitFor();
+		await go(page, "hosts");
+		await row(page, "hosts", "web2").locator(".tag.bad", { hasText: "lost" }).waitFor();
+		await page.locator("#backplane", { hasText: "1.50 ms" }).waitFor();
+		clean(page);
+	});
+});
