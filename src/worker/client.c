@@ -99,7 +99,8 @@ tell_closed(const struct client *cl, unsigned code, struct bytes words)
 		.socket_a = cl->state.socket_a, .socket_b = cl->state.socket_b,
 	};
 
-	if (!(cl->app->hooks & HOOKED_CLOSED))
+	/* One that an older release took in may have no id. */
+	if (!(cl->app->hooks & HOOKED_CLOSED) || cl->state.socket_a == 0)
 		return;
 	if (cl->user != NULL)
 		m.user = cl->user->id;

@@ -120,6 +120,28 @@ how_they_end(void **state)
 	buf_done(&b);
 }
 
+static void
+through_other_doors(void **state)
+{
+	struct peer room, stream;
+
+	(void)state;
+	use(BOTH);
+	upgrade(&room, 5, "/?room=x");
+	assert_string_equal(told_of(), "opened 1 105.605 user= code=0 \n");
+	say_close(&room, "", 0);
+	assert_string_equal(told_of(), "closed 1 105.605 user= code=1005 \n");
+	peer_done(&room);
+	peer_open(&stream, 6, false);
+	peers_now = 6;
+	peer_say(&stream, B("GET /sse/x HTTP/1.1\r\nHost: h\r\n"
+	    "Accept: text/event-stream\r\n\r\n"));
+	assert_string_equal(told_of(), "opened 1 106.606 user= code=0 \n");
+	leave(&stream);
+	assert_string_equal(told_of(),
+	    "closed 1 106.606 user= code=1006 closed by client\n");
+}
+
 /* Nobody else is told of, and of these only what is wanted. */
 static void
 only_what_is_wanted(void **state)
@@ -150,18 +172,22 @@ only_what_is_wanted(void **state)
 static void
 not_of_those_that_move(void **state)
 {
-	struct peer a;
+	struct peer a, room;
 
 	(void)state;
 	use(BOTH);
 	upgrade(&a, 11, "/app/app-key");
+	upgrade(&room, 12, "/?room=x");
 	told_of();
 	assert_true(move(&a));
+	assert_true(move(&room));
 	assert_true(move(&a));
 	assert_string_equal(told_of(), "");
 	leave(&a);
+	leave(&room);
 	assert_string_equal(told_of(),
-	    "closed 1 111.611 user= code=1006 closed by client\n");
+	    "closed 1 111.611 user= code=1006 closed by client\n"
+	    "closed 1 112.612 user= code=1006 closed by client\n");
 }
 
 /* One that the application has no room for is not open, and does not close. */
@@ -197,6 +223,7 @@ main(void)
 #undef T
 #define T(fn)	cmocka_unit_test_setup_teardown(fn, peers_setup, peers_teardown)
 		T(how_they_end),
+		T(through_other_doors),
 		T(only_what_is_wanted),
 		T(not_of_those_that_move),
 		T(not_of_those_refused),
