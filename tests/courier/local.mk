@@ -6,6 +6,7 @@ courier_tests = \
 	tests/courier/test_choice \
 	tests/courier/test_courier \
 	tests/courier/test_journal \
+	tests/courier/test_recovery \
 	tests/courier/test_said \
 	tests/courier/test_target
 check_PROGRAMS += $(courier_tests)
@@ -29,3 +30,6 @@ tests_courier_test_said_LDADD = $(TEST_LDADD)
 tests_courier_test_target_SOURCES = tests/courier/test_target.c $(courier_rig)
 tests_courier_test_target_LDADD = $(courier_ldadd)
 tests_courier_test_target_LDFLAGS = $(courier_ldflags)
+tests_courier_test_recovery_SOURCES = tests/courier/test_recovery.c $(courier_rig)
+tests_courier_test_recovery_LDADD = $(courier_ldadd)
+tests_courier_test_recovery_LDFLAGS = $(courier_ldflags)

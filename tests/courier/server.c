@@ -52,11 +52,11 @@ on_drip(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd, (void)what;
 	memset(much, 'x', sizeof(much));
+	memcpy(much + 4096, "\r\n", 2);
 	if (v->how == ANSWER_DRIP)
 		n = send(v->fd, "x", 1, MSG_NOSIGNAL);
 	else if (v->how == ANSWER_HEADS)
-		n = send(v->fd, "X-More: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\r\n",
-		    42, MSG_NOSIGNAL);
+		n = send(v->fd, memcpy(much, "X-More: ", 8), 4098, MSG_NOSIGNAL);
 	else
 		n = send(v->fd, much, sizeof(much), MSG_NOSIGNAL |
 		    MSG_DONTWAIT);
