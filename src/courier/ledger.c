@@ -149,17 +149,21 @@ tell_known(void *ctx, struct bytes app, unsigned mask)
 	ledger_known(ctx, app, mask);
 }
 
+/* The request before what came after it: a count takes the place of none that is
+ * in it. */
 static void
 tell_target(struct courier *c, struct target *t)
 {
 	const struct queued *i;
+	uint64_t n = 0;
 
-	TAILQ_FOREACH(i, &t->items, link)
+	TAILQ_FOREACH(i, &t->items, link) {
 		ledger_event(c, &(struct notice){ .kind = i->text->kind,
 		    .channel = text_channel(i->text) }, text_json(i->text),
 		    CHANGE_NONE, &t, 1);
-	if (t->n_request > 0)
-		ledger_request(c, t);
+		if (++n == t->n_request)
+			ledger_request(c, t);
+	}
 }
 
 static void
@@ -175,6 +179,12 @@ tell_all(void *ctx)
 }
 
 int
+ledger_rewrite(struct courier *c)
+{
+	return journal_compact(&c->journal, tell_all, c);
+}
+
+int
 ledger_write(struct courier *c)
 {
 	if (c->moved)
@@ -182,8 +192,7 @@ ledger_write(struct courier *c)
 	c->moved = false;
 	if (journal_write(&c->journal) < 0)
 		return -1;
-	if (journal_long(&c->journal) &&
-	    journal_compact(&c->journal, tell_all, c) < 0)
+	if (journal_long(&c->journal) && ledger_rewrite(c) < 0)
 		log_warn("journal: it could not be written anew; it grows on");
 	return 0;
 }

@@ -49,6 +49,8 @@ void	ledger_open(struct courier *);
 /* Writes what is new, and all that counts anew if the journal has grown long.
  * -1: it could not be written. */
 int	ledger_write(struct courier *);
+/* Writes all that counts anew; as journal_compact(). */
+int	ledger_rewrite(struct courier *);
 /* One record; for tests and journal_open(). */
 void	ledger_take(void *courier, struct bytes record);
 

@@ -291,3 +291,16 @@ tests_fuzz_fuzz_control_SOURCES = tests/fuzz/fuzz_control.c \
 tests_fuzz_fuzz_control_LDADD = libpeal.a
 tests_fuzz_fuzz_control_LDFLAGS = $(LDFLAGS_FUZZ)
 endif
+
+# The courier's journal: files and records.
+EXTRA_DIST += tests/fuzz/corpus/journal
+check_PROGRAMS += tests/fuzz/replay_journal
+tests_fuzz_replay_journal_SOURCES = tests/fuzz/fuzz_journal.c $(FUZZ_REPLAY)
+tests_fuzz_replay_journal_LDADD = libpeal.a $(CURL_LIBS)
+TESTS += tests/fuzz/replay_journal
+if FUZZING
+noinst_PROGRAMS += tests/fuzz/fuzz_journal
+tests_fuzz_fuzz_journal_SOURCES = tests/fuzz/fuzz_journal.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_journal_LDADD = libpeal.a $(CURL_LIBS)
+tests_fuzz_fuzz_journal_LDFLAGS = $(LDFLAGS_FUZZ)
+endif
