@@ -18,11 +18,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include <curl/curl.h>
 #include <event2/event.h>
 
 #include "common/log.h"
 #include "common/util.h"
+#include "courier/curl_late.h"
 
 #define CONNECT_MS	3000	/* for an address while there are others */
 #define IDLE_MAX	64L	/* connections that are kept open */
@@ -566,12 +566,15 @@ http_new(struct event_base *base, const struct address_rules *rules,
     struct names *names)
 {
 	struct http *h = xcalloc(1, sizeof(*h));
+	const char *why;
 
 	h->base = base;
 	h->rules = rules;
 	h->names = names;
 	TAILQ_INIT(&h->running);
 	TAILQ_INIT(&h->over);
+	if (curl_load(&why) < 0)
+		die("webhooks need libcurl: %s", why);
 	if (curl_global_init(CURL_GLOBAL_ALL) != CURLE_OK ||
 	    (h->multi = curl_multi_init()) == NULL ||
 	    (h->timer = evtimer_new(base, on_timer, h)) == NULL)

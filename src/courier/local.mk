@@ -3,6 +3,7 @@ libpeal_a_SOURCES += \
 	src/courier/body.c src/courier/body.h \
 	src/courier/choice.c src/courier/choice.h \
 	src/courier/courier.c src/courier/courier.h \
+	src/courier/curl_late.c src/courier/curl_late.h \
 	src/courier/http.c src/courier/http.h \
 	src/courier/journal.c src/courier/journal.h \
 	src/courier/ledger.c src/courier/ledger.h \

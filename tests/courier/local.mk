@@ -12,7 +12,7 @@ courier_tests = \
 check_PROGRAMS += $(courier_tests)
 TESTS += $(courier_tests)
 courier_rig = tests/courier/rig.c tests/courier/rig.h tests/courier/server.c
-courier_ldadd = $(TEST_LDADD) $(CURL_LIBS)
+courier_ldadd = $(TEST_LDADD)
 courier_ldflags = $(AM_LDFLAGS) -Wl,--wrap=clock_ms
 tests_courier_test_address_SOURCES = tests/courier/test_address.c
 tests_courier_test_address_LDADD = $(TEST_LDADD)

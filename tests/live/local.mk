@@ -7,6 +7,6 @@ EXTRA_DIST += contrib/check contrib/quickstart doc/BAD-INPUT.md \
 # Fails when it is told to: handover-faults.test.mjs.
 check_PROGRAMS += tests/live/peald-faults
 tests_live_peald_faults_SOURCES = src/main.c tests/live/faults.c
-tests_live_peald_faults_LDADD = $(peald_LDADD)
+tests_live_peald_faults_LDADD = libpeal.a
 tests_live_peald_faults_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=sendmmsg \
 	-Wl,--wrap=recvmmsg
