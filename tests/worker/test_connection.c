@@ -10,14 +10,19 @@
 #define CLOSED	"[webhook a]\napp = one\nurl = https://hooks.example.org/\n" \
 		"events = client_event, connection_closed\n"
 
+/* Settings are kept as long as a client may have them. */
 static void
 use(const char *webhooks)
 {
+	static struct config *kept[16];
+	static size_t n;
 	struct buf text = { 0 };
 
 	buf_str(&text, peers_settings);
 	buf_str(&text, webhooks);
-	peers_use(peers_load(buf_cstr(&text)));
+	assert_true(n < NELEM(kept));
+	kept[n] = peers_load(buf_cstr(&text));
+	peers_use(kept[n++]);
 	buf_done(&text);
 }
 
