@@ -15,9 +15,23 @@
 
 #define REPORT_MAX	16384	/* octets of what is said of a target */
 
+/* Members that only grow. */
+static const struct bytes grows[] = { BYTES("delivered"), BYTES("requests"),
+	BYTES("refused"), BYTES("dropped"), BYTES("expired") };
+#define GROWS	(sizeof(grows) / sizeof(grows[0]))
+
+/* Nothing but uint64_t: it is carried over an exec. */
+struct counts {
+	uint64_t	 generation;	/* of the courier that spoke last */
+	uint64_t	 before[GROWS];	/* counted by those before it */
+	uint64_t	 own[GROWS];
+};
+#define COUNTS	(sizeof(struct counts) / sizeof(uint64_t))
+
 struct report {
 	char		*target;
-	struct buf	 json;
+	struct buf	 json;		/* with the sums */
+	struct counts	 counts;
 };
 
 static struct report	*reports;
@@ -75,10 +89,63 @@ hook_reports_prune(void)
 	n_reports = kept;
 }
 
+static void
+counts_take(struct counts *c, uint64_t generation, const struct json *said)
+{
+	struct json member;
+	uint64_t n;
+
+	for (size_t i = 0; i < GROWS; i++) {
+		const struct json_want want = { grows[i], &member };
+
+		json_pick(said, &want, 1);
+		if (json_u64(&member, &n) < 0)
+			n = 0;
+		if (generation != c->generation || n < c->own[i])
+			c->before[i] += c->own[i];
+		c->own[i] = n;
+	}
+	c->generation = generation;
+}
+
+static void
+add_member(struct buf *out, const struct json *name, const struct json *value,
+    const struct counts *c)
+{
+	size_t i = 0;
+
+	buf_bytes(out, name->raw);
+	buf_char(out, ':');
+	while (i < GROWS && (name->raw.n != grows[i].n + 2 ||
+	    memcmp(name->raw.p + 1, grows[i].p, grows[i].n) != 0))
+		i++;
+	if (i < GROWS)
+		buf_u64(out, c->before[i] + c->own[i]);
+	else
+		buf_bytes(out, value->raw);
+}
+
+/* What was said, with the sums. */
+static void
+report_put(struct report *r, const struct json *said)
+{
+	struct json name, value;
+	size_t pos = 0;
+
+	buf_char(&r->json, '{');
+	while (json_next(said, &pos, &name, &value)) {
+		if (r->json.n > 1)
+			buf_char(&r->json, ',');
+		add_member(&r->json, &name, &value, &r->counts);
+	}
+	buf_char(&r->json, '}');
+}
+
 void
 master_on_hook_report(struct child *c, struct ipc *ipc,
     const struct msg_hook_report *m)
 {
+	struct report *r;
 	struct json v;
 	const char *why;
 
@@ -91,7 +158,9 @@ master_on_hook_report(struct child *c, struct ipc *ipc,
 		    child_name(c), log_bytes(m->target));
 		return;
 	}
-	buf_bytes(&report_add(m->target)->json, v.raw);
+	r = report_add(m->target);
+	counts_take(&r->counts, c->generation, &v);
+	report_put(r, &v);
 }
 
 /* In the order of the settings. */
@@ -122,19 +191,27 @@ hook_reports_save(struct state *s)
 		to = state_add_hook(s);
 		to->target = xstrdup(reports[i].target);
 		buf_bytes(&to->json, buf_view(&reports[i].json));
+		msg_pack_numbers(&to->counts,
+		    (const uint64_t *)(const void *)&reports[i].counts,
+		    COUNTS);
 	}
 }
 
 void
 hook_reports_restore(const struct state *s)
 {
+	struct report *r;
 	struct json v;
 	const char *why;
 
-	for (size_t i = 0; i < s->n_hooks; i++)
-		if (json_parse(buf_view(&s->hooks[i].json), &v, &why) == 0)
-			buf_bytes(&report_add(bytes_str(
-			    s->hooks[i].target))->json, v.raw);
+	for (size_t i = 0; i < s->n_hooks; i++) {
+		if (json_parse(buf_view(&s->hooks[i].json), &v, &why) < 0)
+			continue;
+		r = report_add(bytes_str(s->hooks[i].target));
+		buf_bytes(&r->json, v.raw);
+		(void)msg_unpack_numbers(buf_view(&s->hooks[i].counts),
+		    (uint64_t *)(void *)&r->counts, COUNTS);
+	}
 	hook_reports_prune();
 }
 

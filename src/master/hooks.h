@@ -2,7 +2,8 @@
  *
  * What the courier said last of each target: how it does, for `pealctl report` and
  * /metrics.  Objects of JSON as courier/target.h has them, checked as such; a target
- * that is none of the settings in force is forgotten.
+ * that is none of the settings in force is forgotten.  A courier counts from its start:
+ * the counts of those before it are added, so that none goes back.
  *
  * Runs in: master.  Owns: the newest of each.  Dies: hook_reports_done().
  */

@@ -112,6 +112,7 @@ reloads_end(void)
 {
 	while (n_past > 0)
 		past_done(&past[--n_past]);
+	good = refused = 0;
 }
 
 /* ---- over an exec -------------------------------------------------------- */

@@ -5,6 +5,7 @@ master_tests = \
 	tests/master/test_balance \
 	tests/master/test_certificate \
 	tests/master/test_listen \
+	tests/master/test_metrics \
 	tests/master/test_pidfile \
 	tests/master/test_resolve \
 	tests/master/test_spawn \
@@ -22,6 +23,9 @@ tests_master_test_certificate_SOURCES = tests/master/test_certificate.c
 tests_master_test_certificate_LDADD = $(TEST_LDADD)
 tests_master_test_listen_SOURCES = tests/master/test_listen.c
 tests_master_test_listen_LDADD = $(TEST_LDADD)
+tests_master_test_metrics_SOURCES = tests/master/test_metrics.c
+tests_master_test_metrics_LDADD = $(TEST_LDADD)
+EXTRA_DIST += tests/master/metrics.text
 tests_master_test_pidfile_SOURCES = tests/master/test_pidfile.c
 tests_master_test_pidfile_LDADD = $(TEST_LDADD)
 tests_master_test_resolve_SOURCES = tests/master/test_resolve.c
@@ -40,3 +44,7 @@ update-states: tests/master/test_state
 	$(MKDIR_P) $(srcdir)/tests/master/records/$(PACKAGE_VERSION)
 	tests/master/test_state --write \
 	    $(srcdir)/tests/master/records/$(PACKAGE_VERSION)
+
+# What /metrics looks like, but for counters that appear by themselves.
+update-metrics: tests/master/test_metrics
+	tests/master/test_metrics --write $(srcdir)/tests/master/metrics.text
