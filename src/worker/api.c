@@ -2,8 +2,7 @@
  *
  * The HTTP API: which route, and the checks that every request goes through,
  * in Reverb's order: route, app, app disabled, signature; then the body is the
- * route's business.  Who comes while the service stops hears of its health and
- * its numbers, nothing else.
+ * route's business.
  *
  * HEAD is GET without the body (request.c leaves it out).  OPTIONS is answered
  * with the methods there are and no CORS headers: no page of a browser has
@@ -249,14 +248,6 @@ run_signed(struct api_in *in, const struct match *m)
 	}
 }
 
-/* Is it answered, although the service is being stopped? */
-static bool
-is_for_late(const struct route *route)
-{
-	return route != NULL && (route->served == SERVED_HEALTH ||
-	    route->served == SERVED_METRICS);
-}
-
 void
 api_handle(struct request *r)
 {
@@ -264,10 +255,7 @@ api_handle(struct request *r)
 	struct match m;
 
 	find_route(r, &m);
-	if (r->conn->late && !is_for_late(m.route))
-		request_answer(r, 503, "text/plain; charset=utf-8",
-		    "Retry-After: 1\r\n", B("Shutting down."));
-	else if (m.route == NULL)
+	if (m.route == NULL)
 		refuse_method(r, &m);
 	else if (m.route->open)
 		m.route->run(&in);
@@ -283,9 +271,12 @@ api_up(const struct api_in *in)
 	request_answer(in->req, 200, NULL, NULL, B("{\"health\":\"OK\"}"));
 }
 
+/* 404 is for who wants that (HAProxy's disable-on-404): no new clients, but let
+ * alone those that are there. */
 static void
 api_ready(const struct api_in *in)
 {
+	unsigned no = bytes_eq(in->req->head.query, B("not=404")) ? 404 : 503;
 	const char *why = health_trouble();
 	char text[64];
 
@@ -293,7 +284,7 @@ api_ready(const struct api_in *in)
 	    why == NULL ? "true" : "false",
 	    why == NULL ? "" : ",\"why\":\"", why == NULL ? "" : why,
 	    why == NULL ? "" : "\"");
-	request_answer(in->req, why == NULL ? 200 : 503, NULL,
+	request_answer(in->req, why == NULL ? 200 : no, NULL,
 	    "Cache-Control: no-store\r\n", bytes_str(text));
 }
 

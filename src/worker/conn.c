@@ -51,6 +51,7 @@ static struct {
 	struct conn_list	 dead;
 	char			 scratch[SCRATCH];
 	uint32_t		 swept;		/* next index of the table */
+	uint32_t		 late;		/* of all that are there */
 } conns;
 
 static void	on_ready(evutil_socket_t, short, void *);
@@ -188,6 +189,8 @@ conns_accept(int fd, const struct listener *l, const struct sockaddr *from)
 		conn_begin(c);
 	c->deadline = worker.now + 1 +	/* this second is half over */
 	    (worker.config->http.header_timeout + 999) / 1000;
+	c->late = worker.stopping;
+	conns.late += c->late;
 	counter.accepted++;
 	counter.connections++;
 	return c;
@@ -650,6 +653,7 @@ static void
 conn_free(struct conn *c)
 {
 	counter.connections--;
+	conns.late -= c->late;
 	listener_settled(c);
 	queue_clear(c);
 	if (c->tls != NULL)
@@ -845,6 +849,12 @@ conns_sweep(uint32_t now, bool whole_table)
 		if (!c->dead)
 			conn_tick(c, now);
 	conns.swept = end < table_size() ? end : 0;
+}
+
+uint32_t
+conns_late(void)
+{
+	return conns.late;
 }
 
 void

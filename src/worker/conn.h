@@ -79,7 +79,7 @@ struct conn {
 				 frozen:1,	/* not in the epoll set: it is being
 						   handed over */
 				 sealed:1,	/* nor written any more */
-				 late:1,	/* came when the service was being
+				 late:1,	/* came when this worker was being
 						   stopped already */
 				 foreign:1;	/* another process may have the
 						   same socket open for a while */
@@ -175,5 +175,7 @@ void	conns_sweep(uint32_t now, bool whole_table);
 void	conns_each(void (*fn)(struct conn *, void *), void *);
 struct conn *conns_find(uint64_t id);
 uint32_t conns_count(void);
+/* Of them those that came after the worker was told to stop. */
+uint32_t conns_late(void);
 
 #endif

@@ -210,7 +210,7 @@ is_over(uint64_t from)
 bool
 drain_late(void)
 {
-	return drain.all && (conns_count() == 0 ||
+	return drain.all && (conns_count() == conns_late() ||
 	    clock_ms() >= drain.deadline);
 }
 

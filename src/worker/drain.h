@@ -8,6 +8,10 @@
  * Who has sent a part of a request, or has not sent its first one yet, is waited
  * for until the time is over; who waits for an answer, until it is there.
  *
+ * Those who come while a worker ends are served, if they want no more than an
+ * answer: calls of the API, health, numbers.  Who would stay is refused with 503
+ * (request.c).
+ *
  * Runs in: workers; there is one.
  */
 #ifndef PEAL_DRAIN_H
@@ -22,7 +26,7 @@ struct event_base;
 /* The end: closes all conns within grace_ms; may be called again with less, and
  * in the middle of a paced one. */
 void	drain_start(struct event_base *, uint64_t grace_ms);
-/* Nobody is there, or the time is over. */
+/* Nobody is there of those who came before it, or the time is over. */
 bool	drain_late(void);
 /* Everybody is gone, or had the time to. */
 bool	drain_done(void);

@@ -131,7 +131,6 @@ let_in(const struct listener *l, int fd, const struct sockaddr_storage *from)
 		return NULL;
 	}
 	c->opening = 1;
-	c->late = worker.stopping;
 	doors[l->section].governor.opening++;
 	return c;
 }

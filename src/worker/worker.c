@@ -336,8 +336,7 @@ worker_on_keep(struct worker *w, struct ipc *from, const struct msg_keep *m)
 	pass_end();
 }
 
-/* While clients are told to go, those who come are told so in HTTP, and who asks
- * for health hears it. */
+/* While clients are told to go, those who come hear so in HTTP; see drain.h. */
 void
 worker_on_stop(struct worker *w, struct ipc *from, const struct msg_stop *m)
 {
@@ -552,7 +551,7 @@ last_words(void)
 		(void)ipc_flush_wait(worker.master, LAST_WORDS_MS);
 }
 
-/* Everybody is gone, or all the time is over: who waits at this moment is still
+/* When all are gone, or the time is over, who waits at this moment is still
  * answered. */
 static bool
 finished(void)

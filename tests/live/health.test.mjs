@@ -76,13 +76,13 @@ test("without a router: alive, not ready", async () => {
 	await s.stop();
 });
 
-test("while clients are told to go: health is answered everywhere, all else 503", async () => {
+test("while clients are told to go: no new ones, anywhere; who wants an answer gets it", async () => {
 	const dir = fs.mkdtempSync(path.join(os.tmpdir(), "peal-health-")), socketPath = path.join(dir, "s");
-	const s = await Server.start({ workers: 2, peal: { drain_timeout: "1h" }, listeners: {
+	const s = await Server.start({ workers: 2, rooms: {}, peal: { drain_timeout: "1h" }, http: { header_timeout: "500ms" }, listeners: {
 		"listen local": { address: `unix:${socketPath}`, unix_mode: "0666" } } });
-	const crowd = await s.crowd(4), publisher = await s.wire();
-	publisher.write("GET /up HTTP/1.1\r\nHost: x\r\n\r\n");
-	await publisher.answer();
+	const crowd = await s.crowd(8);
+	for (const c of crowd)
+		await c.subscribe("room");
 	s.child.kill("SIGTERM");
 	await s.logged(/worker\/1: draining/);
 	await s.logged(/worker\/2: draining/);
@@ -93,23 +93,25 @@ test("while clients are told to go: health is answered everywhere, all else 503"
 	}
 	assert.equal((await get(s, "/ready", { socketPath })).body, DRAINING);
 	assert.equal((await get(s, "/up", { socketPath })).status, 200);
-	assert.equal((await get(s, "/nothing")).status, 503);
-	assert.equal((await get(s, `/apps/${s.app.id}/channels`)).status, 503);
 	const { status, headers } = await handshake(s);
 	assert.equal(status, 503);
 	assert.ok(Number(headers["retry-after"]) > 0);
 	assert.equal(headers.connection, "close");
-	// Who was there before is served until it is told.
-	const target = `/apps/${s.app.id}/channels`;
-	publisher.write(`GET ${target}?${s.sign("GET", target)} HTTP/1.1\r\nHost: x\r\n\r\n`);
-	assert.equal((await publisher.answer()).status, 200);
-	await crowd[0].ping();
-	s.child.kill("SIGTERM");
+	assert.equal((await get(s, "/sse/7")).status, 503);
+	// Whose turn has not come hears what is published.
+	await s.publish("room", "still", "1");
+	const here = crowd.filter((c) => !c.ended);
+	assert.ok(here.length > 0);
+	for (const c of here)
+		await c.expect("still", "room");
+	// Who comes now keeps nothing from ending.
+	const silent = await s.wire();
 	for (const c of crowd)
-		await c.refused(4200);
+		c.socket.close();
 	await within(s.gone, "the end");
 	await assert.rejects(get(s), /ECONNREFUSED/);
 	assert.ok(!fs.existsSync(socketPath));
+	silent.close();
 	await s.stop();
 	fs.rmSync(dir, { recursive: true });
 });

@@ -206,9 +206,10 @@ async function kill(server) {
 }
 
 for (const [name, how, skip] of [["nginx", "nginx", noNginx], ["HAProxy", "haproxy", noHaproxy]])
-	for (const end of ["killed", "stopped"])
+	for (const end of ["killed", "stopped", "drained"])
 		test(`${name} with two hosts, one is ${end}: its clients come back on the other`, { skip }, async () => {
-			const hosts = await Promise.all([Server.start({ http: { trusted_proxies: "127.0.0.1" } }), Server.start({ http: { trusted_proxies: "127.0.0.1" } })]);
+			const options = { http: { trusted_proxies: "127.0.0.1" }, peal: end === "drained" ? { drain_timeout: `${3 * patience}s` } : {} };
+			const hosts = await Promise.all([Server.start(options), Server.start(options)]);
 			const proxy = await Proxy[how](hosts.map((h) => h.address));
 			try {
 				await healthy(proxy.address);
@@ -233,8 +234,22 @@ for (const [name, how, skip] of [["nginx", "nginx", noNginx], ["HAProxy", "hapro
 				assert.ok(first >= 1 && first <= 7, `${first} of 8`);
 				if (end === "killed")
 					await kill(hosts[0]);
-				else
+				else if (end === "stopped")
 					await hosts[0].stop();
+				else {
+					hosts[0].child.kill("SIGTERM");
+					await hosts[0].logged(/draining/);
+					// Nobody who comes meanwhile sees anything of it.
+					for (let i = 0; i < 6; i++) {
+						const late = await through(hosts[0], proxy.address);
+						await late.close();
+						const call = await hosts[1].call("POST", `/apps/${hosts[1].app.id}/events`,
+						    { name: "e", channel: "nobody", data: "1" }, { secure: true, address: proxy.address, tls: { ca } });
+						assert.equal(call.status, 200, call.text);
+					}
+					await within(hosts[0].gone, "its end");
+					await hosts[0].stop();
+				}
 				await until(async () => cut >= first && clients.every((c) => c.in) && await on(hosts[1]) === 8, async () => `all on the other: ${cut} of ${first} cut, ${await on(hosts[1])} there`, 30000 * patience);
 				// Signed calls through the proxy find it too, every one.
 				for (let i = 0; i < 4; i++) {
@@ -256,6 +271,37 @@ for (const [name, how, skip] of [["nginx", "nginx", noNginx], ["HAProxy", "hapro
 						fs.rmSync(h.dir, { recursive: true, force: true });
 			}
 		});
+
+test("HAProxy, TCP: a host that will stop gets no new clients, and keeps those it has until they are told", { skip: noHaproxy }, async () => {
+	const options = { http: { trusted_proxies: "127.0.0.1" }, peal: { stop_delay: "1h", drain_timeout: "200ms" }, listen: { proxy_protocol: "yes" } };
+	const hosts = await Promise.all([Server.start(options), Server.start(options)]);
+	const proxy = await Proxy.haproxyTcp(hosts.map((h) => h.address), hosts.map((h) => h.address), "send-proxy-v2");
+	try {
+		await healthy(proxy.address);
+		const clients = [];
+		for (let i = 0; i < 8; i++)
+			clients.push(await through(hosts[0], proxy.address));
+		hosts[0].child.kill("SIGTERM");
+		await until(() => /Server peal\/\w+ is stopping/.test(proxy.log), () => `HAProxy to see it: ${proxy.log}`, 30000 * patience);
+		const late = [];
+		for (let i = 0; i < 12; i++)
+			late.push(await through(hosts[0], proxy.address));
+		for (const c of [...clients, ...late])
+			await c.ping();
+		hosts[0].child.kill("SIGTERM");
+		await within(hosts[0].gone, "its end");
+		for (const c of late)
+			await c.ping();
+		const told = clients.filter((c) => c.ended);
+		assert.ok(told.length >= 1 && told.length <= 7, `${told.length} of 8`);
+		for (const c of told)
+			assert.equal(c.ended.code, 4200);
+	} finally {
+		await proxy.stop();
+		for (const h of hosts)
+			await h.stop({ signal: "SIGINT" });
+	}
+});
 
 // ---- who is believed -----------------------------------------------------------
 
