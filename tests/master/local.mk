@@ -23,7 +23,8 @@ tests_master_test_certificate_SOURCES = tests/master/test_certificate.c
 tests_master_test_certificate_LDADD = $(TEST_LDADD)
 tests_master_test_listen_SOURCES = tests/master/test_listen.c
 tests_master_test_listen_LDADD = $(TEST_LDADD)
-tests_master_test_metrics_SOURCES = tests/master/test_metrics.c
+tests_master_test_metrics_SOURCES = tests/master/test_metrics.c \
+	tests/master/metrics_reader.c tests/master/metrics_reader.h
 tests_master_test_metrics_LDADD = $(TEST_LDADD)
 EXTRA_DIST += tests/master/metrics.text
 tests_master_test_pidfile_SOURCES = tests/master/test_pidfile.c
