@@ -4,6 +4,8 @@
  */
 #include "front/page.h"
 
+#include <config.h>		/* of configure, not our own */
+
 #include <sys/queue.h>
 #include <stdlib.h>
 
@@ -18,10 +20,6 @@
 #include "worker/ask.h"
 #include "worker/page_files.h"
 #include "worker/worker.h"
-
-#ifndef PACKAGE_VERSION
-#define PACKAGE_VERSION	"0"
-#endif
 
 #define LOGIN_TIME	10		/* seconds */
 #define STRANGERS_MOST	50		/* that have not logged in */

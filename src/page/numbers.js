@@ -5,6 +5,8 @@
 
 const KEEP = 300;	// reports, one a second
 const LATENCY = 10;	// seconds that quantiles look back
+const STEADY = 3;	// and rates: processes tell their numbers once a second, in no step with reports
+const SOON = 500;	// ms: a report that somebody else has asked for
 
 /** What is not a number is 0: a part may be missing in a report. */
 const num = (value) => (Number.isFinite(value) ? value : 0);
@@ -58,13 +60,15 @@ export class Meter {
 
 	add(report) {
 		const then = this.last;
-		if (then && !(report.time > then.time))
+		if (then && !(report.time >= then.time))
 			this.forget();
+		else if (then && report.time < then.time + SOON)
+			return;
 		this.reports.push(report);
 		if (this.reports.length > KEEP)
 			this.reports.shift();
 		if (this.reports.length > 1)
-			this.samples.push(this.#sample(report, then));
+			this.samples.push(this.#sample(report, this.#before(report.time, STEADY)));
 		if (this.samples.length > KEEP)
 			this.samples.shift();
 	}
@@ -75,16 +79,16 @@ export class Meter {
 		this.samples = [];
 	}
 
-	/** The newest report that is LATENCY seconds old, or the oldest there is. */
-	#before(time) {
-		return this.reports.findLast((r) => r.time <= time - LATENCY * 1000) ?? this.reports[0];
+	/** The newest report that is so many seconds old, or the oldest there is. */
+	#before(time, seconds) {
+		return this.reports.findLast((r) => r.time <= time - seconds * 1000 + SOON) ?? this.reports[0];
 	}
 
 	#sample(now, then) {
 		const seconds = (now.time - then.time) / 1000;
 		const rate = (a, b) => (num(a) >= num(b) ? (num(a) - num(b)) / seconds : 0);
 		const total = (key) => rate(now.totals?.[key], then.totals?.[key]);
-		const past = this.#before(now.time);
+		const past = this.#before(now.time, LATENCY);
 		const quantiles = (name) => {
 			const h = between(now.histograms?.[name], past.histograms?.[name]);
 			return [0.5, 0.95, 0.99].map((q) => (h ? quantile(h.bounds, h.counts, q) : NaN));

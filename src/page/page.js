@@ -159,8 +159,8 @@ function drawTiles(report, s) {
 		["Messages in", `${rate(s?.in)}/s`, `${octets(s?.bytesIn)}/s`],
 		["Messages out", `${rate(s?.out)}/s`, `${octets(s?.bytesOut)}/s`],
 		["Published", `${rate(s?.published)}/s`, `${count(t.published)} in all`],
-		["Time to publish (median)", latency(s?.publish[0]), `p95 ${latency(s?.publish[1])} · p99 ${latency(s?.publish[2])}`],
-		["Fan-out (median)", latency(s?.fanout[0]), `p95 ${latency(s?.fanout[1])} · p99 ${latency(s?.fanout[2])}`],
+		["Publish, median", latency(s?.publish[0]), `p95 ${latency(s?.publish[1])} · p99 ${latency(s?.publish[2])}`],
+		["Fan-out, median", latency(s?.fanout[0]), `p95 ${latency(s?.fanout[1])} · p99 ${latency(s?.fanout[2])}`],
 		["Waiting for clients", octets(t.backlog), `${count(t.slow_readers)} slow readers cut off`],
 		used ? ["Memory", used, "of all processes"] : ["Up for", duration(report.uptime), `${count(t.accepted)} connections in all`],
 	]);

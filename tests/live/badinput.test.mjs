@@ -558,6 +558,30 @@ drivers["sse-origin"] = http(get("Origin: https://evil.example\r\n", "GET /token
 drivers["sse-token-missing"] = http(get("", "GET /token-sse/7 HTTP/1.1"), get("", "GET /token-sse/7?token= HTTP/1.1"));
 drivers["sse-token"] = http(...badTokens().map((bad) => get("", `GET /token-sse/7?token=${bad} HTTP/1.1`)));
 
+// ---- the live page --------------------------------------------------------------------------
+
+const PAGE = { page: { enabled: "yes", token: TOKEN } };
+const login = (text) => frame(1, JSON.stringify({ do: "login", token: text }));
+const IN = login(TOKEN);
+drivers["page-origin"] = http(...["https://evil.example", "null", ""].map((Origin) => door("/peal/ws", { Origin })));
+drivers["page-login-missing"] = room("/peal/ws", {}, frame(1, ""), frame(1, "{"), frame(1, '{"do":"watch"}'), frame(1, '{"do":"login","token":[]}'));
+drivers["page-token"] = room("/peal/ws", {}, ...["", "x", TOKEN.slice(0, -1), `${TOKEN}0`, "9".repeat(1000)].map(login));
+drivers["page-login-large"] = room("/peal/ws", {}, login("x".repeat(2100)));
+drivers["page-binary"] = room("/peal/ws", {}, frame(2, "x"));
+drivers["page-login-silent"] = room("/peal/ws", {}, []);
+drivers["page-method"] = http(get("", "POST /peal/ HTTP/1.1"), get("", "DELETE /peal/page.js HTTP/1.1"));
+/** One that has logged in, on a server of its own: wrong tokens make an address wait. */
+const inside = (...says) => async () => {
+	const s = await Server.start(PAGE);
+	try {
+		return await room("/peal/ws", {}, ...says.map((say) => [IN, say].flat()))(s);
+	} finally {
+		await s.stop();
+	}
+};
+drivers["page-large"] = inside(frame(1, "x".repeat(131073)));
+drivers["page-rate"] = inside(Buffer.concat(Array.from({ length: 1000 }, () => frame(1, "{}"))));
+
 // ---- the API ---------------------------------------------------------------------------------
 
 const EVENT = { name: "e", data: "1", channel: "c" };
@@ -618,6 +642,7 @@ const server = {
 	apps: { main: APP, off: OFF, full: FULL, origin: ORIGIN, small: SMALL, quiet: QUIET, join: JOIN, rate: RATE, cut: CUT, none: NONE, few: FEW },
 	websocket: { close_timeout: "1s", max_fragments: 16 },
 	...ROOMS,
+	...PAGE,
 	listeners: { "listen tls": { address: "127.0.0.1:0", certificate: chain, certificate_key: key } },
 };
 

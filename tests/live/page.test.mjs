@@ -185,6 +185,7 @@ describe("who may", () => {
 		assert.deepEqual(greeting.apps, [{ id: "1", label: "shop" }, { id: "2", label: "chat" }]);
 		assert.equal(greeting.actions, true);
 		assert.equal(greeting.worker, 1);
+		assert.match(greeting.version, /^\d+\.\d+/);
 		await server.logged(/page login/);
 	}));
 

@@ -74,10 +74,18 @@ test("a report that lacks parts, or has them of another kind", () => {
 
 test("five minutes are kept; a clock that goes back begins anew", () => {
 	const m = new Meter();
+	// Of 100 a second, told in steps of their own.
+	for (const [i, n] of [0, 100, 100, 300, 400, 400, 600, 700].entries())
+		m.add(report(1000 * i, n));
+	assert.ok(m.samples.slice(2).every((s) => s.in >= 66 && s.in <= 134), JSON.stringify(m.samples.map((s) => s.in)));
+	m.forget();
 	for (let i = 1; i <= 400; i++)
 		m.add(report(1000 * i, i));
 	assert.equal(m.samples.length, 300);
 	assert.equal(m.reports.length, 300);
+	m.add(report(400001, 401));	// one that another viewer has asked for
+	assert.equal(m.reports.length, 300);
+	assert.equal(m.samples.at(-1).in, 1);
 	m.add(report(5, 1));
 	assert.equal(m.samples.length, 0);
 	m.add(report(1005, 2));
