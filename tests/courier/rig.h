@@ -23,7 +23,7 @@
 #include "common/util.h"
 #include "courier/courier.h"
 
-#define RIG_PATIENCE_MS	20000
+#define RIG_PATIENCE_MS	120000
 
 #define RIG_APP	"[app main]\nid = 1001\nkey = app-key\nsecret = app-secret\n"
 

@@ -296,11 +296,11 @@ endif
 EXTRA_DIST += tests/fuzz/corpus/journal
 check_PROGRAMS += tests/fuzz/replay_journal
 tests_fuzz_replay_journal_SOURCES = tests/fuzz/fuzz_journal.c $(FUZZ_REPLAY)
-tests_fuzz_replay_journal_LDADD = libpeal.a $(CURL_LIBS)
+tests_fuzz_replay_journal_LDADD = libpeal.a
 TESTS += tests/fuzz/replay_journal
 if FUZZING
 noinst_PROGRAMS += tests/fuzz/fuzz_journal
 tests_fuzz_fuzz_journal_SOURCES = tests/fuzz/fuzz_journal.c tests/fuzz/fuzz.h
-tests_fuzz_fuzz_journal_LDADD = libpeal.a $(CURL_LIBS)
+tests_fuzz_fuzz_journal_LDADD = libpeal.a
 tests_fuzz_fuzz_journal_LDFLAGS = $(LDFLAGS_FUZZ)
 endif
