@@ -303,9 +303,24 @@ controls_yield(struct router *r)
 {
 	struct control *c;
 
-	LIST_FOREACH(c, &r->controls, link)
-		if (c->tap != NULL || c->inspection != NULL)
+	LIST_FOREACH(c, &r->controls, link) {
+		c->waived = c->tap != NULL || c->inspection != NULL;
+		if (c->waived)
 			control_refuse(c, REPLACED);
+	}
+}
+
+/* What was ended by yielding is not waited for: a reader that stands still must
+ * not hold up messages. */
+bool
+controls_busy(const struct router *r)
+{
+	const struct control *c;
+
+	LIST_FOREACH(c, &r->controls, link)
+		if (!c->waived && r->now < c->sink.moved + CONTROLS_READ)
+			return true;
+	return false;
 }
 
 void

@@ -54,6 +54,8 @@ struct router;
 
 #define CONTROLS_MAX	64	/* descriptors at a time */
 #define ASKS_MAX	64	/* and asks of workers */
+#define CONTROLS_READ	200	/* ms without anything read: it is not waited
+				   for when this router is replaced */
 
 /* Takes the descriptor and answers the request. */
 void	control_take(struct router *, int fd, struct bytes request);
@@ -72,6 +74,8 @@ void	controls_tick(struct router *);
 /* Our successor is to be in force: what takes long ends / all ends. */
 void	controls_yield(struct router *);
 void	controls_freeze(struct router *);
+/* Between the two: is somebody being answered who reads? */
+bool	controls_busy(const struct router *);
 void	controls_done(struct router *);
 
 #endif

@@ -53,6 +53,8 @@ struct control {
 						   change */
 	struct tap		*tap;
 	struct inspection	*inspection;
+	bool			 waived;	/* this router need not wait for
+						   it to be read */
 
 	/* of lists */
 	struct buf		 match;

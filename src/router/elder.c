@@ -551,7 +551,7 @@ has_landed(const struct router *r)
 	const struct elder *e = &r->elder;
 
 	return r->now >= e->since + YIELD_FLIGHTS ||
-	    (r->passage.flights.live == 0 && LIST_EMPTY(&r->controls) &&
+	    (r->passage.flights.live == 0 && !controls_busy(r) &&
 	    e->n_awaited == 0 &&
 	    (e->live || e->tell == NULL));
 }

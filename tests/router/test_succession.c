@@ -388,9 +388,11 @@ test_control(void **state)
 	control_take(heir->router, fds[0], bytes_str(request));
 	both_run();
 	assert_true(read(fds[1], answer, sizeof(answer)) < 0);
+	SAY(a, ask, .cookie = 4, .line = B("{\"verb\":\"connections\"}"));
 	heir_take_over(heir->router, 1);
 	both_run();
 	assert_true(read(fds[1], answer, sizeof(answer)) < 0);
+	GETS_NONE(a);
 	SAY(a, load, .app = B("1"), .open = 3, .subscribed = 2);
 	SAY(a, synced, .end_ = "");
 	both_run();
@@ -398,6 +400,8 @@ test_control(void **state)
 	assert_true(n > 0);
 	answer[n] = '\0';
 	assert_non_null(strstr(answer, "\"open\":3,\"subscribed\":2"));
+	GETS(a, "told 4 end {\"app\":\"1\",\"open\":3,\"subscribed\":2}\n"
+	    "{\"ok\":true}\n");
 	close(fds[1]);
 	end();
 }

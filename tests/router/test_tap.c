@@ -499,6 +499,63 @@ test_replaced(void **state)
 	rig_free(heir);
 }
 
+/* Who reads nothing does not hold up his router's end. */
+static void
+test_replaced_unread(void **state)
+{
+	static const char last[] = REPLACED;
+	struct rig *elder = rig_new(""), *heir;
+	struct mate *a = rig_worker(elder, 1);
+	struct buf got = { 0 };
+	char name[32], *big = xmalloc(60001);
+	int list, fd = tail(elder, TAIL(",\"data\":65536"));
+
+	(void)state;
+	memset(big, 'x', 60000);
+	big[0] = big[59999] = '"';
+	big[60000] = '\0';
+	for (unsigned i = 0; i < 30; i++) {
+		publish(a, i + 1, "c", big);
+		rig_run(elder);
+	}
+	for (unsigned i = 0; i < 100000; i++) {
+		snprintf(name, sizeof(name), "c%u", i);
+		SAY(a, join, .app = B("1"), .channel = bytes_str(name), .n = 1);
+	}
+	rig_run(elder);
+	rig_later(elder, 1000);
+	heir = rig_heir("", NULL, elder);
+	both(elder, heir);
+	list = tail(elder, "{\"verb\":\"channels\"}");
+	both(elder, heir);
+	elder_yield(elder->router);
+	both(elder, heir);
+	assert_int_equal(elder->router->taps.n, 0);
+	assert_int_equal(elder->router->n_controls, 2);
+	assert_false(elder_yielded(elder->router));
+	rig_later(elder, CONTROLS_READ);
+	both(elder, heir);
+	assert_true(elder_yielded(elder->router));
+	/* The list says that it is not whole. */
+	for (;;) {
+		ssize_t n = read(list, buf_room(&got, 1 << 20), 1 << 20);
+
+		if (n == 0)
+			break;
+		if (n > 0)
+			got.n += (size_t)n;
+		rig_run(elder);
+	}
+	assert_true(got.n > sizeof(last));
+	assert_string_equal(buf_cstr(&got) + got.n - (sizeof(last) - 1), last);
+	close(list);
+	close(fd);
+	free(big);
+	buf_done(&got);
+	rig_free(elder);
+	rig_free(heir);
+}
+
 int
 main(void)
 {
@@ -513,6 +570,7 @@ main(void)
 		cmocka_unit_test(test_asks),
 		cmocka_unit_test(test_hosts),
 		cmocka_unit_test(test_replaced),
+		cmocka_unit_test(test_replaced_unread),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
