@@ -52,7 +52,8 @@ put_service(struct openmetrics *o)
 	    "When the service was started, in seconds since 1970",
 	    master.started_wall_ms, 1000);
 	simple(o, "draining", METRIC_GAUGE, NULL,
-	    "1 while the service is being stopped", master.stopping, 1);
+	    "1 while the service is being stopped, or will be soon",
+	    master.stopping || master.ending, 1);
 	simple(o, "workers", METRIC_GAUGE, NULL,
 	    "Workers in force that are up", workers_up(), 1);
 }
@@ -111,6 +112,7 @@ static void
 put_usage(struct openmetrics *o, const struct of_usage *u)
 {
 	struct counter_info at = { .offset = u->offset };
+	struct usage sum;
 	struct way way;
 	bool api;
 
@@ -121,9 +123,10 @@ put_usage(struct openmetrics *o, const struct of_usage *u)
 		};
 
 		api = strcmp(way.front, API) == 0;
-		if (api ? u->api : u->fronts)
-			openmetrics_sample(o, labels, 2,
-			    usage_at(&way.sum, &at), 1);
+		if (api ? !u->api : !u->fronts)
+			continue;
+		sum = numbers_by_way(&way);
+		openmetrics_sample(o, labels, 2, usage_at(&sum, &at), 1);
 	}
 }
 

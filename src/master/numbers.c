@@ -384,16 +384,22 @@ numbers_reason(size_t i, uint64_t *closed)
 bool
 numbers_way(size_t i, struct way *out)
 {
-	struct child *c;
-
 	if (i >= n_ways)
 		return false;
-	*out = (struct way){ ways[i]->key.p, way_front(ways[i]),
-		ways[i]->retired };
-	for (c = children_next(NULL); c != NULL; c = children_next(c))
-		if (i < c->numbers.n_usage)
-			usage_add(&out->sum, &c->numbers.usage[i]);
+	*out = (struct way){ ways[i]->key.p, way_front(ways[i]), i };
 	return true;
+}
+
+struct usage
+numbers_by_way(const struct way *way)
+{
+	struct usage sum = ways[way->place]->retired;
+	struct child *c;
+
+	for (c = children_next(NULL); c != NULL; c = children_next(c))
+		if (way->place < c->numbers.n_usage)
+			usage_add(&sum, &c->numbers.usage[way->place]);
+	return sum;
 }
 
 /* ---- over an exec -------------------------------------------------------- */

@@ -40,10 +40,9 @@ struct numbers {
 	size_t		 n_usage;
 };
 
-/* A way, and the sum of what all processes did by it. */
 struct way {
 	const char	*app, *front;	/* "1001", "pusher" or "api" */
-	struct usage	 sum;
+	size_t		 place;		/* in the list */
 };
 
 /* ---- what is told ---------------------------------------------------------- */
@@ -75,6 +74,8 @@ void	numbers_own(uint64_t *memory, uint64_t *cpu_us);
 /* The i-th of the list; NULL or false behind the last. */
 const char *numbers_reason(size_t i, uint64_t *closed);
 bool	numbers_way(size_t i, struct way *);
+/* What all processes did by it. */
+struct usage numbers_by_way(const struct way *);
 
 /* ---- over an exec ------------------------------------------------------------ */
 

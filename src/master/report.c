@@ -10,6 +10,7 @@
 
 #include <inttypes.h>
 #include <limits.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "common/json.h"
@@ -210,29 +211,77 @@ way_has(const struct way *way, const struct counter_info *info)
 static void
 add_way(struct buf *out, const struct way *way)
 {
+	struct usage sum = numbers_by_way(way);
+
 	add_key(out, way->front);
 	buf_char(out, '{');
 	for (size_t i = 0; i < usage_count; i++)
 		if (way_has(way, &usage_info[i]))
 			add_number(out, usage_info[i].name,
-			    usage_at(&way->sum, &usage_info[i]));
+			    usage_at(&sum, &usage_info[i]));
 	buf_char(out, '}');
 }
 
-static void
-add_app(struct buf *out, const char *id, const char *label)
+/* All ways by application, so that there may be many of both. */
+struct sorted {
+	struct way	*at;
+	size_t		 n;
+};
+
+static int
+by_app(const void *a, const void *b)
 {
+	const struct way *x = a, *y = b;
+	int order = strcmp(x->app, y->app);
+
+	return order != 0 ? order : x->place < y->place ? -1 : 1;
+}
+
+static struct sorted
+ways_sorted(void)
+{
+	struct sorted ways = { .n = 0 };
 	struct way way;
 
+	while (numbers_way(ways.n, &way)) {
+		ways.at = xreallocarray(ways.at, ways.n + 1,
+		    sizeof(*ways.at));
+		ways.at[ways.n++] = way;
+	}
+	if (ways.n > 0)
+		qsort(ways.at, ways.n, sizeof(*ways.at), by_app);
+	return ways;
+}
+
+/* The first that does not come before this application. */
+static size_t
+first_of(const struct sorted *ways, const char *app)
+{
+	size_t low = 0, high = ways->n, middle;
+
+	while (low < high) {
+		middle = (low + high) / 2;
+		if (strcmp(ways->at[middle].app, app) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static void
+add_app(struct buf *out, const struct sorted *ways, const char *id,
+    const char *label)
+{
 	add_comma(out);
 	buf_char(out, '{');
 	add_text(out, "app", id);
 	add_text(out, "label", label != NULL ? label : "");
 	add_key(out, "fronts");
 	buf_char(out, '{');
-	for (size_t i = 0; numbers_way(i, &way); i++)
-		if (strcmp(way.app, id) == 0)
-			add_way(out, &way);
+	for (size_t i = first_of(ways, id); i < ways->n &&
+	    strcmp(ways->at[i].app, id) == 0; i++)
+		add_way(out, &ways->at[i]);
 	buf_str(out, "}}");
 }
 
@@ -245,33 +294,23 @@ is_set(const char *id)
 	return false;
 }
 
-/* Did an earlier one name this application? */
-static bool
-is_known_before(size_t i, const char *id)
-{
-	struct way way;
-
-	while (i-- > 0)
-		if (numbers_way(i, &way) && strcmp(way.app, id) == 0)
-			return true;
-	return false;
-}
-
 /* Those of the settings, then those that were. */
 static void
 add_apps(struct buf *out)
 {
-	struct way way;
+	struct sorted ways = ways_sorted();
 
 	add_key(out, "apps");
 	buf_char(out, '[');
 	for (size_t i = 0; i < master.config->n_app; i++)
-		add_app(out, master.config->app[i].id,
+		add_app(out, &ways, master.config->app[i].id,
 		    master.config->app[i].label);
-	for (size_t i = 0; numbers_way(i, &way); i++)
-		if (!is_set(way.app) && !is_known_before(i, way.app))
-			add_app(out, way.app, NULL);
+	for (size_t i = 0; i < ways.n; i++)
+		if ((i == 0 || strcmp(ways.at[i].app,
+		    ways.at[i - 1].app) != 0) && !is_set(ways.at[i].app))
+			add_app(out, &ways, ways.at[i].app, NULL);
 	buf_char(out, ']');
+	free(ways.at);
 }
 
 /* ---- all of it ----------------------------------------------------------- */
@@ -290,7 +329,7 @@ report_json(struct buf *out)
 	add_number(out, "pid", (uint64_t)getpid());
 	add_number(out, "uptime", (clock_ms() - master.started_ms) / 1000);
 	add_key(out, "draining");
-	buf_str(out, master.stopping ? "true" : "false");
+	buf_str(out, master.stopping || master.ending ? "true" : "false");
 	add_processes(out);
 	add_totals(out);
 	add_closes(out);

@@ -138,7 +138,7 @@ used(const char *app, const char *front)
 	struct way way;
 
 	assert_true(way_find(app, front, &way));
-	return way.sum;
+	return numbers_by_way(&way);
 }
 
 static uint64_t
@@ -219,7 +219,7 @@ test_many_ways(void **state)
 		n++;
 	assert_int_equal(n, NUMBERS_WAYS);
 	assert_true(way_find("1001", "front17", &way));
-	assert_int_equal(way.sum.opened, 1);
+	assert_int_equal(numbers_by_way(&way).opened, 1);
 }
 
 static void
@@ -694,6 +694,37 @@ test_report(void **state)
 	buf_done(&text);
 }
 
+/* Those of the settings in their order, then those that were. */
+static void
+test_report_apps(void **state)
+{
+	static const char *const want[] = { "\"1001\"", "\"a\\\"b\\\\c\"" };
+	struct usage u = { .opened = 1 };
+	struct buf text = { 0 };
+	struct json all, v, one;
+	size_t pos = 0, n = 0;
+
+	(void)state;
+	tell_usage(worker(1), "a\"b\\c", "rooms", &u);
+	tell_usage(worker(2), "a\"b\\c", "pusher", &u);
+	config.n_app = 1;
+	report_read(&text, &all);
+	config.n_app = 2;
+	v = member(&all, "apps");
+	for (; json_next(&v, &pos, NULL, &one); n++) {
+		assert_true(n < 2);
+		assert_true(bytes_eq(member(&one, "app").raw,
+		    bytes_str(want[n])));
+	}
+	assert_int_equal(n, 2);
+	one = member(&one, "fronts");
+	v = member(&one, "pusher");
+	assert_int_equal(number(&v, "opened"), 1);
+	v = member(&one, "rooms");
+	assert_int_equal(number(&v, "opened"), 1);
+	buf_done(&text);
+}
+
 /* A target's counts go on when a courier begins anew. */
 static void
 test_report_hooks(void **state)
@@ -730,6 +761,7 @@ main(int argc, char **argv)
 		TEST(test_slots), TEST(test_processor), TEST(test_exec),
 		TEST(test_reloads), TEST(test_text), TEST(test_empty_text),
 		TEST(test_all_there), TEST(test_golden), TEST(test_report),
+		TEST(test_report_apps),
 		TEST(test_report_hooks),
 	};
 	struct buf text = { 0 };
