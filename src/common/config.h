@@ -71,6 +71,8 @@ struct config_source {
 	char *const	*environ_;	/* environment, usually environ */
 	const char	*host, *port, *path, *hostname, *workers;
 	bool		 debug;
+	bool		 unchecked;	/* each value, not how they fit together:
+					 * enough for config_control_path() */
 };
 
 /* The INI file that a load reads: -c, else the default one if it is there, else

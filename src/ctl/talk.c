@@ -56,10 +56,13 @@ answers(const char *path)
 
 /* ---- finding ------------------------------------------------------------- */
 
+/* What the service takes from elsewhere, such as its applications from an
+ * --env-file, is not in the file. */
 static char *
 path_of_settings(const char *file, char **why)
 {
-	struct config_source source = { .file = file, .environ_ = environ };
+	struct config_source source = { .file = file, .environ_ = environ,
+	    .unchecked = true };
 	struct config *config = config_load(&source, why);
 	char *path;
 

@@ -65,6 +65,9 @@ for which in "-c $ini" "-s $dir/control.sock" "--config=$ini" \
 	ctl $which status
 	ok "status with ${which%%[ =]*}" says 0 "process $pid, running"
 done
+printf '[peal]\ncontrol = %s\n' "$dir/control.sock" >"$dir/part.ini"
+ctl -c "$dir/part.ini" status
+ok "-c with settings whose application is in an --env-file" says 0 "process $pid, running"
 ctl -c "$ini" status
 ok "status shows the address" says 0 "127.0.0.1:$(port)"
 ok "status shows the processes" says 0 'worker 2'
