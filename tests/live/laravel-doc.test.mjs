@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+// doc/LARAVEL names settings, variables, options and verbs: they are those of the
+// programs.
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import fs from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { test } from "node:test";
+import { promisify } from "node:util";
+import { fileURLToPath } from "node:url";
+import { APP, peald, pealctl } from "./harness.mjs";
+import { certificate } from "./targets.mjs";
+
+const doc = fs.readFileSync(fileURLToPath(new URL("../../doc/LARAVEL", import.meta.url)), "utf8");
+const run = (file, ...args) => promisify(execFile)(file, args).catch((error) => error);
+const SECTIONS = /^ {4}\[(peal|listen|http|websocket|router|metrics|page|courier|webhook|backplane|rooms|app)( [a-z]+)?\]$/;
+
+test("each piece of peal.ini is good settings beside a site's .env", async (t) => {
+	const dir = fs.mkdtempSync(path.join(os.tmpdir(), "peal-doc-")), { file } = certificate();
+	t.after(() => fs.rmSync(dir, { recursive: true, force: true }));
+	fs.writeFileSync(path.join(dir, ".env"),
+	    `REVERB_APP_ID=${APP.id}\nREVERB_APP_KEY=${APP.key}\nREVERB_APP_SECRET=${APP.secret}\nREVERB_SERVER_PORT=8080\n`);
+	const pieces = doc.split(/\n\n+/).filter((p) => SECTIONS.test(p.split("\n")[0]));
+	assert.ok(pieces.length >= 10, `${pieces.length} pieces`);
+	for (const [i, piece] of pieces.entries()) {
+		const ini = path.join(dir, `${i}.ini`);
+		fs.writeFileSync(ini, piece.replace(/^ {4}/gm, "")
+		    .replace(/^certificate = .*/m, `certificate = ${file}`)
+		    .replace(/^certificate_key = .*/m, `certificate_key = ${path.join(path.dirname(file), "key.pem")}`));
+		const { stdout, stderr, code } = await run(peald, "-c", ini, "--env-file", path.join(dir, ".env"), "--check");
+		assert.equal(code, undefined, `${piece}\n${stderr}`);
+		assert.match(stdout, /settings are good/);
+	}
+});
+
+test("variables: all of the manual's, and no others", async () => {
+	const names = (text) => new Set(text.match(/\b(REVERB|REDIS)_[A-Z_]*[A-Z]\b/g));
+	const manual = names((await run(peald, "--manual")).stdout);
+	const have = names(doc.slice(doc.indexOf("\n5. .env"), doc.indexOf("\n6. TLS")));
+	// Laravel's own, which Peal does not read.
+	for (const other of ["REVERB_PORT", "REVERB_SCHEME"])
+		assert.ok(have.delete(other));
+	assert.deepEqual([...have].sort(), [...manual].sort());
+	// VITE_ and PULSE_ begin other words, so that they are not seen here.
+	for (const name of names(doc))
+		assert.ok(manual.has(name) || ["REVERB_PORT", "REVERB_SCHEME"].includes(name), name);
+});
+
+test("options and verbs", async () => {
+	const [server, control] = await Promise.all([run(peald, "--help"), run(pealctl, "help")]);
+	for (const [, line] of doc.matchAll(/^ .*\bpeald ((?:-[^\n]*)+)/gm))
+		for (const option of line.split(/ {3,}/)[0].match(/--[a-z][a-z-]*/g) ?? [])
+			assert.ok(server.stdout.includes(option), `peald ${option}`);
+	const verbs = [...doc.matchAll(/pealctl (?:--json )?([a-z]+)/g)].map((m) => m[1]);
+	assert.ok(verbs.length > 10);
+	for (const verb of new Set(verbs))
+		assert.match(control.stdout, new RegExp(`^ +${verb}\\b`, "m"), `pealctl ${verb}`);
+});
