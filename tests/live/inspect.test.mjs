@@ -10,7 +10,11 @@ const rows = (lines) => lines.slice(0, -1);
 const ids = (lines) => rows(lines).map((row) => row.socket_id).sort();
 /** inspect must succeed, and have heard all workers. */
 async function inspect(server, question = {}) {
-	const lines = await server.ask({ verb: "inspect", ...question });
+	// A router that has not heard all workers yet refuses.
+	const lines = await until(async () => {
+		const some = await server.ask({ verb: "inspect", ...question });
+		return !/starting/.test(some.at(-1).error) && some;
+	}, "the router");
 	const last = lines.at(-1);
 	assert.equal(last.ok, true, JSON.stringify(last));
 	assert.equal(last.missing, undefined, JSON.stringify(last));

@@ -13,16 +13,19 @@ class Tail {
 	lines = [];
 
 	/** Tails of the server, as it counts them itself, each second. */
-	static async #counted(server, change) {
+	static async #counted(server, change, lines = []) {
 		const wanted = () => Tail.running.get(server) ?? 0;
 		Tail.running.set(server, wanted() + change);
-		await until(async () => (await server.ctl("status")).totals.tails === wanted(), () => `${wanted()} tails`);
+		await until(async () => (await server.ctl("status")).totals.tails === wanted(), () =>
+		    `${wanted()} tails; have ${JSON.stringify(lines)}`);
 	}
 
 	/** It runs when this is back. */
 	static async open(server, question = {}) {
 		const tail = new Tail();
 		tail.server = server;
+		// A router that has not heard all workers yet refuses.
+		await until(async () => (await server.ask({ verb: "connections" })).at(-1).ok, "the router");
 		tail.socket = net.connect(server.control);
 		tail.socket.setEncoding("utf8");
 		let rest = "";
@@ -38,7 +41,7 @@ class Tail {
 		tail.ended = new Promise((resolve) => tail.socket.on("close", resolve));
 		tail.socket.on("error", () => {});
 		tail.socket.write(`${JSON.stringify({ verb: "tail", ...question })}\n`);
-		await Tail.#counted(server, 1);
+		await Tail.#counted(server, 1, tail.lines);
 		return tail;
 	}
 
