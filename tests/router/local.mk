@@ -8,6 +8,7 @@ router_tests = \
 	tests/router/test_envelope \
 	tests/router/test_history \
 	tests/router/test_hooks \
+	tests/router/test_hooks_hosts \
 	tests/router/test_host \
 	tests/router/test_hosts_random \
 	tests/router/test_inspect \
@@ -45,8 +46,14 @@ tests_router_test_count_LDFLAGS = $(router_ldflags)
 tests_router_test_history_SOURCES = tests/router/test_history.c $(router_driver)
 tests_router_test_history_LDADD = $(TEST_LDADD)
 tests_router_test_history_LDFLAGS = $(router_ldflags)
+router_courier = tests/router/courier.h $(router_cluster) $(router_driver) \
+	$(router_told)
+tests_router_test_hooks_hosts_SOURCES = tests/router/test_hooks_hosts.c \
+	$(router_courier)
+tests_router_test_hooks_hosts_LDADD = $(TEST_LDADD)
+tests_router_test_hooks_hosts_LDFLAGS = $(router_ldflags)
 tests_router_test_hooks_SOURCES = tests/router/test_hooks.c \
-	$(router_cluster) $(router_driver) $(router_told)
+	$(router_courier)
 tests_router_test_hooks_LDADD = $(TEST_LDADD)
 tests_router_test_hooks_LDFLAGS = $(router_ldflags)
 tests_router_test_load_SOURCES = tests/router/test_load.c $(router_driver)
