@@ -5,6 +5,7 @@ courier_tests = \
 	tests/courier/test_body \
 	tests/courier/test_choice \
 	tests/courier/test_courier \
+	tests/courier/test_http \
 	tests/courier/test_journal \
 	tests/courier/test_recovery \
 	tests/courier/test_said \
@@ -23,6 +24,9 @@ tests_courier_test_choice_LDADD = $(TEST_LDADD)
 tests_courier_test_courier_SOURCES = tests/courier/test_courier.c $(courier_rig)
 tests_courier_test_courier_LDADD = $(courier_ldadd)
 tests_courier_test_courier_LDFLAGS = $(courier_ldflags)
+tests_courier_test_http_SOURCES = tests/courier/test_http.c $(courier_rig)
+tests_courier_test_http_LDADD = $(courier_ldadd)
+tests_courier_test_http_LDFLAGS = $(courier_ldflags)
 tests_courier_test_journal_SOURCES = tests/courier/test_journal.c
 tests_courier_test_journal_LDADD = $(TEST_LDADD)
 tests_courier_test_said_SOURCES = tests/courier/test_said.c
