@@ -16,3 +16,11 @@ src/worker/live_page.c: $(page_sources) build-aux/embed.sh
 			page_$$(echo $$file | tr . _) worker/page_files.h || \
 			exit; \
 	done >$@.new && mv -f $@.new $@
+
+# The pictures of doc/PAGE.md: a server with some traffic, watched for five minutes.
+EXTRA_DIST += doc/PAGE.md doc/page.png doc/page-dark.png doc/page-events.png \
+	doc/page-phone.png
+.PHONY: update-screenshots
+update-screenshots: peald$(EXEEXT) pealctl$(EXEEXT)
+	PEALD=./peald PEALCTL=./pealctl node \
+		$(srcdir)/tests/page/screenshots.mjs $(srcdir)/doc

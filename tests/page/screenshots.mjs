@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MIT
 //
 // node tests/page/screenshots.mjs FOLDER: the pictures of the live page in
-// doc/PAGE, of a server with some traffic.  SECONDS (300) is how long it is
-// watched before.
+// doc/PAGE.md, of a server with some traffic that is watched for five minutes, or
+// for WATCH seconds.
 import fs from "node:fs";
 import path from "node:path";
 import { chromium } from "playwright-core";
 import { Server, until } from "../live/harness.mjs";
+import { shrink } from "./shrink.mjs";
 
 const TOKEN = "only for pictures", folder = path.resolve(process.argv[2] ?? ".");
-const seconds = Number(process.env.SECONDS ?? 300);
+const seconds = Number(process.env.WATCH ?? 300);
 const browserPath = process.env.CHROMIUM ?? ["chromium", "chromium-browser", "google-chrome"]
     .flatMap((name) => (process.env.PATH ?? "").split(":").map((dir) => path.join(dir, name))).find((file) => fs.existsSync(file));
 
@@ -49,15 +50,19 @@ async function traffic() {
 		const talker = clients.filter((c) => c.talks)[tick % 40];
 		if (Math.random() < busy)
 			talker?.send({ event: "client-typing", channel: "presence-lobby", data: { who: NAMES[tick % NAMES.length] } });
-		for (const c of clients)
+		for (const [i, c] of clients.entries()) {
 			c.frames.length = c.raw.length = 0;
+			// A sign of life in time, as libraries give it.
+			if (tick % 200 === i)
+				c.send({ event: "pusher:ping", data: {} });
+		}
 		await new Promise((resolve) => setTimeout(resolve, 100));
 	}
 }
 
 /** A tab that has logged in.  The machine's name is nobody's business. */
 async function tab(view, options) {
-	const page = await (await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options })).newPage();
+	const page = await (await browser.newContext({ viewport: { width: 1280, height: 1010 }, ...options })).newPage();
 	await page.routeWebSocket(/\/ws$/, (ws) => {
 		const up = ws.connectToServer();
 		up.onMessage((text) => ws.send(String(text).replace(/"host":"[^"]*"/, '"host":"web1.example.com"')));
@@ -83,7 +88,7 @@ await events.click("#tail-pause");
 for (const [name, page] of Object.entries({ page: light, "page-dark": dark, "page-phone": phone, "page-events": events })) {
 	await page.bringToFront();
 	await page.waitForTimeout(1500);
-	await page.screenshot({ path: path.join(folder, `${name}.png`) });
+	fs.writeFileSync(path.join(folder, `${name}.png`), shrink(await page.screenshot()));
 }
 going = false;
 await busy;
