@@ -29,6 +29,7 @@ static struct {
 	bool		 colours;
 	bool		 journal;	/* fd leads to systemd's journal */
 	bool		 syslog;	/* or is a socket of syslog */
+	uint64_t	 lost;		/* lines that nobody took */
 	enum log_format	 format;
 	enum log_level	 level;
 } log_ = { .fd = STDERR_FILENO, .level = LOG_LEVEL_INFO };
@@ -126,6 +127,7 @@ write_all(const char *text, size_t n)
 	do
 		rc = write(log_.fd, text, n);
 	while (rc < 0 && errno == EINTR);
+	log_.lost += rc < 0;
 }
 
 /* Readers of syslog and of the journal know the time, and want the level in
@@ -194,16 +196,36 @@ kind_say(struct kind *k, uint64_t now)
 	line_write(k->level, &b);
 }
 
+/* The place to count lines of this format in: its own, or one whose time is
+ * over; only if all are in use another's. */
+static struct kind *
+kind_find(const char *format, uint64_t now)
+{
+	size_t at = ((uintptr_t)format >> 4) % KINDS;
+	struct kind *k, *over = NULL;
+
+	for (size_t i = 0; i < KINDS; i++) {
+		k = &kinds[(at + i) % KINDS];
+		if (k->format == format)
+			return k;
+		if (over == NULL && (k->format == NULL ||
+		    now - k->since >= LOG_WINDOW))
+			over = k;
+	}
+	return over != NULL ? over : &kinds[at];
+}
+
 /* Is this one written?  Lines of debugging all are: somebody wants them. */
 static bool
 may_write(enum log_level level, const char *format)
 {
-	struct kind *k = &kinds[((uintptr_t)format >> 4) % KINDS];
 	uint64_t now = clock_ms();
+	struct kind *k;
 	int saved = errno;
 
 	if (level == LOG_LEVEL_DEBUG)
 		return true;
+	k = kind_find(format, now);
 	if (k->format != format || now - k->since >= LOG_WINDOW) {
 		kind_say(k, now);
 		errno = saved;	/* for %m */
@@ -218,11 +240,31 @@ may_write(enum log_level level, const char *format)
 	return true;
 }
 
+/* Syslog is full or away, or the disk is: once it takes lines again it hears how
+ * many it has missed. */
+static void
+lost_say(void)
+{
+	uint64_t lost = log_.lost;
+	struct body b;
+	int n;
+
+	if (lost == 0)
+		return;
+	n = snprintf(b.text, sizeof(b.text), "lines lost n=%" PRIu64, lost);
+	b.n = n < 0 ? 0 : (size_t)n;
+	log_.lost = 0;
+	line_write(LOG_LEVEL_WARN, &b);
+	if (log_.lost != 0)
+		log_.lost = lost;
+}
+
 void
 log_due(void)
 {
 	uint64_t now = clock_ms();
 
+	lost_say();
 	for (size_t i = 0; i < KINDS; i++)
 		if (kinds[i].left > 0 && now - kinds[i].since >= LOG_WINDOW)
 			kind_say(&kinds[i], now);
@@ -323,6 +365,9 @@ log_bytes(struct bytes b)
 static bool
 is_plain(struct bytes b)
 {
+	/* Behind a value without quotes these belong to the words. */
+	if (b.n > 0 && strchr(":,;", b.p[b.n - 1]) != NULL)
+		return false;
 	for (size_t i = 0; i < b.n; i++)
 		if (b.p[i] == ' ' || b.p[i] == '"' || b.p[i] == '\\')
 			return false;

@@ -55,7 +55,8 @@ void	log_warn(const char *, ...) __attribute__((format(printf, 1, 2)));
 void	log_info(const char *, ...) __attribute__((format(printf, 1, 2)));
 void	log_debug(const char *, ...) __attribute__((format(printf, 1, 2)));
 
-/* Once a second: tells of repeats that were left out. */
+/* Once a second: tells of repeats that were left out, and of lines that could
+ * not be written. */
 void	log_due(void);
 
 /*

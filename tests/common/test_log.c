@@ -260,6 +260,11 @@ test_json(void **state)
 	log_error("w level=low msg=m a=1 a=2 C=3 \"q\\ 007=bond");
 	assert_json("\"level\":\"error\",\"process\":\"worker/2\","
 	    "\"msg\":\"w C=3 \\\"q\\\\\",\"a\":1,\"007\":\"bond\"}");
+	/* But a value's own last octet does not. */
+	log_error("closed: name=%s, of=%s", log_value(B("a,")),
+	    log_value(B("b;")));
+	assert_json("\"level\":\"error\",\"process\":\"worker/2\","
+	    "\"msg\":\"closed: ,\",\"name\":\"a,\",\"of\":\"b;\"}");
 	log_error("quote=\"never ends");
 	assert_json("\"level\":\"error\",\"process\":\"worker/2\","
 	    "\"msg\":\"\",\"quote\":\"never ends\"}");
@@ -388,6 +393,49 @@ test_repeats(void **state)
 	assert_non_null(next_line());
 }
 
+/* Kinds that take turns are each counted, wherever they stand. */
+static void
+test_repeats_in_turns(void **state)
+{
+	static char formats[4][4096];
+	int n = 0;
+
+	(void)state;
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+	for (int i = 0; i < 8 * LOG_REPEATS; i++) {
+		snprintf(formats[i % 4], sizeof(formats[0]), "kind %d n=%%d",
+		    i % 4);
+		log_info(formats[i % 4], i);
+		while (next_line() != NULL)
+			n++;
+	}
+#pragma GCC diagnostic pop
+	assert_int_equal(n, 4 * LOG_REPEATS);
+}
+
+/* What a full syslog has missed it is told, as soon as it takes lines. */
+static void
+test_lost(void **state)
+{
+	int written = 0, came = 0;
+
+	(void)state;
+	log_settings(LOG_LEVEL_DEBUG, LOG_FORMAT_TEXT, "stderr");
+	for (; written < 10000; written++)
+		log_debug("line");
+	log_due();	/* nobody takes that either */
+	while (next_line() != NULL)
+		came++;
+	assert_true(came > 0 && came < written);
+	log_due();
+	assert_non_null(next_line());
+	assert_int_equal(atoi(strstr(line, " n=") + 3), written - came);
+	assert_matches(line, "warn worker/2: lines lost n=[0-9]+\n$");
+	log_due();
+	assert_null(next_line());
+}
+
 static int
 child_status(void (*f)(void))
 {
@@ -471,6 +519,8 @@ main(void)
 		TEST(test_syslog),
 		TEST(test_journal),
 		TEST(test_repeats),
+		TEST(test_repeats_in_turns),
+		TEST(test_lost),
 		TEST(test_ends),
 		TEST(test_no_reader),
 	};
