@@ -148,6 +148,7 @@ courier_tick(struct courier *c)
 	struct msg_counters m;
 
 	c->now = clock_ms();
+	log_due();
 	names_tick(&c->names, c->now);
 	targets_tick(c);
 	if (c->master->gone)
@@ -303,7 +304,8 @@ courier_on_settings(struct link *from, struct ipc *ipc,
 	(void)ipc;
 	if ((c->config = config_unpack(m->packed, &why)) == NULL)
 		fatal("settings from the master: %s", why);
-	log_set_level((enum log_level)c->config->peal.log_level);
+	log_settings((enum log_level)c->config->peal.log_level,
+	    (enum log_format)c->config->peal.log_format, c->config->peal.log);
 	address_rules_set(&c->rules, &c->config->courier);
 	targets_settings(c, c->config);
 	if (c->going)

@@ -69,6 +69,19 @@ test("JSON: every line is an object, whatever clients send", () => running({ wor
 	assert.ok(all.some((l) => l.msg === "answered" && l.status === 200 && l.method === "POST"));
 }));
 
+test("JSON: the courier's lines are like all others", () => running({
+	courier: { allow: "127.0.0.1" }, "webhook a": { url: "http://127.0.0.1:1/" } }, async (server) => {
+	const file = path.join(server.dir, "peal.json");
+	await settle(server, `log = ${file}`, "log_format = json");
+	const client = await server.connect();
+	await client.subscribe("news");
+	const line = await until(() => read(file).split("\n").find((l) => l.includes("did not take a request")), () => read(file));
+	const said = JSON.parse(line);
+	assert.equal(said.process, "courier");
+	assert.equal(said.target, "a");
+	assert.match(said.why, / /);
+}));
+
 test("no secret is in the log, also when somebody debugs", () => running({ peal: { log_level: "debug" },
 	app: { secret: "do-not-tell-this" } }, async (server) => {
 	await traffic(server);
