@@ -214,7 +214,7 @@ courier_on_hook_state(struct link *from, struct ipc *ipc,
 	if (m->channel.n == 0 || !utf8_valid(m->app) ||
 	    !utf8_valid(m->channel) || !utf8_valid(m->user)) {
 		log_debug("webhook: a name that is no text app=%s channel=%s",
-		    log_bytes(m->app), log_bytes(m->channel));
+		    log_value(m->app), log_value(m->channel));
 		return;
 	}
 	said_state(&c->said, m->app, m->channel, m->user, m->present != 0,
@@ -259,7 +259,7 @@ courier_on_hook_event(struct link *from, struct ipc *ipc,
 	buf_clear(&c->text);
 	if (body_once(&c->text, m) < 0)
 		log_debug("webhook: an event that is no text app=%s channel=%s",
-		    log_bytes(m->app), log_bytes(m->channel));
+		    log_value(m->app), log_value(m->channel));
 	else
 		say(c, &n, buf_view(&c->text), CHANGE_NONE);
 }

@@ -291,11 +291,11 @@ failed(struct target *t, const struct http_result *r)
 	counter.hooks_refused++;
 	if (t->failures == 1)
 		log_warn("webhook: its target did not take a request target=%s "
-		    "why=\"%s\"", t->label, log_bytes(bytes_str(r->why)));
+		    "why=%s", t->label, log_value(bytes_str(r->why)));
 	else if (t->failures == TARGET_OPEN_AFTER)
 		log_warn("webhook: its target counts as dead and is asked now "
-		    "and then target=%s why=\"%s\"", t->label,
-		    log_bytes(bytes_str(r->why)));
+		    "and then target=%s why=%s", t->label,
+		    log_value(bytes_str(r->why)));
 	expire_late(t, now);
 }
 

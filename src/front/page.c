@@ -302,10 +302,10 @@ note_action(const struct viewer *v, const struct page_line *l)
 {
 	const struct conn *c = v->client->conn;
 
-	log_info("page action verb=%s app=\"%s\" channel=\"%s\" event=\"%s\" "
-	    "user=\"%s\" socket=\"%s\" from=%s conn=%s", log_bytes(l->verb),
-	    log_bytes(l->app), log_bytes(l->channel), log_bytes(l->event),
-	    log_bytes(l->user), log_bytes(l->socket), conn_from(c),
+	log_info("page action verb=%s app=%s channel=%s event=%s user=%s "
+	    "socket=%s from=%s conn=%s", log_value(l->verb),
+	    log_value(l->app), log_value(l->channel), log_value(l->event),
+	    log_value(l->user), log_value(l->socket), conn_from(c),
 	    conn_name(c));
 }
 

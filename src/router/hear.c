@@ -72,8 +72,8 @@ take_rows(struct host *h, struct wire_eye eye)
 		if (item_set(h, &name, n) == 0 || h->crowded)
 			continue;
 		h->crowded = true;
-		log_warn("no room for all that host %s holds",
-			    log_bytes(bytes_str(h->name)));
+		log_warn("no room for all that a host holds name=%s",
+			    log_value(bytes_str(h->name)));
 	}
 }
 
