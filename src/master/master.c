@@ -37,6 +37,7 @@
 
 #define FILES_WANTED	1048576	/* open files, where root may ask for them */
 #define SPOOL_WAIT_MS	5000	/* for one that was killed to let go of it */
+#define COURIER_GRACE_MS	4000	/* it gives 2 s to requests under way */
 #define CLOSE_GRACE_MS	2000	/* from the last client closed to the exit */
 
 struct master master;
@@ -95,7 +96,7 @@ stop_proceed(void)
 		return;
 	end.last = true;
 	beside_stop(end.grace_ms);
-	end_in(CLOSE_GRACE_MS);
+	end_in(COURIER_GRACE_MS);
 }
 
 void

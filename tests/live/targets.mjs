@@ -18,7 +18,7 @@ import os from "node:os";
 import path from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import Pusher from "pusher";
-import { APP, until, within } from "./harness.mjs";
+import { APP, until } from "./harness.mjs";
 
 /** Key and certificate of 127.0.0.1, signed by itself: { key, cert, file }. */
 let made;
@@ -161,16 +161,20 @@ export async function hooked(options, define) {
 		server.allow(regex);
 	try {
 		await define({ server, target });
+	} catch (error) {
+		console.error(error);	// what follows may hide it
+		throw error;
 	} finally {
 		await server.stop();
 		await target.stop();
 	}
 }
 
+/** What a target may make the courier say. */
+export const FAILED = /did not take a request|takes nothing|queue|dropped/;
+
 /** The report of a target as the master has it. */
 export async function reported(server, name = "main") {
-	const report = await server.ctl("report");
+	const [report] = await server.ask({ verb: "report" });
 	return report.hooks.find((one) => one.target === name);
 }
-
-export { within };
