@@ -46,7 +46,12 @@ async function tab(t, server, { view = "", login = true, play, ...options } = {}
 	return page;
 }
 const inside = (page) => page.waitForSelector("#state[data-state=in]");
-const go = (page, view) => page.click(`#nav a[href="#${view}"]`);
+/** The view is there, and no other. */
+const go = async (page, view) => {
+	await page.click(`#nav a[href="#${view}"]`);
+	await page.waitForSelector(`#view-${view}:not([hidden])`);
+	assert.equal(await page.locator(".view:visible").count(), 1);
+};
 const row = (page, table, text) => page.locator(`#${table} tbody tr`, { hasText: text });
 const clean = (page) => assert.deepEqual(page.errors, []);
 const wide = (page) => page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
