@@ -145,7 +145,7 @@ metrics_answer(struct request *r)
 	call->req = r;
 	call->open = open;
 	r->metrics = call;
-	ask_master(&call->asking, REPORT_METRICS);
+	ask_master(&call->asking, open ? REPORT_METRICS : REPORT_METRICS_PLAIN);
 }
 
 void

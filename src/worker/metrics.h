@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * GET /metrics ([metrics] path): the numbers of all processes, which the master
- * adds up (REPORT_METRICS of msg.h), for those who may see them.
+ * adds up (REPORT_METRICS* of msg.h), for those who may see them.
  *
  *	403	not from this address ([metrics] allow)
  *	401	without the token ([metrics] token)

@@ -246,6 +246,21 @@ live("numbers", {
 	});
 });
 
+test("by HTTP, each form as what it is", async () => {
+	const server = await Server.start({ workers: 2, metrics: { shared: "yes", allow: "127.0.0.1" } });
+	const get = (accept) => server.request("GET", "/metrics", "", { headers: { accept } });
+	const open = await get("application/openmetrics-text;version=1.0.0,text/plain;q=0.5");
+	assert.match(open.headers["content-type"], /^application\/openmetrics-text; version=1\.0\.0/);
+	assert.match(open.text, /\n# UNIT [^]*\n# EOF\n$/);
+	const plain = await get("text/plain");
+	assert.match(plain.headers["content-type"], /^text\/plain; version=0\.0\.4/);
+	assert.doesNotMatch(plain.text, /# EOF|# UNIT/);
+	assert.match(plain.text, /# TYPE peal_reloads_total counter/);
+	if (promtool)
+		assert.deepEqual(await checked(plain.text), { code: 0, said: "" });
+	await server.stop();
+});
+
 test("a worker that is killed: nothing goes back, what it held is closed", async () => {
 	const server = await Server.start({ workers: 2 });
 	const watch = new Watch(server);
