@@ -287,6 +287,8 @@ talk_stream(const char *path, struct bytes line,
 		in.n += (size_t)n;
 		more = give_lines(&in, take, arg);
 	}
+	if (stop != NULL && *stop)
+		n = 0;
 	if (n < 0)
 		*why = xasprintf("%s: %s", path, strerror(errno));
 	close(fd);

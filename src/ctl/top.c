@@ -61,11 +61,13 @@ terminal_back(void)
 		return;
 	changed = false;
 	(void)tcsetattr(STDIN_FILENO, TCSANOW, &at_start);
-	fputs("\033[?25h\033[?1049l", stdout);
+	fputs("\033[?7h\033[?25h\033[?1049l", stdout);
 	fflush(stdout);
 }
 
-/* A screen of our own, keys as they are pressed. */
+/* A screen of our own, whose long lines are cut (a line that goes on in the next
+ * row would push the others out); keys as they are pressed.  Nobody is left in
+ * it by ^Z. */
 static void
 terminal_take(void)
 {
@@ -78,10 +80,11 @@ terminal_take(void)
 		return;
 	raw = at_start;
 	raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
+	raw.c_cc[VSUSP] = _POSIX_VDISABLE;
 	(void)tcsetattr(STDIN_FILENO, TCSANOW, &raw);
 	changed = true;
 	atexit(terminal_back);
-	fputs("\033[?1049h\033[?25l", stdout);
+	fputs("\033[?1049h\033[?25l\033[?7l", stdout);
 }
 
 /* Waits, and tells whether it is over: q, or a signal. */
@@ -415,6 +418,23 @@ put_screen(const struct top *t)
 
 /* ---- asking -------------------------------------------------------------- */
 
+static bool
+keep_line(void *answer, struct bytes line)
+{
+	buf_bytes(answer, line);
+	buf_char(answer, '\n');
+	return true;
+}
+
+/* A service that does not answer keeps nobody from leaving. */
+static int
+ask(const struct top *t, struct bytes line, struct buf *answer, char **why)
+{
+	buf_clear(answer);
+	return talk_stream(t->path, line, keep_line, answer, &interrupted,
+	    why);
+}
+
 static int
 sample_take(struct top *t, char **why)
 {
@@ -423,9 +443,8 @@ sample_take(struct top *t, char **why)
 
 	t->before = t->now;
 	t->now = old;
-	buf_clear(&t->now.text);
-	if (talk(t->path, B("{\"verb\":\"report\"}\n"), &t->now.text,
-	    why) < 0 || (*why = call_error(buf_view(&t->now.text))) != NULL)
+	if (ask(t, B("{\"verb\":\"report\"}\n"), &t->now.text, why) < 0 ||
+	    (*why = call_error(buf_view(&t->now.text))) != NULL)
 		return -1;
 	if (!talk_line(buf_view(&t->now.text), &pos, &t->now.report)) {
 		*why = xstrdup("the answer was cut off");
@@ -441,8 +460,7 @@ slow_take(struct top *t)
 {
 	char *why = NULL;
 
-	buf_clear(&t->slow);
-	if (talk(t->path, B("{\"verb\":\"inspect\",\"slow\":true,\"limit\":"
+	if (ask(t, B("{\"verb\":\"inspect\",\"slow\":true,\"limit\":"
 	    SLOW_ROWS "}\n"), &t->slow, &why) < 0)
 		buf_clear(&t->slow);
 	free(why);
@@ -478,6 +496,10 @@ top_run(struct top *t, struct call *c, bool live)
 		break;
 	}
 	terminal_back();
+	if (interrupted) {
+		free(why);
+		return NULL;
+	}
 	return why;
 }
 

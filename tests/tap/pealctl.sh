@@ -153,6 +153,34 @@ ok "top shows the workers" says 0 'SUBSCRIPTIONS'
 ok "and that nobody is slow" says 0 'Nobody reads too slowly'
 ctl -c "$ini" --json top
 ok "top --json is the report" says 0 '"totals":{'
+if script -qec true /dev/null </dev/null >/dev/null 2>&1; then
+	mkfifo "$dir/keys"
+	exec 4<>"$dir/keys"
+	terminal() {	# keys come from 4, what is seen goes to $dir/screen
+		: >"$dir/screen"
+		script -qec "echo \$\$ >'$dir/top.pid'; exec '$pealctl' -c '$ini' top" \
+		    /dev/null <&4 >"$dir/screen" 2>&1 &
+		script=$!
+		wait_for grep -q WORKER "$dir/screen"
+	}
+	esc=$(printf '\033')
+	terminal
+	ok "top on a terminal cuts what is too long" grep -qF "${esc}[?7l" "$dir/screen"
+	printf q >&4
+	wait "$script"
+	ok "q ends it" test $? = 0
+	ok "and the terminal is as it was" grep -qF "${esc}[?7h" "$dir/screen"
+	terminal
+	kill -STOP "$pid"
+	sleep 2		# it has asked, and waits
+	interrupted() { ! kill -INT "$(cat "$dir/top.pid")" 2>/dev/null; }
+	ok "^C ends it also if nobody answers" wait_for interrupted
+	kill -CONT "$pid"
+	wait "$script"
+	exec 4<&-
+else
+	skip "top on a terminal" "no script(1)"
+fi
 mkfifo "$dir/events"
 "$pealctl" -c "$ini" tail --limit 2 --kind published,client_event >"$dir/events" &
 tail=$!
