@@ -60,7 +60,7 @@ locked_in(enum jail_role role, const char *user, int mode, int (*run)(void))
 
 /* ---- what a worker must be able to do ------------------------------------ */
 
-static int listening, pair[2];
+static int listening, pair[2], journal;
 
 static int
 do_sockets(void)
@@ -180,6 +180,17 @@ do_broker(void)
 	    socket(AF_INET6, SOCK_STREAM, 0) == -2;
 }
 
+/* A journal, in a file that was open before. */
+static int
+do_journal(void)
+{
+	char room[4];
+
+	return pwrite(journal, "kept", 4, 10) != 4 ||
+	    pread(journal, room, 4, 10) != 4 || fdatasync(journal) < 0 ||
+	    ftruncate(journal, 0) < 0;
+}
+
 static int
 do_unix_socket(void)
 {
@@ -263,6 +274,15 @@ test_roles(void **state)
 	    do_unix_socket)));
 	assert_int_equal(locked_in(JAIL_ROUTER_BACKPLANE, NULL, JAIL_ON,
 	    do_broker), 0);
+	journal = memfd_create("journal", MFD_CLOEXEC);
+	assert_int_equal(locked_in(JAIL_COURIER, NULL, JAIL_ON, do_journal),
+	    0);
+	assert_int_equal(locked_in(JAIL_COURIER, NULL, JAIL_ON, do_broker), 0);
+	assert_true(KILLED(locked_in(JAIL_COURIER, NULL, JAIL_ON, do_accept)));
+	assert_true(KILLED(locked_in(JAIL_COURIER, NULL, JAIL_ON,
+	    do_unix_socket)));
+	assert_true(KILLED(locked_in(JAIL_ROUTER, NULL, JAIL_ON, do_journal)));
+	close(journal);
 	assert_int_equal(locked_in(JAIL_WORKER, NULL, JAIL_ON, do_accept), 0);
 	assert_int_equal(locked_in(JAIL_WORKER, NULL, JAIL_ON, do_open), 0);
 	/* A broken invariant still ends as one. */
