@@ -153,6 +153,7 @@ static const int calls_worker[] = { SCMP_SYS(accept4), SCMP_SYS(accept) };
 static const int calls_connect[] = { SCMP_SYS(connect) };
 static const int calls_courier[] = {
 	SCMP_SYS(pread64), SCMP_SYS(pwrite64), SCMP_SYS(fdatasync),
+	SCMP_SYS(fallocate),
 };
 
 /* Answered with EACCES. */

@@ -57,6 +57,7 @@ struct courier {
 	struct choice	 choice;
 	struct targets	 targets;
 	struct journal	 journal;
+	uint64_t	 rewrite;	/* not before, if it cannot be written */
 	struct names	 names;
 	struct address_rules rules;
 	struct http	*http;

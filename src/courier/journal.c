@@ -10,6 +10,7 @@
 
 #include <endian.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <unistd.h>
 
@@ -206,6 +207,26 @@ write_waiting(struct journal *j)
 	return 0;
 }
 
+/* What is written here next needs room on a disk that may be full by then. */
+static void
+file_reserve(struct journal *j, unsigned i)
+{
+	if (j->durable)
+		(void)fallocate(j->fd[i], FALLOC_FL_KEEP_SIZE, 0,
+		    JOURNAL_RESERVE);
+}
+
+/* An empty one keeps its reserve. */
+static int
+file_empty(int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) == 0 && st.st_size == 0)
+		return 0;
+	return ftruncate(fd, 0);
+}
+
 static void
 add_head(struct journal *j)
 {
@@ -281,7 +302,7 @@ journal_compact(struct journal *j, void (*tell)(void *ctx), void *ctx)
 	j->end = 0;
 	j->waiting = (struct buf){ 0 };
 	j->telling = true;
-	j->lost = ftruncate(j->fd[j->active], 0) < 0;
+	j->lost = file_empty(j->fd[j->active]) < 0;
 	add_head(j);
 	tell(ctx);
 	add(j, B(""));
@@ -290,15 +311,19 @@ journal_compact(struct journal *j, void (*tell)(void *ctx), void *ctx)
 	    (j->durable && fdatasync(j->fd[j->active]) < 0)) {
 		buf_done(&j->waiting);
 		(void)!ftruncate(j->fd[j->active], 0);
+		file_reserve(j, j->active);
 		was.retry = was.end + JOURNAL_SMALL;
 		*j = was;
 		return -1;
 	}
+	if (was.broken)
+		log_info("journal: it is written again");
 	j->lost = j->unsynced = j->broken = false;
 	j->told = j->end;
 	/* What waited is told with the rest. */
 	buf_done(&was.waiting);
 	(void)!ftruncate(j->fd[was.active], 0);
+	file_reserve(j, was.active);
 	return 0;
 }
 
@@ -360,6 +385,8 @@ journal_open(struct journal *j, void (*take)(void *ctx, struct bytes),
 		/* What is torn must not stand behind what comes now. */
 		if (ftruncate(j->fd[j->active], (off_t)j->end) < 0)
 			log_warn("journal: cannot cut what is torn");
+		if (file_empty(j->fd[!j->active]) == 0)
+			file_reserve(j, !j->active);
 		return true;
 	}
 	if (!is_empty(j->fd[0]) || !is_empty(j->fd[1]))

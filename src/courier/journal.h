@@ -12,6 +12,9 @@
  *	head	8 octets "PEALHOOK", 8 generation, 4 version, 4 check
  *	record	4 length, 4 check, octets; the mark has none
  *
+ * A disk may be full of what does not count any more: so the file that is not in
+ * force holds room for a compaction of what is small (JOURNAL_RESERVE).
+ *
  * Numbers are little-endian.  A check is keyed with the file's generation and the
  * place, so nothing that an earlier use of the file has left is taken for a
  * record.  Reading ends at the first record that is not whole: what was being
@@ -29,6 +32,8 @@
 
 #define JOURNAL_RECORD_MAX	(256u << 20)	/* octets of one */
 #define JOURNAL_SMALL		(4u << 20)	/* shorter ones stay as they are */
+#define JOURNAL_RESERVE		(128u << 10)	/* octets of the disk that the other
+						   file of a durable one holds */
 
 struct journal {
 	int		 fd[2];

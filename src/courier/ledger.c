@@ -21,6 +21,8 @@ enum { EVENT = 1, FACT, REQUEST, DONE, GONE, SERIAL, KNOWN, FORGET };
 #define USER_MAX	1024
 #define LABEL_MAX	4096
 
+#define REWRITE_MS	2000	/* between two tries while nothing is written */
+
 /* ---- writing ---------------------------------------------------------------- */
 
 static struct buf *
@@ -184,6 +186,16 @@ ledger_rewrite(struct courier *c)
 	return journal_compact(&c->journal, tell_all, c);
 }
 
+/* Written anew it may be shorter, and the disk is not full any more. */
+static int
+make_room(struct courier *c)
+{
+	if (c->now < c->rewrite)
+		return -1;
+	c->rewrite = c->now + REWRITE_MS;
+	return ledger_rewrite(c);
+}
+
 int
 ledger_write(struct courier *c)
 {
@@ -191,7 +203,7 @@ ledger_write(struct courier *c)
 		ledger_serial(c);
 	c->moved = false;
 	if (journal_write(&c->journal) < 0)
-		return -1;
+		return make_room(c);
 	if (journal_long(&c->journal) && ledger_rewrite(c) < 0)
 		log_warn("journal: it could not be written anew; it grows on");
 	return 0;

@@ -6,6 +6,8 @@
  */
 #include "rig.h"
 
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -327,6 +329,43 @@ killed_at_random(void **state)
 	end();
 }
 
+/* ---- a disk that is full ------------------------------------------------------------- */
+
+#define DISK	20000		/* octets of a file */
+#define SAID	400		/* events, which do not fit */
+
+static void
+disk(rlim_t octets)
+{
+	struct rlimit room;
+
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &room), 0);
+	room.rlim_cur = octets;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &room), 0);
+}
+
+/* What was delivered needs no room: it goes on as soon as that is thrown away. */
+static void
+a_full_disk_is_not_full_for_ever(void **state)
+{
+	(void)state;
+	signal(SIGXFSZ, SIG_IGN);
+	begin();
+	disk(DISK);
+	for (unsigned n = 1; n <= SAID; n++) {
+		say(n);
+		rig_until(g, g->acked == g->serial ||
+		    (rig_later(g, 1000), false));
+	}
+	rig_until(g, g->courier->targets.n == 0);
+	assert_false(g->courier->journal.broken);
+	disk(RLIM_INFINITY);
+	rig_kill(g);
+	rig_start(g);
+	assert_int_equal(g->courier->targets.n, 0);
+	end();
+}
+
 int
 main(void)
 {
@@ -334,6 +373,7 @@ main(void)
 		cmocka_unit_test(cut_anywhere),
 		cmocka_unit_test(nothing_is_taken_twice),
 		cmocka_unit_test(killed_at_random),
+		cmocka_unit_test(a_full_disk_is_not_full_for_ever),
 	};
 
 	crypto_init();
