@@ -16,6 +16,7 @@ struct name {
 	LIST_ENTRY(name) link;
 	char		*host;
 	uint64_t	 cookie;	/* 0: not being asked for */
+	uint64_t	 wanted;	/* who waits for longest has the lowest */
 	uint64_t	 until;		/* of the answer, or for one */
 	struct addresses addresses;
 	TAILQ_HEAD(, name_wait) waits;
@@ -44,6 +45,33 @@ name_free(struct name *n)
 	free(n);
 }
 
+/* Somebody waits for it, and nobody is asked. */
+static bool
+is_wanted(const struct name *n)
+{
+	return n->cookie == 0 && !TAILQ_EMPTY(&n->waits);
+}
+
+static void
+ask_wanted(struct names *all, uint64_t now)
+{
+	struct name *n, *first;
+
+	while (all->asked < NAMES_ASKED) {
+		first = NULL;
+		LIST_FOREACH(n, &all->all, link)
+			if (is_wanted(n) && (first == NULL ||
+			    n->wanted < first->wanted))
+				first = n;
+		if (first == NULL)
+			return;
+		all->asked++;
+		first->cookie = ++all->last_cookie;
+		first->until = now + NAME_LATE_MS;
+		all->ask(all->ctx, first->cookie, bytes_str(first->host));
+	}
+}
+
 void
 names_find(struct names *all, struct bytes host, struct name_wait *w,
     uint64_t now)
@@ -55,13 +83,11 @@ names_find(struct names *all, struct bytes host, struct name_wait *w,
 		w->found(w->ctx, &n->addresses, NULL);
 		return;
 	}
+	if (TAILQ_EMPTY(&n->waits))
+		n->wanted = ++all->last_wanted;
 	w->name = n;
 	TAILQ_INSERT_TAIL(&n->waits, w, link);
-	if (n->cookie != 0)
-		return;
-	n->cookie = ++all->last_cookie;
-	n->until = now + NAME_LATE_MS;
-	all->ask(all->ctx, n->cookie, host);
+	ask_wanted(all, now);
 }
 
 void
@@ -74,10 +100,11 @@ names_leave(struct name_wait *w)
 }
 
 static void
-answer(struct name *n, const char *why)
+answer(struct names *all, struct name *n, const char *why)
 {
 	struct name_wait *w;
 
+	all->asked--;
 	n->cookie = 0;
 	while ((w = TAILQ_FIRST(&n->waits)) != NULL) {
 		names_leave(w);
@@ -114,7 +141,8 @@ names_found(struct names *all, const struct msg_found *m, uint64_t now)
 	if (m->why.n != 0)
 		snprintf(why, sizeof(why), "the name was not found: %s",
 		    log_bytes(m->why));
-	answer(n, n->addresses.n == 0 ? why : NULL);
+	answer(all, n, n->addresses.n == 0 ? why : NULL);
+	ask_wanted(all, now);
 }
 
 void
@@ -142,10 +170,11 @@ names_tick(struct names *all, uint64_t now)
 		if (now < n->until)
 			continue;
 		if (n->cookie != 0)
-			answer(n, "the name was not looked up in time");
+			answer(all, n, "the name was not looked up in time");
 		else if (TAILQ_EMPTY(&n->waits))
 			name_free(n);
 	}
+	ask_wanted(all, now);
 }
 
 void

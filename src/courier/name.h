@@ -17,6 +17,7 @@
 #define NAME_ADDRESSES	16	/* of a host; more are left out */
 #define NAME_GOOD_MS	30000
 #define NAME_LATE_MS	15000	/* the master needs up to 10 s to say no */
+#define NAMES_ASKED	8	/* at a time: the master refuses more; others wait */
 
 struct addresses {
 	struct ip	 at[NAME_ADDRESSES];
@@ -35,7 +36,8 @@ struct name_wait {
 
 struct names {
 	LIST_HEAD(, name) all;
-	uint64_t	 last_cookie;
+	uint64_t	 last_cookie, last_wanted;
+	unsigned	 asked;		/* being asked for */
 	void		(*ask)(void *ctx, uint64_t cookie, struct bytes host);
 	void		*ctx;
 };

@@ -147,6 +147,75 @@ no_answer_is_a_failure(void **state)
 	end();
 }
 
+/* ---- many names ------------------------------------------------------------------- */
+
+#define NAMES	(3 * NAMES_ASKED)
+
+static struct {
+	uint64_t	 cookies[NAMES];
+	char		 hosts[NAMES][8];
+	unsigned	 n, found, refused;
+} asked;
+
+static void
+on_ask(void *ctx, uint64_t cookie, struct bytes host)
+{
+	(void)ctx;
+	assert_true(asked.n < NAMES);
+	snprintf(asked.hosts[asked.n], sizeof(asked.hosts[0]), "%.*s",
+	    (int)host.n, host.p);
+	asked.cookies[asked.n++] = cookie;
+}
+
+static void
+on_name(void *ctx, const struct addresses *list, const char *why)
+{
+	(void)ctx, (void)why;
+	asked.found += list != NULL;
+	asked.refused += list == NULL;
+}
+
+/* The master would refuse them, and that would count against targets. */
+static void
+no_more_names_are_asked_for_than_the_master_takes(void **state)
+{
+	struct msg_found found = { .why = B("no such name") };
+	struct name_wait waits[NAMES];
+	struct names names;
+	char host[8];
+
+	(void)state;
+	memset(&asked, 0, sizeof(asked));
+	names_init(&names, on_ask, NULL);
+	for (unsigned i = 0; i < NAMES; i++) {
+		waits[i] = (struct name_wait){ .found = on_name };
+		snprintf(host, sizeof(host), "n%u", i);
+		names_find(&names, bytes_str(host), &waits[i], 1);
+	}
+	assert_int_equal(asked.n, NAMES_ASKED);
+	found.cookie = asked.cookies[3];
+	names_found(&names, &found, 2);
+	names_found(&names, &found, 2);		/* nobody's */
+	assert_int_equal(asked.n, NAMES_ASKED + 1);
+	assert_int_equal(asked.refused, 1);
+	/* In the order in which they came; who went is not asked for. */
+	names_leave(&waits[NAMES_ASKED + 1]);
+	found.cookie = asked.cookies[0];
+	names_found(&names, &found, 2);
+	snprintf(host, sizeof(host), "n%u", NAMES_ASKED + 2);
+	assert_string_equal(asked.hosts[NAMES_ASKED + 1], host);
+	names_tick(&names, 1 + NAME_LATE_MS);
+	names_tick(&names, 2 + NAME_LATE_MS);
+	assert_int_equal(asked.n, 2 * NAMES_ASKED + 2);
+	assert_int_equal(asked.refused, NAMES_ASKED + 2);
+	names_tick(&names, 3 + 3 * NAME_LATE_MS);
+	assert_int_equal(asked.n, NAMES - 1);
+	names_tick(&names, 4 + 5 * NAME_LATE_MS);
+	assert_int_equal(asked.refused, NAMES - 1);
+	assert_int_equal(asked.found, 0);
+	names_done(&names);
+}
+
 static void
 private_addresses_are_refused(void **state)
 {
@@ -407,6 +476,8 @@ main(void)
 		cmocka_unit_test(names_are_asked_for),
 		cmocka_unit_test(names_that_are_none),
 		cmocka_unit_test(no_answer_is_a_failure),
+		cmocka_unit_test(
+		    no_more_names_are_asked_for_than_the_master_takes),
 		cmocka_unit_test(private_addresses_are_refused),
 		cmocka_unit_test(names_may_change_their_mind),
 		cmocka_unit_test(addresses_are_tried_in_turn),
