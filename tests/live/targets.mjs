@@ -18,7 +18,7 @@ import os from "node:os";
 import path from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import Pusher from "pusher";
-import { APP, until } from "./harness.mjs";
+import { APP, patience, until } from "./harness.mjs";
 
 /** Key and certificate of 127.0.0.1, signed by itself: { key, cert, file }. */
 let made;
@@ -38,6 +38,7 @@ export class Target {
 	requests = [];		// all: { headers, raw, body, url, status }
 	events = [];		// of those that were answered with 2xx, in order
 	sockets = new Set();
+	probers = new Set();
 	held = [];		// answers that were not given
 	under = 0;		// requests now, and the most at a time
 	most = 0;
@@ -79,6 +80,13 @@ export class Target {
 		await gone;
 	}
 
+	/** What aware() has brought about. */
+	#ignores(event) {
+		if (event.name === "channel_occupied" && event.channel.startsWith("probe-"))
+			this.probed = event.channel;
+		return event.channel?.startsWith("probe-") || this.probers.has(event.socket_id);
+	}
+
 	async #take(req, res) {
 		const parts = [];
 		this.most = Math.max(this.most, ++this.under);
@@ -100,7 +108,7 @@ export class Target {
 		}
 		request.status = typeof answer === "number" ? answer : undefined;
 		if (answer >= 200 && answer < 300)
-			this.events.push(...request.body.events);
+			this.events.push(...request.body.events.filter((e) => !this.#ignores(e)));
 		if (typeof answer === "function")
 			answer(res);
 		else
@@ -149,6 +157,28 @@ export class Target {
 	}
 }
 
+let probes = 0;
+
+/**
+ * A courier that begins with nothing takes what is there for known, so a test waits
+ * until it knows.  Who asks stays, so that it is no news later that he goes; what he
+ * caused is in no list.
+ */
+export async function aware(server, targets) {
+	const prober = await server.connect();
+	for (const t of targets)
+		t.probers.add(prober.id);
+	for (;;) {
+		const channel = `probe-${++probes}`;
+		prober.subscribing(channel);
+		const heard = () => targets.some((t) => t.ok() || t.probed === channel);
+		if (await until(heard, "a probe", 200 * patience).catch(() => false) && targets.every((t) => t.probed))
+			break;
+	}
+	for (const t of targets)
+		t.requests.length = t.events.length = 0;
+}
+
 /** define({ server, target }) with a peald whose one webhook is the target. */
 export async function hooked(options, define) {
 	const { hook = {}, courier = {}, target: how = {}, allow = [], ...more } = options;
@@ -160,6 +190,8 @@ export async function hooked(options, define) {
 	for (const regex of allow)
 		server.allow(regex);
 	try {
+		if (/occupied/.test(hook.events ?? "occupied"))
+			await aware(server, [target]);
 		await define({ server, target });
 	} catch (error) {
 		console.error(error);	// what follows may hide it

@@ -10,7 +10,7 @@ import path from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
 import { Server, patience, peald, pealctl, unique, until } from "./harness.mjs";
-import { FAILED, Target } from "./targets.mjs";
+import { FAILED, Target, aware } from "./targets.mjs";
 
 const run = promisify(execFile);
 const reload = (server) => run(pealctl, ["-s", server.control, "reload"], { timeout: 60000 * patience });
@@ -116,6 +116,7 @@ async function loaded(options, define, how) {
 	server.allow(FAILED);
 	server.allow(DEATHS);
 	try {
+		await aware(server, [target]);
 		const load = await Load.start(server);
 		await define(server, target, load);
 	} catch (error) {
@@ -187,6 +188,7 @@ for (const what of ["settings", "binary"])
 		    through: ["sh", "-c", `shift; exec ${binary} "$@"`, "sh"],
 		    courier: { allow: "127.0.0.1", hold_back: "20ms" }, "webhook main": { url: target.url, events: EVENTS } });
 		try {
+			await aware(server, [target]);
 			const load = await Load.start(server);
 			for (let i = 0; i < 4; i++) {
 				await load.more(60);
@@ -236,6 +238,7 @@ test("a service that stops and starts: what waits in the spool is delivered late
 		await until(async () => (await server.ctl("status")).totals.hooks_taken >= to - from, "all to be taken");
 	};
 	try {
+		await aware(server, [target]);
 		await speak(0, 10);
 		await until(() => target.events.length === 11, "the first ones");
 		await target.close();
@@ -265,6 +268,7 @@ test("a stop has its time to deliver what waits in memory", async () => {
 	const target = await Target.start({ answer: (_, n) => new Promise((go) => setTimeout(() => go(200), n === 0 ? 300 : 0)) });
 	const server = await Server.start({ app: { client_events: "members" }, peal: { drain_timeout: "10s" },
 	    courier: { allow: "127.0.0.1", hold_back: "5s" }, "webhook main": { url: target.url, events: EVENTS, batching: "no" } });
+	await aware(server, [target]);
 	const a = await server.connect(), room = unique("private-room");
 	await a.subscribe(room);
 	for (let i = 0; i < 20; i++)

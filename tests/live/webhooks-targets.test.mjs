@@ -154,15 +154,14 @@ test("certificates are checked", async () => {
 		["of an authority that is known", { ca_file: certificate().file }, {}, true],
 		["of another name", { ca_file: certificate().file }, { url: target.url.replace("127.0.0.1", "127.0.0.2") }, false],
 		["unchecked", {}, { verify: "no" }, true]]) {
-		const server = await Server.start({ courier: { allow: "127.0.0.0/8", ...courier }, "webhook main": { url: target.url, ...hook } });
+		const server = await Server.start({ courier: { allow: "127.0.0.0/8", ...courier }, "webhook main": { url: target.url, events: "connection_opened", ...hook } });
 		try {
-			const a = await server.connect(), channel = unique();
-			await a.subscribe(channel);
+			const a = await server.connect();
 			if (trusted)
-				await target.heard({ name: "channel_occupied", channel });
+				await target.heard({ name: "connection_opened", socket_id: a.id });
 			else
 				await why(server, name === "of another name" ? /./ : /certificate|SSL|TLS/i);
-			assert.equal(target.requests.some((r) => r.body.events.some((e) => e.channel === channel)), trusted, name);
+			assert.equal(target.requests.some((r) => r.body.events.some((e) => e.socket_id === a.id)), trusted, name);
 		} finally {
 			await server.stop();
 		}
@@ -180,16 +179,15 @@ test("a name that leads to a private address is not followed, unless it may be",
 	await target.close();
 	target.server.listen(target.port, "0.0.0.0");
 	const url = `http://${os.hostname()}:${target.port}/hook`;
-	const server = await Server.start({ "webhook main": { url } });
+	const server = await Server.start({ "webhook main": { url, events: "connection_opened" } });
 	try {
-		const a = await server.connect(), channel = unique();
-		await a.subscribe(channel);
+		const a = await server.connect();
 		await why(server, /private|allow/);
 		assert.equal(target.requests.length, 0);
 		const text = fs.readFileSync(server.ini, "utf8");
 		fs.writeFileSync(server.ini, `${text}[courier]\nallow = ${found.address}\n`);
 		await server.ctl("reload");
-		await target.heard({ name: "channel_occupied", channel });
+		await target.heard({ name: "connection_opened", socket_id: a.id });
 		assert.equal(target.requests[0].headers.host, `${os.hostname()}:${target.port}`);
 	} finally {
 		await server.stop();

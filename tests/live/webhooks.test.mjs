@@ -8,7 +8,7 @@ import path from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
 import { APP, Client, Server, hmac, peald, pealctl, unique, until } from "./harness.mjs";
-import { Target, hooked } from "./targets.mjs";
+import { Target, aware, hooked } from "./targets.mjs";
 
 Client.prototype.leave = function (channel) {
 	this.send({ event: "pusher:unsubscribe", data: { channel } });
@@ -124,6 +124,9 @@ test("each target has what it asked for, in its own words", async () => {
 	    "webhook own": { app: "main", url: all.own.url, secret: "hook-secret", events: "channel_vacated" },
 	    "webhook other": { app: "other", url: all.other.url } });
 	try {
+		// The one that hears of channels in general; they all go by one roll.
+		server.app.key = "first-key";
+		await aware(server, [all.every]);
 		const app = { ...APP, key: "first-key" };
 		const a = await server.connect({ key: app.key }), vip = "private-vip-1", room = "private-room";
 		a.app = app;
@@ -214,14 +217,7 @@ test("the first webhook brings a courier, the last one takes it along; who was t
 		fs.writeFileSync(server.ini, `${text}[webhook a]\nurl = ${target.url}\n`);
 		await reload(server);
 		await until(async () => (await server.ctl("status")).courier?.state === "up", "a courier");
-		// It has to hear first of what is there.
-		for (;;) {
-			const c = unique("try");
-			await a.subscribe(c);
-			await a.unsubscribe(c);
-			if (await until(() => target.events.length, "news", 1000).catch(() => false))
-				break;
-		}
+		await aware(server, [target]);
 		await a.subscribe(one);
 		await target.gathered({ name: "channel_occupied", channel: one });
 		assert.equal(target.requests.flatMap((r) => r.body.events).filter((e) => e.channel === old).length, 0);
