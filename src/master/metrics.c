@@ -476,7 +476,9 @@ metrics_manual(struct buf *out)
 	    "another binary.  worker is a\nworker's number; after a reload "
 	    "its successor goes on with it.  process is\nmaster, router, "
 	    "courier or worker/NUMBER.  front is a front door (pusher, "
-	    "rooms,\nsse), or api.\n\n");
+	    "rooms,\nsse), or api.\n\n"
+	    "contrib/grafana has a board for Grafana, alerts, and what "
+	    "Prometheus needs to be\ntold.\n\n");
 	put_all(&(struct openmetrics){ .out = out,
 	    .form = OPENMETRICS_MANUAL });
 }
