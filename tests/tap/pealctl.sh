@@ -242,6 +242,12 @@ if command -v bash >/dev/null 2>&1; then
 	ok "completion: levels" test "$(completes pealctl -c "$ini" log w)" = warn
 	ok "completion: applications" test "$(completes pealctl -c "$ini" \
 	    channels -a c)" = chat
+	ok "completion runs nothing that somebody named" test "$(PATH=$dir:$PATH bash -c '
+		. "$1"
+		_pealctl_rows() { printf "%s\n" "a;ls" "a\$(echo b)" c; }
+		COMP_WORDS=(pealctl channels a) COMP_CWORD=2
+		_pealctl && echo "${COMPREPLY[*]}"' \
+	    bash "$top/contrib/completion/pealctl")" = 'a\;ls a\$\(echo\ b\)'
 	"$pealctl" --help | sed -n 's/^  \([a-z][a-z]*\) .*/\1/p' | sort >"$dir/verbs"
 	completes pealctl '' | tr ' ' '\n' | sort >"$dir/completed"
 	ok "completion knows all verbs" cmp -s "$dir/verbs" "$dir/completed"
