@@ -13,7 +13,11 @@
 #include "worker/conn.h"
 #include "worker/worker.h"
 
-#define LINES_A_SECOND	10	/* a flood of guesses must not fill the disk */
+#define LINES_A_SECOND	9	/* a flood of guesses must not fill the disk */
+
+/* A line that the log itself left out would take its number along. */
+_Static_assert(LINES_A_SECOND * (LOG_WINDOW / 1000 + 1) <= LOG_REPEATS,
+    "lines tell how many there were");
 
 static const char wrong[] = "Authentication signature invalid.";
 
