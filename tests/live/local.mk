@@ -10,3 +10,11 @@ tests_live_peald_faults_SOURCES = src/main.c tests/live/faults.c
 tests_live_peald_faults_LDADD = libpeal.a
 tests_live_peald_faults_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=sendmmsg \
 	-Wl,--wrap=recvmmsg
+
+# Folders are packed as they are, those of the build, too.
+.PHONY: dist-hook-live
+dist-hook: dist-hook-live
+dist-hook-live:
+	rm -rf $(distdir)/tests/live/.deps
+	rm -f $(distdir)/tests/live/.dirstamp $(distdir)/tests/live/*.o \
+		$(distdir)/tests/live/peald-faults
