@@ -10,7 +10,7 @@ import os from "node:os";
 import path from "node:path";
 import { after, test } from "node:test";
 import zlib from "node:zlib";
-import { APP, Server, decoded, frame, live, patience, unique, until } from "./harness.mjs";
+import { APP, Server, Wire, decoded, frame, live, patience, unique, until } from "./harness.mjs";
 
 const doc = new URL("../../doc/BAD-INPUT.md", import.meta.url);
 const rows = [...fs.readFileSync(doc, "utf8").matchAll(/^\| `([a-z0-9-]+)` \| (.+?) \| (\d+|none) \| (closed|stays) \|$/gm)]
@@ -276,6 +276,33 @@ drivers["proxy-garbage"] = proxied({}, get(""), "proxy TCP4 192.0.2.1 192.0.2.2 
 drivers["proxy-long"] = proxied({}, `PROXY UNKNOWN ${"x".repeat(120)}`, `${V2}\x21\x11\xff\xff`);
 drivers["proxy-slow"] = proxied({}, "P", "PROXY TCP4 192.0.2.1 ", V2, `${V2}\x21\x11\x00\x0c\xc0\x00`);
 drivers["proxy-stranger"] = proxied({ trusted_proxies: "192.0.2.1" }, "PROXY UNKNOWN\r\n");
+
+/** Requests at an address that serves metrics alone; a good one first. */
+const numbers = (metrics, ...inputs) => async () => {
+	const s = await Server.start({ metrics: { address: "127.0.0.1:0", ...metrics } });
+	const address = s.addresses.find((a) => a !== s.address), seen = new Set();
+	try {
+		for (const [text, where = address] of inputs) {
+			const w = await Wire.open(s, { address: where });
+			w.write(text);
+			seen.add((await w.answer()).status);
+			w.write(get(""));
+			assert.equal((await w.answer()).status, 200);
+			w.close();
+		}
+		assert.equal(seen.size, 1, [...seen].join());
+		return { code: String([...seen][0]), closed: false };
+	} finally {
+		await s.stop();
+	}
+};
+const TOKEN = "0123456789abcdef", at = (more = "", target = "/metrics") => get(more, `GET ${target} HTTP/1.1`);
+drivers["metrics-stranger"] = numbers({ allow: "192.0.2.1", token: TOKEN }, [at()], [at(`Authorization: Bearer ${TOKEN}\r\n`)],
+    [at("X-Forwarded-For: 192.0.2.1\r\n")]);
+drivers["metrics-token"] = numbers({ token: TOKEN }, [at()], [at(`Authorization: Bearer ${TOKEN}0\r\n`)], [at("Authorization: Bearer\r\n")],
+    [at(`Authorization: Basic ${TOKEN}\r\n`)], [at("", `/metrics?token=${TOKEN}`)], [at(`Authorization: Bearer x\r\nAuthorization: Bearer ${TOKEN}\r\n`)]);
+drivers["metrics-elsewhere"] = numbers({}, [at("", "/apps/1001/channels")], [at("", "/")], [at("", "/metrics/")], [at("", "//metrics")],
+    [upgrade()], [at("", "/%6detrics")]);
 drivers["proxy-address-many"] = async () => {
 	const s = await Server.start({ http: { trusted_proxies: "127.0.0.1", max_connections_per_address: 2 } });
 	try {
@@ -508,7 +535,6 @@ drivers["event-rate"] = async (s) => {
 
 // ---- plain rooms -------------------------------------------------------------------------------
 
-const TOKEN = "0123456789abcdef";
 const token = (room, seconds, secret = TOKEN) => {
 	const expires = Math.floor(Date.now() / 1000) + seconds;
 	return `${expires}.${crypto.createHmac("sha256", secret).update(`${room}:${expires}`).digest("hex")}`;
