@@ -119,6 +119,17 @@ courier_free(struct courier *c)
 	free(c);
 }
 
+/* The earlier of two routers has said all it will, to us alone; the one that stays
+ * says the rest to the next courier. */
+static bool
+reads_no_more(const struct courier *c)
+{
+	const struct link *l = TAILQ_FIRST(&c->routers);
+
+	return c->stopping && !c->deliver &&
+	    (l == NULL || TAILQ_NEXT(l, next) == NULL);
+}
+
 static void
 courier_stop(struct courier *c, uint64_t grace_ms)
 {
@@ -130,7 +141,7 @@ courier_stop(struct courier *c, uint64_t grace_ms)
 		return;
 	}
 	targets_stop(c);
-	links_hold(c, true);
+	links_hold(c, reads_no_more(c));
 }
 
 void
@@ -191,8 +202,8 @@ expire(struct courier *c)
 static void
 end(struct courier *c)
 {
-	if (c->targets.busy == 0 && (!c->deliver ||
-	    (links_current(c) == NULL && !targets_hopeful(&c->targets))))
+	if (c->targets.busy == 0 && (c->deliver ? links_current(c) == NULL &&
+	    !targets_hopeful(&c->targets) : reads_no_more(c)))
 		c->done = true;
 	if (c->now >= c->last_moment)
 		c->done = true;
@@ -214,7 +225,7 @@ courier_turn(struct courier *c)
 	more |= expire(c);
 	targets_turn(c);
 	if (ledger_write(c) == 0) {
-		links_hold(c, c->stopping && !c->deliver);
+		links_hold(c, reads_no_more(c));
 		links_ack(c);
 	} else
 		links_hold(c, true);

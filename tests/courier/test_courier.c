@@ -585,6 +585,29 @@ what_is_under_way_may_end(void **state)
 	end();
 }
 
+/* Nobody else hears what a router said that is gone by now. */
+static void
+a_router_that_has_ended_is_read_to_its_end(void **state)
+{
+	(void)state;
+	begin("events = client_event\n", NULL);
+	rig_idle(g);
+	msg_pack_stop(ipc_out(g->master), &(struct msg_stop){ .grace_ms = 0 });
+	ipc_flush(g->master);
+	for (int i = 0; i < 1000; i++)
+		rig_client(g, "room", "1");
+	ipc_flush(g->router);
+	rig_unlink(g);
+	rig_link_bare(g);
+	rig_until(g, g->courier->done);
+	rig_kill(g);
+	rig_start(g);
+	rig_link(g);
+	rig_until(g, g->courier->targets.n == 0);
+	assert_int_equal(s->n, 10);
+	end();
+}
+
 static void
 a_stop_of_the_service_delivers_what_it_can(void **state)
 {
@@ -702,6 +725,7 @@ main(void)
 		cmocka_unit_test(a_target_that_goes_drops_what_waits),
 		cmocka_unit_test(a_reload_loses_nothing),
 		cmocka_unit_test(what_is_under_way_may_end),
+		cmocka_unit_test(a_router_that_has_ended_is_read_to_its_end),
 		cmocka_unit_test(a_stop_of_the_service_delivers_what_it_can),
 		cmocka_unit_test(a_dead_target_does_not_hold_a_stop),
 		cmocka_unit_test(an_orphan_ends),
