@@ -174,6 +174,7 @@ is_ours(struct bytes name)
 		BYTES("Transfer-Encoding"), BYTES("Connection"),
 		BYTES("Expect"), BYTES("TE"), BYTES("Trailer"),
 		BYTES("Upgrade"), BYTES("Content-Encoding"),
+		BYTES("User-Agent"),
 	};
 	static const struct bytes prefixes[] = {
 		BYTES("X-Pusher-"), BYTES("X-Peal-"),
