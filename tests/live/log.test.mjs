@@ -11,6 +11,8 @@ import { promisify } from "node:util";
 import { Server, peald, pealctl, until } from "./harness.mjs";
 
 const read = (file) => fs.existsSync(file) ? fs.readFileSync(file, "utf8") : "";
+/** Lines of a file that is being written. */
+const whole = (file) => read(file).split("\n").slice(0, -1);
 
 /** Puts lines into [peal] and has them taken. */
 async function settle(server, ...lines) {
@@ -44,7 +46,7 @@ test("JSON: every line is an object, whatever clients send", () => running({ wor
 	const file = path.join(server.dir, "peal.json");
 	await settle(server, `log = ${file}`, "log_format = json");
 	await traffic(server);
-	const lines = () => read(file).split("\n").filter((line) => line !== "").map((line) => JSON.parse(line));
+	const lines = () => whole(file).map((line) => JSON.parse(line));
 	const all = await until(() => {
 		const got = lines();
 		return got.some((l) => l.msg === "closed" && l.reason === "PEER_CLOSED") && got;
@@ -75,7 +77,7 @@ test("JSON: the courier's lines are like all others", () => running({
 	await settle(server, `log = ${file}`, "log_format = json");
 	const client = await server.connect();
 	await client.subscribe("news");
-	const line = await until(() => read(file).split("\n").find((l) => l.includes("did not take a request")), () => read(file));
+	const line = await until(() => whole(file).find((l) => l.includes("did not take a request")), () => read(file));
 	const said = JSON.parse(line);
 	assert.equal(said.process, "courier");
 	assert.equal(said.target, "a");
