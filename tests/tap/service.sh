@@ -89,6 +89,10 @@ else
 	skip "systemd-analyze verify" "there is none"
 fi
 
+# The rest of the machine is read-only to it.
+ok "the unit has places for the log, the sockets and the spool" test "$(grep -cxE \
+    '(Runtime|Logs|State)Directory=peal' "$unit")" = 3
+
 # ---- the init script ---------------------------------------------------------------
 settings "$dir/service.ini" 127.0.0.1:0 <<END
 control = $dir/service.sock
