@@ -7,6 +7,7 @@
  */
 #include "common/log.h"
 
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include <errno.h>
@@ -28,7 +29,8 @@ static struct {
 	int		 fd;
 	bool		 colours;
 	bool		 journal;	/* fd leads to systemd's journal */
-	bool		 syslog;	/* or is a socket of syslog */
+	bool		 datagrams;	/* or is a socket as syslog has it */
+	bool		 syslog;	/* settings say syslog */
 	uint64_t	 lost;		/* lines that nobody took */
 	enum log_format	 format;
 	enum log_level	 level;
@@ -58,12 +60,31 @@ is_journal(int fd)
 	return strcmp(name, stream) == 0;
 }
 
+static bool
+takes_datagrams(int fd)
+{
+	socklen_t n = sizeof(int);
+	int type;
+
+	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &n) == 0 &&
+	    type == SOCK_DGRAM;
+}
+
+/* Settings and descriptor come to a process one after the other: until both say
+ * syslog, lines have the form that standard error wants. */
+static bool
+is_syslog(void)
+{
+	return log_.syslog && log_.datagrams;
+}
+
 void
 log_to_fd(int fd)
 {
 	log_.fd = fd;
 	log_.colours = isatty(fd) == 1 && getenv("NO_COLOR") == NULL;
 	log_.journal = is_journal(fd);
+	log_.datagrams = takes_datagrams(fd);
 }
 
 int
@@ -140,7 +161,7 @@ put_priority(enum log_level level, char *to)
 		[LOG_LEVEL_INFO] = 6, [LOG_LEVEL_DEBUG] = 7,
 	};
 
-	if (log_.syslog)
+	if (is_syslog())
 		return (size_t)sprintf(to, "<%d>peald[%d]: ",
 		    FACILITY | severities[level], (int)getpid());
 	if (log_.journal)
@@ -161,7 +182,7 @@ line_write(enum log_level level, const struct body *b)
 
 	n += log_.format == LOG_FORMAT_JSON ? log_line_json(&e, line + n) :
 	    log_line_text(&e, n == 0, log_.colours, line + n);
-	if (!log_.syslog)
+	if (!is_syslog())
 		line[n++] = '\n';
 	write_all(line, n);
 }

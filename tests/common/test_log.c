@@ -346,6 +346,29 @@ test_syslog(void **state)
 	assert_string_equal(next_line(), expected);
 }
 
+/* A process hears of its settings before it has the socket. */
+static void
+test_syslog_to_come(void **state)
+{
+	int ends[2];
+	ssize_t n;
+
+	(void)state;
+	assert_int_equal(pipe(ends), 0);
+	log_to_fd(ends[1]);
+	log_settings(LOG_LEVEL_INFO, LOG_FORMAT_TEXT, LOG_SYSLOG);
+	log_warn("w a=1");
+	n = read(ends[0], line, sizeof(line) - 1);
+	assert_true(n > 0);
+	line[n] = '\0';
+	assert_matches(line, STAMP "warn worker/2: w a=1\n$");
+	log_to_fd(pair[1]);
+	log_warn("w a=1");
+	assert_matches(next_line(), "^<28>peald");
+	close(ends[0]);
+	close(ends[1]);
+}
+
 static void
 test_journal(void **state)
 {
@@ -517,6 +540,7 @@ main(void)
 		TEST(test_json_random),
 		TEST(test_value_in_json),
 		TEST(test_syslog),
+		TEST(test_syslog_to_come),
 		TEST(test_journal),
 		TEST(test_repeats),
 		TEST(test_repeats_in_turns),
