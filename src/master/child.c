@@ -245,13 +245,15 @@ death_log(const struct child *c, int status)
 	if (master.stopping || c->told_to_stop ||
 	    (c->handed.settled && WIFEXITED(status) &&
 	    WEXITSTATUS(status) == 0))
-		log_debug("%s has ended pid=%d %s", child_name(c), (int)c->pid,
-		    how);
+		log_debug("%s has ended pid=%d how=%s", child_name(c),
+		    (int)c->pid, log_value(bytes_str(how)));
 	else
 		log_error("%s has died%s pid=%d generation=%" PRIu64
-		    ": %s%s%s", child_name(c), replace_refills(c) ?
-		    " and is replaced" : "", (int)c->pid, c->generation, how,
-		    c->lost[0] != '\0' ? "; link: " : "", c->lost);
+		    " how=%s%s%s", child_name(c), replace_refills(c) ?
+		    " and is replaced" : "", (int)c->pid, c->generation,
+		    log_value(bytes_str(how)), c->lost[0] != '\0' ?
+		    " link=" : "", c->lost[0] != '\0' ?
+		    log_value(bytes_str(c->lost)) : "");
 	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
 		log_error("%s made a system call that the jail refuses; the "
 		    "kernel's audit log names it, and [peal] jail = log only "
