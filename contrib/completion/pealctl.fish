@@ -19,7 +19,7 @@ complete -c pealctl -s j -l json -d 'Print JSON'
 complete -c pealctl -s l -l limit -x -d 'So many rows'
 complete -c pealctl -s m -l match -x -d 'Names that have this'
 complete -c pealctl -s k -l kind -x -d 'Kinds of events' \
-	-a 'published client_event occupied vacated member_added member_removed'
+	-a 'published client_event occupied vacated member_added member_removed opened closed'
 complete -c pealctl -s d -l data -x -d 'Octets of data shown'
 complete -c pealctl -s i -l interval -x -d 'Seconds between screens'
 complete -c pealctl -l channel -x -a '(__pealctl_rows channel channels)'

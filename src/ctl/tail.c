@@ -39,6 +39,8 @@ colour_of(struct bytes kind)
 		{ BYTES("vacated"), "\033[2m" },
 		{ BYTES("member_added"), "\033[35m" },
 		{ BYTES("member_removed"), "\033[2m" },
+		{ BYTES("opened"), "\033[33m" },
+		{ BYTES("closed"), "\033[2m" },
 	};
 
 	for (size_t i = 0; i < NELEM(colours); i++)
