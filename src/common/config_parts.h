@@ -169,7 +169,7 @@ struct config_draft {
 
 /* Sections of which there is one are marked from the start. */
 void	config_draft_init(struct config_draft *);
-/* Frees all but the config, which config_draft_take() has given out. */
+/* Frees all but the config, which is for whoever asked for it. */
 void	config_draft_done(struct config_draft *);
 /* The section with this label (empty: without), NULL if not given. */
 struct config_mark *config_draft_find(struct config_draft *,

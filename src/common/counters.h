@@ -10,7 +10,7 @@
  *	closed_by	   connections closed, by reason
  *
  * Runs in: every process; the master keeps a copy of each child's and adds them up
- * (master/sums.h).
+ * (master/numbers.h).
  */
 #ifndef PEAL_COUNTERS_H
 #define PEAL_COUNTERS_H
