@@ -169,7 +169,7 @@ struct config_draft {
 
 /* Sections of which there is one are marked from the start. */
 void	config_draft_init(struct config_draft *);
-/* Frees all but the config, which is for whoever asked for it. */
+/* Frees all, and the config, if nobody has taken it out (NULL). */
 void	config_draft_done(struct config_draft *);
 /* The section with this label (empty: without), NULL if not given. */
 struct config_mark *config_draft_find(struct config_draft *,
