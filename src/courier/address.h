@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Which addresses may webhooks be sent to?  Not those of this machine and of
- * private networks, unless the settings say so: else who may write a webhook's url
- * could speak to what only this machine reaches.
+ * private networks (ip_is_private()), unless the settings say so: else who may write
+ * a webhook's url could speak to what only this machine reaches.
  *
  * Runs in: the courier.  Owned by: the courier.  Dies: address_rules_done().
  */
@@ -21,9 +21,5 @@ struct address_rules {
 void	address_rules_set(struct address_rules *, const struct config_courier *);
 void	address_rules_done(struct address_rules *);
 bool	address_allowed(const struct address_rules *, const struct ip *);
-
-/* Is it of the public internet?  An IPv4 address that stands in one of IPv6
- * (NAT64, 6to4, compatible) counts as itself. */
-bool	address_public(const struct ip *);
 
 #endif
