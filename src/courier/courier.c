@@ -207,6 +207,8 @@ end(struct courier *c)
 		c->done = true;
 	if (c->now >= c->last_moment)
 		c->done = true;
+	if (c->done)
+		courier_tick(c);	/* the last numbers */
 }
 
 bool

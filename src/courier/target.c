@@ -397,22 +397,31 @@ begin(struct targets *all, struct target *t)
 	TAILQ_INSERT_TAIL(&all->starting, t, starting);
 }
 
+/* However busy the others are, one of those that fail is tried: its target may be
+ * well again. */
+static struct target *
+choose(const struct targets *all, uint64_t most)
+{
+	uint64_t failing = most / 2 > 0 ? most / 2 : 1;
+	struct target *good = TAILQ_FIRST(&all->ready),
+	    *bad = all->busy_failing < failing ?
+	    TAILQ_FIRST(&all->ready_failing) : NULL;
+
+	if (bad != NULL && all->busy_failing == 0 && most > 1)
+		return bad;
+	return good != NULL ? good : bad;
+}
+
 void
 targets_turn(struct courier *c)
 {
 	struct targets *all = &c->targets;
 	uint64_t most = c->config->courier.max_requests;
-	uint64_t failing = most / 2 > 0 ? most / 2 : 1;
 	struct target *t;
 
-	while (!all->stopped && all->busy < most) {
-		if ((t = TAILQ_FIRST(&all->ready)) == NULL &&
-		    all->busy_failing < failing)
-			t = TAILQ_FIRST(&all->ready_failing);
-		if (t == NULL)
-			break;
+	while (!all->stopped && all->busy < most &&
+	    (t = choose(all, most)) != NULL)
 		begin(all, t);
-	}
 }
 
 #define LINES	5	/* beside those of [webhook] header */

@@ -7,8 +7,10 @@
  * when it is made and stay the same however often it is tried, also by another
  * courier.  After a failure there is a pause, twice as long each time; after
  * TARGET_OPEN_AFTER failures in a row the target counts as dead (open): others go
- * before it, and half of [courier] max_requests is theirs at least.  What was not
- * taken for [webhook] retry_for is dropped and counted.
+ * before it, and half of [courier] max_requests is theirs at least; but one of
+ * those that fail is always tried, if more than one request may be under way.  Another
+ * url ends a pause.  What was not taken for [webhook] retry_for is dropped
+ * and counted.
  *
  *	IDLE	nothing waits
  *	WAITING	until a time: a pause, or for others to come along (batch_wait)
@@ -69,6 +71,7 @@ struct target {
 	char		*label;
 	/* Of the settings, NULL where the journal alone knows the target: */
 	const struct config_webhook *set;
+	const struct config_webhook *before;	/* in targets_settings() */
 	struct bytes	 app, key, secret;
 	unsigned	 wants;		/* 1 << EVENT_* */
 

@@ -208,6 +208,10 @@ target_set(struct courier *c, const struct config *config,
 	}
 	t = target_get(c, bytes_str(w->label));
 	t->set = w;
+	/* What was wrong is mended, it may be. */
+	if (t->before != NULL && strcmp(t->before->url, w->url) != 0)
+		t->next_try = t->next_ms = 0;
+	t->before = NULL;
 	t->app = bytes_str(app->id);
 	t->key = bytes_str(w->key);
 	if (t->key.n == 0 && app->key.n > 0)
@@ -224,8 +228,10 @@ targets_settings(struct courier *c, const struct config *config)
 	struct target *t;
 
 	apps_clear(&c->targets);
-	TAILQ_FOREACH(t, &c->targets.all, link)
+	TAILQ_FOREACH(t, &c->targets.all, link) {
+		t->before = t->set;
 		t->set = NULL;
+	}
 	for (size_t i = 0; i < config->n_webhook; i++)
 		target_set(c, config, &config->webhook[i]);
 }

@@ -411,6 +411,66 @@ a_dead_target_leaves_room_for_others(void **state)
 	end();
 }
 
+/* Those that are well have no pause, and would be before it for ever. */
+static void
+a_target_that_is_well_again_is_found_out(void **state)
+{
+	const struct targets *all;
+	struct buf text = { 0 };
+	struct server *ill;
+
+	(void)state;
+	g = rig_new("");
+	s = server_new(g->base);
+	ill = server_new(g->base);
+	server_answer(ill, 503);
+	buf_fmt(&text, "[courier]\nallow_private = yes\nmax_requests = 2\n"
+	    "[webhook ill]\nurl = http://127.0.0.1:%u/\n"
+	    "events = client_event\n", ill->port);
+	for (int i = 0; i < 4; i++)
+		buf_fmt(&text, "[webhook x%d]\nurl = http://127.0.0.1:%u/\n"
+		    "events = client_event\n", i, s->port);
+	rig_settings(g, buf_cstr(&text));
+	rig_link(g);
+	all = &g->courier->targets;
+	say(1, 1);
+	rig_until(g, s->n == 4 && target()->failures == 1 && all->busy == 0);
+	s->always = ANSWER_STALL;
+	say(2, 2);
+	rig_until(g, all->busy == 2 && s->n == 6);
+	next();
+	rig_until(g, target()->state == TARGET_READY);
+	assert_false(TAILQ_EMPTY(&all->ready));
+	g->courier->config->courier.max_requests = 3;
+	rig_until(g, all->busy == 3);
+	assert_int_equal(target()->state, TARGET_BUSY);
+	rig_until(g, target()->failures == 0);
+	buf_done(&text);
+	server_free(ill);
+	end();
+}
+
+static void
+another_url_ends_a_pause(void **state)
+{
+	struct buf text = { 0 };
+
+	(void)state;
+	begin("", "retry_for = 24h\n");
+	hold_with(ANSWER_LATER);
+	settings("", "retry_for = 24h\nmax_batch = 7\n");
+	rig_idle(g);
+	assert_int_equal(s->n, 1);
+	buf_fmt(&text, "[courier]\nallow_private = yes\n[webhook a]\n"
+	    "url = http://127.0.0.1:%u/other\nevents = client_event\n",
+	    s->port);
+	rig_settings(g, buf_cstr(&text));
+	idle();
+	assert_memory_equal(server_request(s, 1)->head, "POST /other ", 12);
+	buf_done(&text);
+	end();
+}
+
 static void
 only_so_many_at_a_time(void **state)
 {
@@ -548,6 +608,21 @@ reports_say_how_it_does(void **state)
 	end();
 }
 
+static void
+the_last_numbers_are_told(void **state)
+{
+	(void)state;
+	begin("", "");
+	say(1, 1);
+	idle();
+	msg_pack_stop(ipc_out(g->master), &(struct msg_stop){ .grace_ms = 0 });
+	rig_until(g, g->courier->done);
+	rig_turn(g);
+	assert_non_null(g->reports[0]);
+	member("delivered", "1");
+	end();
+}
+
 int
 main(void)
 {
@@ -564,6 +639,9 @@ main(void)
 		cmocka_unit_test(without_retries_one_failure_drops),
 		cmocka_unit_test(a_slow_queue_is_not_late),
 		cmocka_unit_test(a_dead_target_leaves_room_for_others),
+		cmocka_unit_test(a_target_that_is_well_again_is_found_out),
+		cmocka_unit_test(another_url_ends_a_pause),
+		cmocka_unit_test(the_last_numbers_are_told),
 		cmocka_unit_test(only_so_many_at_a_time),
 		cmocka_unit_test(a_full_queue_drops_the_newest),
 		cmocka_unit_test(all_queues_together_have_a_limit),
