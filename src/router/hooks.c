@@ -296,7 +296,9 @@ speak(struct router *r)
 	greet(r);
 	pump(r);
 	see_again(h);
-	if (h->next == NULL && !h->blind && h->wanted != 0)
+	/* Who has yielded does not know what is there any more. */
+	if (h->next == NULL && !h->blind && h->wanted != 0 &&
+	    !elder_yielded(r))
 		more = roll_turn(r);
 	ipc_flush(h->ipc);
 	return (more || h->next != NULL) && hooks_backlog(r) < HOOKS_WINDOW;
@@ -324,17 +326,44 @@ hooks_settled(const struct router *r)
 	return TAILQ_EMPTY(&r->hooks.queue) && hooks_backlog(r) == 0;
 }
 
+/* In a reload there may be no courier at the moment: the next one is linked to us
+ * before it reads what our successor says. */
+static bool
+has_ended(struct router *r)
+{
+	struct hooks *h = &r->hooks;
+
+	if (elder_yielded(r))
+		return hooks_settled(r);
+	return h->ipc == NULL || (hooks_settled(r) &&
+	    (!roll_pending(r) || h->wanted == 0));
+}
+
 bool
 hooks_ended(struct router *r)
 {
 	struct hooks *h = &r->hooks;
 
-	if (h->ipc == NULL || (hooks_settled(r) &&
-	    (!roll_pending(r) || h->wanted == 0)))
+	if (has_ended(r))
 		return true;
 	if (h->ends == 0)
-		h->ends = r->now + HOOKS_END;
+		h->ends = r->now + (elder_yielded(r) ? HOOKS_ELDER : HOOKS_END);
 	return r->now >= h->ends;
+}
+
+void
+hooks_give_up(struct router *r)
+{
+	const struct hook *one;
+	uint64_t n = 0;
+
+	for (one = r->hooks.next; one != NULL; one = TAILQ_NEXT(one, link))
+		n += !one->state;
+	counter.hooks_untold += n;
+	if (n > 0)
+		log_warn("events for webhooks that the courier was not told n=%"
+		    PRIu64, n);
+	queue_clear(&r->hooks);
 }
 
 /* ---- life --------------------------------------------------------------------------- */
@@ -349,14 +378,7 @@ void
 hooks_done(struct router *r)
 {
 	struct hooks *h = &r->hooks;
-	const struct hook *one;
-	uint64_t n = 0;
 
-	for (one = h->next; one != NULL; one = TAILQ_NEXT(one, link))
-		n += !one->state;
-	if (n > 0)
-		log_warn("events for webhooks that the courier was not told n=%"
-		    PRIu64, n);
 	queue_clear(h);
 	ipc_free(h->ipc);
 	roll_done(r);

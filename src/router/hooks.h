@@ -16,7 +16,9 @@
  *
  * Nothing is said before this router is in force and knows what there is
  * (sync.h), and nobody waits for the courier, but for HOOKS_YIELD when this
- * router is replaced, and HOOKS_END when it ends.
+ * router is replaced, HOOKS_END when it ends, and HOOKS_ELDER when it has been
+ * replaced and ends: in a reload the courier may be replaced too, and the next one
+ * is linked to both.
  *
  * Runs in: the router.  Part of: struct router.  Dies: hooks_done().
  */
@@ -35,6 +37,8 @@
 #define HOOKS_MISS	1000		/* ms between misses of a channel */
 #define HOOKS_YIELD	250		/* ms: for the courier, when replaced */
 #define HOOKS_END	1000		/* ms: the same at the end */
+#define HOOKS_ELDER	4000		/* ms: at the end of one that was replaced;
+					   the master waits for five seconds */
 
 struct envelope;
 struct hook;
@@ -80,6 +84,8 @@ bool	hooks_turn(struct router *);
 bool	hooks_settled(const struct router *);
 /* This router ends: has the courier been told all, or had its time? */
 bool	hooks_ended(struct router *);
+/* It is over: what nobody was told is counted. */
+void	hooks_give_up(struct router *);
 
 /* ---- facts ------------------------------------------------------------------ */
 

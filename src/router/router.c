@@ -177,10 +177,11 @@ router_tick(struct router *r)
 static void
 router_ends(struct router *r)
 {
-	r->done = (TAILQ_EMPTY(&r->peers) && hooks_ended(r)) ||
-	    elder_yielded(r) || r->now >= r->last_moment;
+	r->done = ((TAILQ_EMPTY(&r->peers) || elder_yielded(r)) &&
+	    hooks_ended(r)) || r->now >= r->last_moment;
 	if (!r->done)
 		return;
+	hooks_give_up(r);
 	if (!elder_yielded(r))
 		hosts_bye(r);
 	carrier_turn(r);

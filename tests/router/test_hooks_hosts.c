@@ -163,6 +163,80 @@ test_yields_without_the_courier(void **state)
 	rig_free(heir);
 }
 
+static void
+stop(struct rig *g)
+{
+	g->router->stopping = true;
+	g->router->last_moment = g->router->now + 60000;
+	both_run();
+}
+
+/* The courier is being replaced itself: the next one is linked to who has yielded
+ * first, and hears from there what nobody was told, and no roll. */
+static void
+test_waits_for_the_next_courier(void **state)
+{
+	uint64_t untold = counter.hooks_untold;
+	struct mate *a, *k;
+
+	(void)state;
+	elder = rig_new(HOOK "events = channel_occupied, client_event\n");
+	a = rig_worker(elder, 1);
+	k = courier(elder);
+	rig_run(elder);
+	heir = rig_heir(CLIENT, NULL, elder);
+	both_run();
+	mate_dies(k);
+	client_event(a, 1, "1", "");
+	both_run();
+	elder_yield(elder->router);
+	both_run();
+	rig_later(elder, HOOKS_YIELD);
+	assert_true(elder_yielded(elder->router));
+	stop(elder);
+	assert_false(elder->router->done);
+	k = courier(elder);
+	both_run();
+	GETS(k, "hosts own=0 lost=0 live 0");
+	GETS(k, "client c \"client-e\"=1 by= 5.6");
+	GETS_NONE(k);
+	assert_false(elder->router->done);
+	ack(k);
+	both_run();
+	assert_true(elder->router->done);
+	assert_int_equal(counter.hooks_untold - untold, 0);
+	rig_free(elder);
+	rig_free(heir);
+}
+
+/* Not for ever, and what is lost is counted. */
+static void
+test_no_next_courier(void **state)
+{
+	uint64_t untold = counter.hooks_untold;
+	struct mate *a;
+
+	(void)state;
+	elder = rig_new(CLIENT);
+	a = rig_worker(elder, 1);
+	heir = rig_heir(CLIENT, NULL, elder);
+	both_run();
+	client_event(a, 1, "1", "");
+	client_event(a, 2, "2", "");
+	both_run();
+	elder_yield(elder->router);
+	both_run();
+	rig_later(elder, HOOKS_YIELD);
+	stop(elder);
+	assert_false(elder->router->done);
+	rig_later(elder, HOOKS_ELDER);
+	both_run();
+	assert_true(elder->router->done);
+	assert_int_equal(counter.hooks_untold - untold, 2);
+	rig_free(elder);
+	rig_free(heir);
+}
+
 /* ---- several hosts ----------------------------------------------------------------- */
 
 static struct cluster *joined;
@@ -499,6 +573,8 @@ main(void)
 		cmocka_unit_test(test_new_router),
 		cmocka_unit_test(test_heir),
 		cmocka_unit_test(test_yields_without_the_courier),
+		cmocka_unit_test(test_waits_for_the_next_courier),
+		cmocka_unit_test(test_no_next_courier),
 		cmocka_unit_test(test_hosts_share),
 		cmocka_unit_test(test_host_starts_again),
 		cmocka_unit_test(test_lost_without_a_courier),
