@@ -66,6 +66,25 @@ for (const [name, { answer, words, hook }] of Object.entries(FAILURES))
 		target.held.length = 0;
 	}));
 
+test("who answers slowly is asked once, and then for all that came meanwhile", () => hooked({ ...chatty,
+    hook: { events: "client_event", timeout: "30s" } }, async ({ server, target }) => {
+	const s = await speaker(server);
+	target.answer = () => (res) => {
+		res.writeHead(200);
+		for (let i = 1; i <= 5; i++)
+			setTimeout(() => i < 5 ? res.write(".") : res.end(), i * 100);
+	};
+	s.say(0);
+	await until(() => target.requests.length === 1, "the first request");
+	for (let i = 1; i < 10; i++)
+		s.say(i);
+	await until(async () => (await totals(server)).hooks_delivered === 10, "all of them");
+	assert.deepEqual(numbers(target.requests.flatMap((r) => r.body.events)), upTo(10));
+	const t = await totals(server);
+	assert.deepEqual([t.hooks_requests, t.hooks_refused], [target.requests.length, 0]);
+	assert.ok(target.requests.length < 10, "one request for each");
+}));
+
 test("nobody listens, then somebody does", () => hooked({ ...chatty, hook: { events: "client_event" } }, async ({ server, target }) => {
 	const s = await speaker(server);
 	await target.close();
