@@ -551,14 +551,18 @@ show_hooks(struct bytes answer)
 		"URL" };
 	struct table *t = table_new(heads, NELEM(heads));
 	struct json report, hooks = { .type = JSON_MISSING }, hook;
+	bool courier = false;
 	size_t pos = 0;
 
-	if (talk_line(answer, &pos, &report))
+	if (talk_line(answer, &pos, &report)) {
 		hooks = field(&report, "hooks");
+		courier = field(&report, "courier").type == JSON_OBJECT;
+	}
 	pos = 0;
 	while (hooks.type == JSON_ARRAY && json_next(&hooks, &pos, NULL, &hook))
 		hook_row(t, &hook);
-	table_print(t, "There are no webhooks ([webhook NAME]).");
+	table_print(t, courier ? "The courier has told nothing yet: ask again "
+	    "in a second." : "There are no webhooks ([webhook NAME]).");
 	table_free(t);
 }
 
