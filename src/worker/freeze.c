@@ -246,6 +246,7 @@ put_stage(struct freezing *f, const struct conn *c, const char **why)
 		put_listener(f, c);
 		return 0;
 	case RECORD_HTTP:
+		put_listener(f, c);	/* it tells what is served (serve.h) */
 		put_request(f, c);
 		return 0;
 	default:

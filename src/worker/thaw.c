@@ -49,7 +49,7 @@ same_address(const struct config_listen *set, const struct record_list *l)
 	return false;
 }
 
-/* The section that has one of its addresses now, or its name. */
+/* The section that has one of its addresses now, or its name; both before one. */
 static int
 find_section(const struct record *r)
 {
@@ -57,10 +57,27 @@ find_section(const struct record *r)
 	size_t i;
 
 	for (i = 0; i < set->n_listen; i++)
+		if (same_address(&set->listen[i], &r->listen_addresses) &&
+		    bytes_eq(bytes_str(set->listen[i].label), r->listen_label))
+			return (int)i;
+	for (i = 0; i < set->n_listen; i++)
 		if (same_address(&set->listen[i], &r->listen_addresses))
 			return (int)i;
 	for (i = 0; i < set->n_listen; i++)
 		if (bytes_eq(bytes_str(set->listen[i].label), r->listen_label))
+			return (int)i;
+	return -1;
+}
+
+/* Whose section is gone, or was never told, may have what anybody may. */
+static int
+find_public(void)
+{
+	const struct config *set = worker.config;
+	size_t i;
+
+	for (i = 0; i < set->n_listen; i++)
+		if (set->listen[i].serve == SERVE_CLIENTS)
 			return (int)i;
 	return -1;
 }
@@ -85,7 +102,12 @@ thaw_http(struct conn *c, const struct record *r, const char **why)
 		.in = r->chunk_in, .out = r->chunk_out,
 		.line = (unsigned)r->chunk_line,
 	};
+	bool told = r->listen_label.n > 0 || r->listen_addresses.n > 0;
+	int section = told ? find_section(r) : -1;
 
+	if (section < 0 && (section = find_public()) < 0)
+		return refuse("its [listen] section is gone", why);
+	c->section = (uint16_t)section;
 	conn_stage(c, &request_stage, NULL);
 	if (r->body && request_restore(c, &chunks) < 0)
 		return refuse("record: no such body", why);

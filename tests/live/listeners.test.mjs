@@ -8,7 +8,7 @@ import os from "node:os";
 import path from "node:path";
 import { after, test } from "node:test";
 import tls from "node:tls";
-import { Server, ini, live, patience, unique, until, within } from "./harness.mjs";
+import { Server, Wire, ini, live, patience, pealctl, unique, until, within } from "./harness.mjs";
 
 const dir = fs.mkdtempSync(path.join(os.tmpdir(), "peal-tls-"));
 const key = path.join(dir, "key.pem"), chain = path.join(dir, "chain.pem");
@@ -338,4 +338,26 @@ test("after a reload TLS clients are told 4200, spread over reload_drain; others
 	} finally {
 		await server.stop();
 	}
+});
+
+test("who serves what is kept for connections that are moved to other workers", async () => {
+	// The section of the numbers stands in front: one that is not kept is its.
+	const s = await Server.start({ workers: 1, listen: { serve: "metrics" }, listeners: { "listen public": { address: "127.0.0.1:0" } } });
+	const [numbers, open] = s.addresses;
+	const a = await Wire.open(s, { address: numbers }), b = await Wire.open(s, { address: open });
+	const get = async (wire) => {
+		wire.write("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+		return (await wire.answer()).status;
+	};
+	for (const workers of [1, 2, 1]) {
+		const text = fs.readFileSync(s.ini, "utf8");
+		fs.writeFileSync(s.ini, text.replace(/workers = \d+/, `workers = ${workers}`));
+		const said = execFileSync(pealctl, ["-s", s.control, "reload"], { encoding: "utf8" });
+		assert.match(said, workers === 1 && !text.includes("workers = 2") ? /nothing has changed/ : /; 2 connections moved/);
+		assert.equal(await get(a), 200);
+		assert.equal(await get(b), 404);
+	}
+	a.close();
+	b.close();
+	await s.stop();
 });

@@ -216,6 +216,7 @@ play_router(void)
 
 static struct config test_config;
 static struct config_app test_app;
+static struct config_listen test_listen;
 
 static int
 core_setup(void **state)
@@ -230,6 +231,8 @@ core_setup(void **state)
 		test_app.secret = (char *)"secret";
 		test_config.app = &test_app;
 		test_config.n_app = 1;
+		test_config.listen = &test_listen;
+		test_config.n_listen = 1;
 		test_config.router.publish_window = 4096;
 		test_config.websocket.max_backlog = 65536;
 		test_config.websocket.max_backlog_total = 1u << 30;

@@ -772,7 +772,7 @@ static void
 under_new_settings(void **state)
 {
 	static const char text[] =
-	    "[listen other]\naddress = 127.0.0.1:1\n"
+	    "[listen other]\naddress = 127.0.0.1:1\nserve = metrics\n"
 	    "[listen front]\naddress = unix:/tmp/none, 127.0.0.1:2\n"
 	    "proxy_protocol = yes\n"
 	    "[http]\ntrusted_proxies = unix, 127.0.0.0/8\n"
@@ -795,7 +795,8 @@ under_new_settings(void **state)
 	for (i = 0; i < NELEM(stay); i++) {
 		if (make_of(&p, buf_view(&record[i]), &why) < 0)
 			fail_msg("refused: %s", why);
-		if (stay[i] == 4)
+		/* A section, too, and what is served there. */
+		if (stay[i] == 0 || stay[i] == 4)
 			assert_int_equal(peer_conn(&p)->section, 1);
 		thaw_wake(peer_conn(&p));
 		run_for(&p);
@@ -808,6 +809,38 @@ under_new_settings(void **state)
 		buf_done(&record[i]);
 	peers_use(before);
 	resident_done(two);
+	config_free(after);
+}
+
+/* Older releases do not tell where an HTTP connection came in, and a section may
+ * be gone: then it sees what anybody sees. */
+static void
+section_not_told(void **state)
+{
+	static const char text[] =
+	    "[listen]\naddress = 127.0.0.1:1\nserve = metrics\n"
+	    "[listen public]\naddress = 127.0.0.1:2\n"
+	    "[app one]\nid = 1\nkey = app-key\nsecret = x\n";
+	static const char *const labels[] = { "", "gone" };
+	struct config *before = worker.config, *after = peers_load(text);
+	struct buf record = { 0 };
+	struct peer p;
+	const char *why;
+
+	(void)state;
+	peers_use(after);
+	for (size_t i = 0; i < NELEM(labels); i++) {
+		struct record r = { .stage = RECORD_HTTP,
+		    .listen_label = bytes_str(labels[i]) };
+
+		buf_clear(&record);
+		assert_int_equal(record_pack(&r, &record, &why), 0);
+		assert_int_equal(make_of(&p, buf_view(&record), &why), 0);
+		assert_int_equal(peer_conn(&p)->section, 1);
+		peer_done(&p);
+	}
+	buf_done(&record);
+	peers_use(before);
 	config_free(after);
 }
 
@@ -855,6 +888,7 @@ main(int argc, char **argv)
 		T(what_is_not_here),
 		T(damaged),
 		T(under_new_settings),
+		T(section_not_told),
 	};
 
 	if (argc == 3 && strcmp(argv[1], "--write") == 0) {
