@@ -837,6 +837,8 @@ section_not_told(void **state)
 		assert_int_equal(record_pack(&r, &record, &why), 0);
 		assert_int_equal(make_of(&p, buf_view(&record), &why), 0);
 		assert_int_equal(peer_conn(&p)->section, 1);
+		thaw_wake(peer_conn(&p));
+		run_for(&p);
 		peer_done(&p);
 	}
 	buf_done(&record);
