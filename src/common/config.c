@@ -69,11 +69,22 @@ load_env_file(struct config_draft *d, const char *path)
 }
 
 const char *
+config_file_left_out(const struct config_source *src)
+{
+	if (src->file != NULL || src->env_file == NULL ||
+	    access(DEFAULT_FILE, F_OK) < 0 || access(DEFAULT_FILE, R_OK) == 0)
+		return NULL;
+	return errno == EACCES ? DEFAULT_FILE : NULL;
+}
+
+const char *
 config_file(const struct config_source *src)
 {
 	if (src->file != NULL)
 		return src->file;
-	return access(DEFAULT_FILE, F_OK) == 0 ? DEFAULT_FILE : NULL;
+	if (access(DEFAULT_FILE, F_OK) < 0 || config_file_left_out(src) != NULL)
+		return NULL;
+	return DEFAULT_FILE;
 }
 
 /* ---- load ---------------------------------------------------------------- */

@@ -78,6 +78,9 @@ struct config_source {
 /* The INI file that a load reads: -c, else the default one if it is there, else
  * NULL. */
 const char *config_file(const struct config_source *);
+/* The default one, if it is there but not for this user, who has an .env to start
+ * with: it is that of the service that root starts.  Else NULL. */
+const char *config_file_left_out(const struct config_source *);
 /* NULL with *why (caller frees): one line, "FILE:12: [app chat] secrt: unknown
  * key; known are ...".  Checks each value and that they fit together. */
 struct config *config_load(const struct config_source *, char **why);

@@ -500,6 +500,9 @@ master_main(const struct config_source *source)
 		return 1;
 	}
 	master_events();
+	if (config_file_left_out(master.source) != NULL)
+		log_info("settings left out file=%s why=\"this user may not "
+		    "read them\"", config_file_left_out(master.source));
 	addresses_say(workers);
 	children_start(workers);
 	return master_run();

@@ -3,6 +3,7 @@
  * Tests src/common/config.c and, by way of it, config_reverb.c and
  * config_check.c: where a setting comes from, what differs, which socket.
  */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -470,6 +471,48 @@ proxies(void **state)
 	}
 }
 
+/* ---- the default file ---------------------------------------------------- */
+
+static int there, readable;	/* errno; 0: yes */
+
+int	__wrap_access(const char *, int mode);
+
+int
+__wrap_access(const char *path, int mode)
+{
+	(void)path;
+	errno = mode == F_OK ? there : readable;
+	return errno == 0 ? 0 : -1;
+}
+
+/* Whoever starts peald with an .env needs not be able to read the settings of the
+ * service; who names a file, or has no .env, does. */
+static void
+test_default_file(void **state)
+{
+	const struct config_source plain = { 0 }, env = { .env_file = ".env" },
+	    named = { .file = "x.ini", .env_file = ".env" };
+
+	(void)state;
+	there = readable = 0;
+	assert_non_null(config_file(&plain));
+	assert_non_null(config_file(&env));
+	assert_null(config_file_left_out(&env));
+	readable = EACCES;
+	assert_non_null(config_file(&plain));
+	assert_null(config_file_left_out(&plain));
+	assert_null(config_file(&env));
+	assert_non_null(config_file_left_out(&env));
+	assert_string_equal(config_file(&named), "x.ini");
+	assert_null(config_file_left_out(&named));
+	readable = EIO;
+	assert_non_null(config_file(&env));
+	there = readable = ENOENT;
+	assert_null(config_file(&plain));
+	assert_null(config_file(&env));
+	assert_null(config_file_left_out(&env));
+}
+
 int
 main(void)
 {
@@ -483,6 +526,7 @@ main(void)
 		cmocka_unit_test(test_laravel_words),
 		cmocka_unit_test(test_which_app),
 		cmocka_unit_test(test_precedence),
+		cmocka_unit_test(test_default_file),
 		cmocka_unit_test(test_diff),
 		cmocka_unit_test(test_control_path),
 		cmocka_unit_test(test_dump_loads_again),
