@@ -14,6 +14,7 @@
 #include "master/master.h"
 #include "master/reloads.h"
 #include "master/replace.h"
+#include "master/report.h"
 #include "master/tell.h"
 
 #define TICK_LATE_MS	3000	/* we were not run: silence proves nothing */
@@ -168,6 +169,7 @@ children_free(void)
 		master.crew[k] = NULL;
 	}
 	tell_done();
+	report_end();
 	numbers_end();
 	reloads_end();
 }

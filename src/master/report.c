@@ -21,6 +21,7 @@
 #include "master/reloads.h"
 
 #define API	"api"
+#define FRESH	100		/* ms */
 
 void	master_on_ask_report(struct child *, struct ipc *,
 	    const struct msg_ask_report *);
@@ -341,18 +342,42 @@ report_json(struct buf *out)
 	buf_str(out, "}\n");
 }
 
+/* A text of a thousand applications takes as long to make as a hundred turns of
+ * this loop: whoever asks all the time gets the same one for a moment. */
+static struct told {
+	struct buf	 text;
+	uint64_t	 made;
+} kept[REPORT_METRICS_PLAIN + 1];
+
+static struct bytes
+told_of(uint64_t what)
+{
+	struct told *t = &kept[what <= REPORT_METRICS_PLAIN ? what :
+	    REPORT_METRICS_PLAIN];
+
+	if (t->text.n > 0 && clock_ms() - t->made < FRESH)
+		return buf_view(&t->text);
+	buf_clear(&t->text);
+	if (what == REPORT_JSON)
+		report_json(&t->text);
+	else
+		metrics_text(&t->text, what == REPORT_METRICS);
+	t->made = clock_ms();
+	return buf_view(&t->text);
+}
+
+void
+report_end(void)
+{
+	for (size_t i = 0; i < NELEM(kept); i++)
+		buf_done(&kept[i].text);
+}
+
 void
 master_on_ask_report(struct child *c, struct ipc *ipc,
     const struct msg_ask_report *m)
 {
-	struct buf text = { 0 };
-
 	(void)c;
-	if (m->what == REPORT_JSON)
-		report_json(&text);
-	else
-		metrics_text(&text, m->what == REPORT_METRICS);
 	msg_pack_report(ipc_out(ipc), &(struct msg_report){
-	    .cookie = m->cookie, .text = buf_view(&text) });
-	buf_done(&text);
+	    .cookie = m->cookie, .text = told_of(m->what) });
 }

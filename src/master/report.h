@@ -33,5 +33,7 @@
 #include "common/buf.h"
 
 void	report_json(struct buf *);
+/* The service ends. */
+void	report_end(void);
 
 #endif

@@ -4,6 +4,7 @@
  */
 #include "worker/metrics.h"
 
+#include <sys/queue.h>
 #include <stdlib.h>
 
 #include "common/util.h"
@@ -12,12 +13,21 @@
 #include "worker/ask.h"
 #include "worker/worker.h"
 
-/* A request that waits for the master. */
+/* Those that the master is asked for at a time: whoever asks a thousand times at
+ * once waits here, and not as texts in the master's memory. */
+#define ASKED_MOST	2
+
+/* A request that waits for the master, or until it may be asked. */
 struct metrics_call {
+	TAILQ_ENTRY(metrics_call) link;
 	struct asking	 asking;
 	struct request	*req;
 	bool		 open;		/* as OpenMetrics */
+	bool		 asked;
 };
+
+static TAILQ_HEAD(, metrics_call) waiting = TAILQ_HEAD_INITIALIZER(waiting);
+static unsigned n_asked;
 
 bool
 metrics_wants(struct bytes path)
@@ -115,17 +125,47 @@ answer(struct request *r, struct bytes text, bool open)
 		    "Cache-Control: no-store\r\nVary: Accept\r\n", text);
 }
 
+static void	on_told(struct asking *, struct bytes, bool);
+
+static void
+ask_next(void)
+{
+	struct metrics_call *call;
+
+	while (worker.master != NULL && n_asked < ASKED_MOST &&
+	    (call = TAILQ_FIRST(&waiting)) != NULL) {
+		TAILQ_REMOVE(&waiting, call, link);
+		call->asked = true;
+		n_asked++;
+		call->asking.told = on_told;
+		ask_master(&call->asking, call->open ? REPORT_METRICS :
+		    REPORT_METRICS_PLAIN);
+	}
+}
+
+static void
+call_free(struct metrics_call *call)
+{
+	if (call->asked)
+		n_asked--;
+	else
+		TAILQ_REMOVE(&waiting, call, link);
+	call->req->metrics = NULL;
+	free(call);
+}
+
 static void
 on_told(struct asking *a, struct bytes text, bool end)
 {
 	struct metrics_call *call = container_of(a, struct metrics_call,
 	    asking);
 	struct request *r = call->req;
+	bool open = call->open;
 
 	(void)end;		/* the master says all at once */
-	r->metrics = NULL;
-	answer(r, text, call->open);
-	free(call);
+	call_free(call);
+	answer(r, text, open);
+	ask_next();
 }
 
 void
@@ -141,11 +181,11 @@ metrics_answer(struct request *r)
 		return;
 	}
 	call = xcalloc(1, sizeof(*call));
-	call->asking.told = on_told;
 	call->req = r;
 	call->open = open;
 	r->metrics = call;
-	ask_master(&call->asking, open ? REPORT_METRICS : REPORT_METRICS_PLAIN);
+	TAILQ_INSERT_TAIL(&waiting, call, link);
+	ask_next();
 }
 
 void
@@ -155,7 +195,7 @@ metrics_forget(struct request *r)
 
 	if (call == NULL)
 		return;
-	r->metrics = NULL;
 	ask_cancel(&call->asking);
-	free(call);
+	call_free(call);
+	ask_next();
 }

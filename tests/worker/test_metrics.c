@@ -399,6 +399,41 @@ test_gone(void **state)
 	assert_int_equal(fake.status, 0);
 }
 
+/* Many at once: the master is asked for two at a time, so that their texts do
+ * not pile up.  Who goes makes room, whether it was asked for him or not. */
+static void
+test_crowd(void **state)
+{
+	enum { CROWD = 9 };
+	struct request *all[CROWD];
+	unsigned n = 0;
+
+	(void)state;
+	conn.section = METRICS_OWN;
+	for (size_t i = 0; i < CROWD; i++) {
+		get("/metrics");
+		all[i] = req;
+		req = NULL;
+	}
+	/* One that was asked for, one that waits. */
+	metrics_forget(all[0]);
+	metrics_forget(all[5]);
+	/* From the last question to the first: what is asked meanwhile waits. */
+	for (unsigned gone = 2; n < CROWD; gone = n) {
+		for (uint64_t c = cookie + 1000; c-- > 0;)
+			ask_on_report(&(struct msg_report){ .cookie = c,
+			    .text = B(METRICS) });
+		n = 0;
+		for (size_t i = 0; i < CROWD; i++)
+			n += all[i]->metrics == NULL;
+		assert_int_equal(n, gone + 2 < CROWD ? gone + 2 : CROWD);
+	}
+	cookie += CROWD - 1;	/* one went before */
+	assert_int_equal(n, CROWD);
+	for (size_t i = 0; i < CROWD; i++)
+		free(all[i]);
+}
+
 /* ---- health -------------------------------------------------------------- */
 
 static void
@@ -460,6 +495,7 @@ main(void)
 		TEST(test_forms),
 		TEST(test_no_numbers),
 		TEST(test_gone),
+		TEST(test_crowd),
 		TEST(test_ready),
 		TEST(test_stopping),
 	};
