@@ -118,6 +118,8 @@ check_credentials(struct config_draft *d, const struct config_mark *m,
 		return config_draft_refuse_key(d, m, "id",
 		    "%s: stands in API paths and may not hold / ? # %% or "
 		    "spaces", log_bytes(bytes_str(app->id)));
+	if (!utf8_valid(bytes_str(app->id)))
+		return config_draft_refuse_key(d, m, "id", "is not UTF-8");
 	if (strlen(app->id) > 200)
 		return config_draft_refuse_key(d, m, "id",
 		    "has more than 200 octets");

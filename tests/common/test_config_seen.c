@@ -93,6 +93,9 @@ test_refused(void **state)
 		    "[listen m]\naddress = :8081\nserve = metrics\n",
 		    "[listen] serve: clients could connect nowhere" },
 		{ APP "[rooms]\npath = /ready\n", "path: /app, /apps" },
+		/* It is a label of numbers, and in what viewers are told. */
+		{ "[app a]\nid = caf\xe9\nkey = k\nsecret = s\n",
+		    "[app a] id: is not UTF-8" },
 	};
 	size_t i;
 
