@@ -22,7 +22,8 @@
 #include "worker/worker.h"
 
 #define LOGIN_TIME	10		/* seconds */
-#define STRANGERS_MOST	50		/* that have not logged in */
+#define STRANGERS_MOST	50		/* that have not logged in; then the first
+					   goes */
 #define ASKS_MOST	8		/* of a viewer, at a time */
 #define RATE_MOST	100		/* messages a second */
 #define MESSAGE_MOST	(128 << 10)
@@ -556,6 +557,21 @@ turn_away(struct front_refusal *no, unsigned status, const char *words)
 	return false;
 }
 
+/* Whoever holds all places without logging in keeps nobody out: who came first has
+ * had the most time for it. */
+static void
+make_room(void)
+{
+	struct viewer *v, *first = NULL;
+
+	if (n_viewers - n_in < STRANGERS_MOST)
+		return;
+	LIST_FOREACH(v, &viewers, link)
+		if (!v->in)
+			first = v;	/* new ones stand in front */
+	client_close(first->client, CLOSE_TOKEN_TIMEOUT);
+}
+
 static bool
 page_admit(struct client *c, const struct http_request *req,
     struct bytes path, struct front_refusal *no)
@@ -567,8 +583,7 @@ page_admit(struct client *c, const struct http_request *req,
 		return turn_away(no, 403, "Forbidden.");
 	if (!good_origin(req))
 		return turn_away(no, 403, "Origin not allowed.");
-	if (n_viewers - n_in >= STRANGERS_MOST)
-		return turn_away(no, 503, "Too many who have not logged in.");
+	make_room();
 	v = xcalloc(1, sizeof(*v));
 	v->client = c;
 	LIST_INSERT_HEAD(&viewers, v, link);
