@@ -3,7 +3,6 @@
  * Records of every release must thaw for ever: $srcdir/tests/worker/records has a
  * folder of each, with the records of the situations below.  What is no record,
  * or does not fit here, is refused, and costs nothing.
- *
  *	test_thaw --write FOLDER	writes those of this release
  */
 #include "tests/worker/peers.h"
