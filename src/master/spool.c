@@ -348,5 +348,6 @@ spool_restore(const struct state *s)
 		return;
 	used.fd[0] = s->spool_0;
 	used.fd[1] = s->spool_1;
+	free(used.path);
 	used.path = s->spool != NULL ? xstrdup(s->spool) : NULL;
 }

@@ -149,6 +149,24 @@ for (const kept of ["in memory", "in files"])
 		t.diagnostic(`${load.said} words, ${load.rounds} channels, ${JSON.stringify(again)}`);
 	}, { answer: () => new Promise((go) => setTimeout(() => go(200), 15)) }));
 
+test("a courier that hangs is replaced; neither clients nor a reload wait longer than that", () => loaded({
+	peal: { watchdog: "1s" } }, async (server, target, load) => {
+	server.allow(/courier has not answered for \d+ ms: killed/);
+	const [pid] = server.pids("peald: courier"), hearer = await server.connect();
+	await hearer.subscribe(load.room);
+	process.kill(pid, "SIGSTOP");
+	const from = load.said;
+	await until(() => hearer.frames.some((f) => f.event === "client-said" && Number(f.data) >= from + 5), "words to be heard");
+	const text = fs.readFileSync(server.ini, "utf8");
+	fs.writeFileSync(server.ini, text.replace("hold_back = 20ms", "hold_back = 30ms"));
+	await reload(server);
+	await until(() => server.pids("peald: courier").some((p) => p !== pid), "another courier");
+	await load.more(20);
+	await load.stop();
+	const again = await load.arrived(target);
+	assert.deepEqual([again.words, again.states], [0, 0]);
+}));
+
 test("the router killed: nobody hears that anybody left, and words go on", () => loaded({ workers: 2 }, async (server, target, load) => {
 	for (let i = 0; i < 3; i++) {
 		await load.more(40);
