@@ -174,6 +174,7 @@ child_save(const struct child *c, struct state_child *to)
 	to->slot = c->slot;
 	to->generation = c->generation;
 	to->spawns = c->spawns;
+	to->knows = child_version(c);
 	to->pid = (uint64_t)c->pid;
 	to->link = c->ipc != NULL ? ipc_save(c->ipc, &unread) : -1;
 	to->state = c->state;
@@ -450,6 +451,7 @@ child_restore(const struct state_child *from, struct child *c)
 	c->pid = (pid_t)from->pid;
 	c->generation = from->generation;
 	c->spawns = (unsigned)from->spawns;
+	c->version = from->knows;
 	c->state = from->pid == 0 ? CHILD_DOWN :
 	    from->link < 0 ? CHILD_ENDING :
 	    from->state == CHILD_UP ? CHILD_UP : CHILD_STARTING;
