@@ -62,9 +62,9 @@ begin(const char *a, const char *b)
 static void
 end(void)
 {
-	rig_free(g);
 	server_free(s);
 	server_free(other);
+	rig_free(g);	/* with the loop of all of them */
 }
 
 /* All that a server has heard, when nothing more is to come. */

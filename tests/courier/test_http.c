@@ -54,9 +54,9 @@ begin(const char *courier, const struct bytes *addresses, uint32_t n)
 static void
 end(void)
 {
-	rig_free(g);
-	g = NULL;
 	server_free(s);
+	rig_free(g);	/* with the loop of both */
+	g = NULL;
 }
 
 static struct target *

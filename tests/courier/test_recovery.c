@@ -46,8 +46,8 @@ begin(void)
 static void
 end(void)
 {
-	rig_free(g);
 	server_free(s);
+	rig_free(g);	/* with the loop of both */
 }
 
 static void

@@ -41,8 +41,8 @@ begin(const char *courier, const char *hook)
 static void
 end(void)
 {
-	rig_free(g);
 	server_free(s);
+	rig_free(g);	/* with the loop of both */
 }
 
 static void
