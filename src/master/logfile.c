@@ -21,12 +21,15 @@
 
 #define SYSLOG_SOCKET	"/dev/log"
 
-/* The socket that we are connected to, as a file. */
-static struct {
+/* A socket as a file. */
+struct place {
 	dev_t	device;
 	ino_t	inode;
 	struct timespec	changed;	/* a number may be used again */
-} connected;
+};
+
+/* The one that we write to. */
+static struct place connected;
 
 static const char *
 syslog_path(void)
@@ -41,7 +44,6 @@ syslog_open(void)
 {
 	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	struct sockaddr_un to = { .sun_family = AF_UNIX };
-	struct stat file = { 0 };
 	int saved;
 
 	if (fd < 0)
@@ -53,11 +55,16 @@ syslog_open(void)
 		errno = saved;
 		return -1;
 	}
-	(void)stat(to.sun_path, &file);
-	connected.device = file.st_dev;
-	connected.inode = file.st_ino;
-	connected.changed = file.st_ctim;
 	return fd;
+}
+
+static struct place
+syslog_place(void)
+{
+	struct stat file = { 0 };
+
+	(void)stat(syslog_path(), &file);
+	return (struct place){ file.st_dev, file.st_ino, file.st_ctim };
 }
 
 static int
@@ -95,6 +102,8 @@ logfile_try(const struct config *config, char **why)
 int
 logfile_use(const struct config *config, char **why)
 {
+	/* Before it is opened: if another comes in between, that is seen. */
+	struct place place = syslog_place();
 	int fd = open_why(config, why), old = log_fd();
 
 	if (fd < 0)
@@ -102,6 +111,7 @@ logfile_use(const struct config *config, char **why)
 	log_settings((enum log_level)config->peal.log_level,
 	    (enum log_format)config->peal.log_format, config->peal.log);
 	log_to_fd(fd);
+	connected = place;
 	if (old > STDERR_FILENO && old != fd)
 		close(old);
 	return 0;
