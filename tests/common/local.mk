@@ -60,7 +60,8 @@ TESTS += $(config_tests)
 tests_common_test_config_SOURCES = tests/common/test_config.c
 tests_common_test_config_LDADD = $(TEST_LDADD)
 tests_common_test_config_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=access
-tests_common_test_config_rooms_SOURCES = tests/common/test_config_rooms.c
+tests_common_test_config_rooms_SOURCES = tests/common/test_config_rooms.c \
+	tests/common/test_config.h
 tests_common_test_config_rooms_LDADD = $(TEST_LDADD)
 tests_common_test_config_webhook_SOURCES = \
 	tests/common/test_config_webhook.c

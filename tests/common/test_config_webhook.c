@@ -12,33 +12,14 @@
 
 #include <cmocka.h>
 
-#include "common/config_parts.h"
 #include "common/util.h"
+#include "tests/common/test_config.h"
 
 #define APP	"[app chat]\nid = 7\nkey = k, k2\nsecret = s\n"
 #define TWO	APP "[app other]\nid = 8\nkey = l\nsecret = s\n"
 #define HOOK	"[webhook w]\n"
 #define URL	"url = https://example.com/hooks?token=topsecret\n"
 #define GOOD	APP HOOK URL
-
-static char why[1000];
-
-static struct config *
-load(const char *ini)
-{
-	struct config_source src = { .file = "t.ini" };
-	struct config_draft d;
-	struct config *c = NULL;
-
-	config_draft_init(&d);
-	if (config_draft_load(&d, &src, bytes_str(ini)) == 0) {
-		c = d.config;
-		d.config = NULL;
-	}
-	snprintf(why, sizeof why, "%s", buf_cstr(&d.why));
-	config_draft_done(&d);
-	return c;
-}
 
 static struct config *
 load_good(const char *ini)
