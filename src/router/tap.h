@@ -17,8 +17,8 @@
  *			socket_id, user; data: the words of its close
  *
  * A field that there is nothing for is left out.  data is the text of a string,
- * else the JSON as it stands, cut at a character; length: its octets before it
- * was cut.  Octets that are no text are "(N octets)", and binary is true.
+ * else the JSON as it stands, cut at a character; length, where it
+ * was cut: octets of its JSON.  Octets that are no text are "(N octets)", and binary is true.
  *
  * Nothing waits for a tail: over TAP_RATE lines a second, or with TAP_WAITING
  * octets unread, what comes is left out, counted, and told as {"dropped":N}
