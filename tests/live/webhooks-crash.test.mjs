@@ -128,10 +128,14 @@ async function loaded(options, define, how) {
 	}
 }
 
+/** Those are gone behind it: a killed process is there for a moment more, and one
+ * that is killed twice has died once. */
 const kill = async (server, role) => {
-	const pids = await until(() => (server.pids(`peald: ${role}`).length ? server.pids(`peald: ${role}`) : null), `a ${role}`);
+	const title = `peald: ${role}`;
+	const pids = await until(() => { const found = server.pids(title); return found.length > 0 && found; }, `a ${role}`);
 	for (const pid of pids)
 		process.kill(pid, "SIGKILL");
+	await until(() => !server.pids(title).some((pid) => pids.includes(pid)), `the ${role} to be gone`);
 };
 
 for (const kept of ["in memory", "in files"])
