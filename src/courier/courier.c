@@ -6,18 +6,15 @@
  */
 #include "courier/courier.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include <event2/event.h>
 
-#include "common/counters.h"
 #include "common/crypto.h"
 #include "common/ipc.h"
-#include "common/jail.h"
 #include "common/log.h"
+#include "common/process.h"
 #include "common/tls.h"
 #include "common/util.h"
 #include "courier/body.h"
@@ -25,7 +22,6 @@
 #include "courier/ledger.h"
 #include "courier/news.h"
 
-#define MASTER_FD	3
 #define AUTHORITIES_MAX	(16u << 20)	/* octets of [courier] ca_file */
 
 #define MSG_ROLE	courier
@@ -156,19 +152,12 @@ courier_orphaned(struct courier *c)
 void
 courier_tick(struct courier *c)
 {
-	struct msg_counters m;
-
 	c->now = clock_ms();
 	log_due();
 	names_tick(&c->names, c->now);
 	targets_tick(c);
-	if (c->master->gone)
-		return;
-	buf_clear(&c->scratch);
-	counters_pack(&counter, &c->scratch);
-	m.packed = buf_view(&c->scratch);
-	m.version = MSG_VERSION;
-	msg_pack_counters(ipc_out(c->master->ipc), &m);
+	if (!c->master->gone)
+		process_report(c->master->ipc);
 }
 
 /* What is held back goes out at once when nobody can come back any more: routers
@@ -238,38 +227,18 @@ courier_turn(struct courier *c)
 	return (more || http_waits(c->http)) && !c->done;
 }
 
-static struct event_base *
-loop_new(void)
-{
-	struct event_config *ec = event_config_new();
-	struct event_base *base;
-
-	if (ec == NULL || event_config_set_flag(ec, EVENT_BASE_FLAG_NOLOCK |
-	    EVENT_BASE_FLAG_IGNORE_ENV) < 0 ||
-	    (base = event_base_new_with_config(ec)) == NULL)
-		fatal("cannot make an event loop");
-	event_config_free(ec);
-	return base;
-}
-
 int
 courier_main(void)
 {
-	static const int ignored[] = { SIGPIPE, SIGINT, SIGTERM, SIGHUP,
-	    SIGQUIT };
 	static struct courier *c;	/* found by leak checkers at exit */
+	struct event_base *base = process_begin("courier");
 	bool more = false;
 
-	log_init("courier");
-	for (size_t i = 0; i < NELEM(ignored); i++)
-		signal(ignored[i], SIG_IGN);
-	fd_limit_raise();
 	tls_init();
 	crypto_init();
-	c = courier_new(loop_new(), MASTER_FD);
+	c = courier_new(base, PROCESS_LINK);
 	while (!c->done) {
-		event_base_loop(c->base, EVLOOP_ONCE |
-		    (more ? EVLOOP_NONBLOCK : 0));
+		process_turn(c->base, more);
 		more = courier_turn(c);
 	}
 	return 0;
@@ -281,8 +250,7 @@ void
 courier_on_start(struct link *from, struct ipc *ipc, const struct msg_start *m)
 {
 	(void)from, (void)ipc;
-	if (m->version < MSG_OLDEST)
-		fatal("the master speaks another version");
+	process_start(m);
 }
 
 /* Behind the jail there are no files. */
@@ -312,13 +280,9 @@ courier_on_settings(struct link *from, struct ipc *ipc,
 {
 	struct courier *c = from->courier;
 	struct config *old = c->config;
-	char *why;
 
 	(void)ipc;
-	if ((c->config = config_unpack(m->packed, &why)) == NULL)
-		fatal("settings from the master: %s", why);
-	log_settings((enum log_level)c->config->peal.log_level,
-	    (enum log_format)c->config->peal.log_format, c->config->peal.log);
+	c->config = process_settings(m);
 	address_rules_set(&c->rules, &c->config->courier);
 	targets_settings(c, c->config);
 	if (c->going)
@@ -332,12 +296,8 @@ courier_on_settings(struct link *from, struct ipc *ipc,
 void
 courier_on_log(struct link *from, struct ipc *ipc, const struct msg_log *m)
 {
-	int old = log_fd();
-
 	(void)from, (void)ipc;
-	log_to_fd(m->fd);
-	if (old > STDERR_FILENO)
-		close(old);
+	process_log(m);
 }
 
 void
@@ -362,14 +322,11 @@ void
 courier_on_go(struct link *from, struct ipc *ipc, const struct msg_go *m)
 {
 	struct courier *c = from->courier;
-	const char *why;
 
 	(void)m;
 	if (c->config == NULL)
 		fatal("go came before the settings");
-	if (jail_enter(JAIL_COURIER, c->config->peal.user,
-	    c->config->peal.jail, &why) < 0)
-		die("cannot lock this process in: %s", why);
+	process_lock(JAIL_COURIER, c->config);
 	ledger_open(c);
 	c->going = true;
 	targets_settled(c);
@@ -382,7 +339,7 @@ void
 courier_on_ping(struct link *from, struct ipc *ipc, const struct msg_ping *m)
 {
 	(void)from;
-	msg_pack_pong(ipc_out(ipc), &(struct msg_pong){ .n = m->n });
+	process_ping(ipc, m);
 }
 
 void

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/process.h"
 #include "common/msg.h"
 #include "common/notify.h"
 #include "common/util.h"
@@ -517,9 +518,7 @@ settings_restore(const struct state *s)
 		die("the state was tried, and does not fit now: %s", why);
 	if (state_check(s, master.config->n_listen, &words) < 0)
 		die("the state was tried, and does not fit now: %s", words);
-	log_settings((enum log_level)master.config->peal.log_level,
-	    (enum log_format)master.config->peal.log_format,
-	    master.config->peal.log);
+	process_log_settings(master.config);
 }
 
 /* Everything but the loop.  What preflight has tried with the same octets does

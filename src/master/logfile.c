@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/process.h"
 #include "common/util.h"
 #include "master/logfile.h"
 #include "master/master.h"
@@ -108,8 +109,7 @@ logfile_use(const struct config *config, char **why)
 
 	if (fd < 0)
 		return -1;
-	log_settings((enum log_level)config->peal.log_level,
-	    (enum log_format)config->peal.log_format, config->peal.log);
+	process_log_settings(config);
 	log_to_fd(fd);
 	connected = place;
 	if (old > STDERR_FILENO && old != fd)

@@ -19,9 +19,9 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "common/process.h"
 #include "common/util.h"
 
-#define LINK_FD		3
 #define ADDRESSES	16
 
 /* ---- answers ------------------------------------------------------------- */
@@ -121,7 +121,7 @@ resolver_main(void)
 	ssize_t n;
 
 	alarm(RESOLVER_SECONDS);
-	n = recv(LINK_FD, question, RESOLVER_QUESTION_MAX, 0);
+	n = recv(PROCESS_LINK, question, RESOLVER_QUESTION_MAX, 0);
 	if (n <= 0)
 		return 1;
 	question[n] = '\0';
@@ -131,8 +131,8 @@ resolver_main(void)
 	/* Another user's process has no such wish any more: so only now. */
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (host[0] == '/')
-		connect_path(host, LINK_FD);
+		connect_path(host, PROCESS_LINK);
 	else
-		look_up(host, LINK_FD);
+		look_up(host, PROCESS_LINK);
 	return 0;
 }

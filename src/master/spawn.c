@@ -13,10 +13,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "common/process.h"
 #include "common/util.h"
 #include "master/spawn.h"
-
-#define LINK_FD	3
 
 /* What a child may see of the environment. */
 static const char *const kept[] = {
@@ -81,10 +80,10 @@ descriptors_place(const int fds[2])
 
 	for (int i = 0; i < 2; i++)
 		if (fds[i] >= 0 && (away[i] = fcntl(fds[i], F_DUPFD_CLOEXEC,
-		    LINK_FD + 2)) < 0)
+		    PROCESS_LINK + 2)) < 0)
 			return -1;
 	for (int i = 0; i < 2; i++)
-		if (away[i] >= 0 && dup2(away[i], LINK_FD + i) < 0)
+		if (away[i] >= 0 && dup2(away[i], PROCESS_LINK + i) < 0)
 			return -1;
 	return 0;
 }
@@ -94,7 +93,7 @@ descriptors_place(const int fds[2])
 static int
 descriptors_settle(const int fds[2])
 {
-	unsigned first = LINK_FD + (fds[1] >= 0 ? 2 : 1);
+	unsigned first = PROCESS_LINK + (fds[1] >= 0 ? 2 : 1);
 	int null;
 
 	if (descriptors_place(fds) < 0)
@@ -170,7 +169,7 @@ spawn_on_trial(const char *exe, const char *title, const char *argument,
 	char *name = xstrdup(title), *word = xstrdup(argument);
 	struct start s = { .exe = exe, .args = { name, word },
 		.fds = { fds[0], fds[1] }, .env = environ,
-		.words = LINK_FD + 1 };
+		.words = PROCESS_LINK + 1 };
 	pid_t pid = start(&s, why);
 
 	free(name);

@@ -7,6 +7,7 @@
 #include "router/report.h"
 
 #include "common/counters.h"
+#include "common/process.h"
 #include "common/util.h"
 #include "router/router.h"
 
@@ -49,16 +50,10 @@ take_stock(const struct router *r)
 void
 report_send(struct router *r)
 {
-	struct msg_counters m;
-
 	if (r->master->gone)
 		return;
 	take_stock(r);
-	buf_clear(&r->scratch);
-	counters_pack(&counter, &r->scratch);
-	m.packed = buf_view(&r->scratch);
-	m.version = MSG_VERSION;
-	msg_pack_counters(ipc_out(r->master->ipc), &m);
+	process_report(r->master->ipc);
 }
 
 void

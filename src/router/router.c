@@ -6,21 +6,19 @@
  */
 #include "router/router.h"
 
-#include <signal.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <event2/event.h>
 
-#include "common/jail.h"
 #include "common/log.h"
+#include "common/process.h"
 #include "common/util.h"
 #include "router/control.h"
 #include "router/inspect.h"
 #include "router/report.h"
 
-#define MASTER_FD	3
 #define ORPHAN_MS	5000	/* without a master: wait so long for workers */
 #define SCRATCH_KEEP	(1u << 20)
 
@@ -142,8 +140,6 @@ router_settings(struct router *r, struct config *config)
 {
 	config_free(r->config);
 	r->config = config;
-	log_settings((enum log_level)config->peal.log_level,
-	    (enum log_format)config->peal.log_format, config->peal.log);
 	if (r->carrier == NULL) {
 		carrier_open(r);
 		hosts_init(r);
@@ -229,36 +225,15 @@ router_turn(struct router *r)
 	return more;
 }
 
-static struct event_base *
-loop_new(void)
-{
-	struct event_config *ec = event_config_new();
-	struct event_base *base;
-
-	if (ec == NULL || event_config_set_flag(ec, EVENT_BASE_FLAG_NOLOCK |
-	    EVENT_BASE_FLAG_IGNORE_ENV) < 0 ||
-	    (base = event_base_new_with_config(ec)) == NULL)
-		fatal("cannot make an event loop");
-	event_config_free(ec);
-	return base;
-}
-
 int
 router_main(void)
 {
-	static const int ignored[] = { SIGPIPE, SIGINT, SIGTERM, SIGHUP,
-	    SIGQUIT };
 	static struct router *r;	/* found by leak checkers at exit */
 	bool more = false;
 
-	log_init("router");
-	for (size_t i = 0; i < NELEM(ignored); i++)
-		signal(ignored[i], SIG_IGN);
-	fd_limit_raise();
-	r = router_new(loop_new(), MASTER_FD);
+	r = router_new(process_begin("router"), PROCESS_LINK);
 	while (!r->done) {
-		event_base_loop(r->base, EVLOOP_ONCE |
-		    (more ? EVLOOP_NONBLOCK : 0));
+		process_turn(r->base, more);
 		more = router_turn(r);
 	}
 	report_last(r);
@@ -273,8 +248,7 @@ router_on_start(struct peer *from, struct ipc *ipc, const struct msg_start *m)
 	struct router *r = from->router;
 
 	(void)ipc;
-	if (m->version < MSG_OLDEST)
-		fatal("the master speaks another version");
+	process_start(m);
 	r->node = m->node;
 	r->incarnation = m->incarnation;
 	r->generation = m->generation;
@@ -284,24 +258,15 @@ void
 router_on_settings(struct peer *from, struct ipc *ipc,
     const struct msg_settings *m)
 {
-	char *why;
-	struct config *config = config_unpack(m->packed, &why);
-
 	(void)ipc;
-	if (config == NULL)
-		fatal("settings from the master: %s", why);
-	router_settings(from->router, config);
+	router_settings(from->router, process_settings(m));
 }
 
 void
 router_on_log(struct peer *from, struct ipc *ipc, const struct msg_log *m)
 {
-	int old = log_fd();
-
 	(void)from, (void)ipc;
-	log_to_fd(m->fd);
-	if (old > STDERR_FILENO)
-		close(old);
+	process_log(m);
 }
 
 void
@@ -318,13 +283,11 @@ void
 router_on_go(struct peer *from, struct ipc *ipc, const struct msg_go *m)
 {
 	struct router *r = from->router;
-	const char *why;
 
 	if (r->config == NULL)
 		fatal("go came before the settings");
-	if (jail_enter(carrier_alone(r) ? JAIL_ROUTER : JAIL_ROUTER_BACKPLANE,
-	    r->config->peal.user, r->config->peal.jail, &why) < 0)
-		die("cannot lock this process in: %s", why);
+	process_lock(carrier_alone(r) ? JAIL_ROUTER : JAIL_ROUTER_BACKPLANE,
+	    r->config);
 	carrier_start(r);
 	if (heir_waits(r)) {
 		heir_go(r);
@@ -338,7 +301,7 @@ void
 router_on_ping(struct peer *from, struct ipc *ipc, const struct msg_ping *m)
 {
 	(void)from;
-	msg_pack_pong(ipc_out(ipc), &(struct msg_pong){ .n = m->n });
+	process_ping(ipc, m);
 }
 
 /* Workers have their connections to close yet, and publish while they do. */

@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <malloc.h>
 #include <netinet/in.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -15,8 +14,8 @@
 
 #include "common/counters.h"
 #include "common/crypto.h"
-#include "common/jail.h"
 #include "common/log.h"
+#include "common/process.h"
 #include "common/util.h"
 #include "front/front.h"
 #include "worker/api_wait.h"
@@ -44,7 +43,6 @@
 #define MSG_CTX		struct worker
 #include "common/dispatch.inc"
 
-#define MASTER_FD	3
 #define SWEEP_WHOLE	20000	/* conns looked at in one go */
 #define LAST_WORDS_MS	1000
 #define EARLY_MS	50	/* between two reports that nobody asked for */
@@ -98,12 +96,10 @@ worker_trace(const char *what, struct bytes text, struct bytes more)
 void
 worker_on_start(struct worker *w, struct ipc *from, const struct msg_start *m)
 {
-	(void)from;
-	if (m->version < MSG_OLDEST)
-		fatal("the master speaks version %llu, this is %d",
-		    (unsigned long long)m->version, MSG_VERSION);
 	char who[32];
 
+	(void)from;
+	process_start(m);
 	w->slot = m->slot;
 	w->generation = m->generation;
 	w->origin = m->slot << 32 | m->generation;
@@ -111,13 +107,6 @@ worker_on_start(struct worker *w, struct ipc *from, const struct msg_start *m)
 	snprintf(who, sizeof(who), "worker/%llu", (unsigned long long)m->slot);
 	log_init(who);
 	conns_init(w->base, m->slot << 56 | (m->generation & 0xffff) << 40);
-}
-
-static void
-set_log_level(const struct config *c)
-{
-	log_settings((enum log_level)c->peal.log_level,
-	    (enum log_format)c->peal.log_format, c->peal.log);
 }
 
 /* Who is on the way out may look at the old ones until the end. */
@@ -140,13 +129,9 @@ worker_on_settings(struct worker *w, struct ipc *from,
     const struct msg_settings *m)
 {
 	struct config *old = w->config;
-	char *why;
 
 	(void)from;
-	w->config = config_unpack(m->packed, &why);
-	if (w->config == NULL)
-		fatal("settings from the master: %s", why);
-	set_log_level(w->config);
+	w->config = process_settings(m);
 	trace_colour = !in_jail && isatty(log_fd());
 	apps_init(w->config);
 	fronts_settings(w->config);
@@ -164,12 +149,8 @@ worker_on_settings(struct worker *w, struct ipc *from,
 void
 worker_on_log(struct worker *w, struct ipc *from, const struct msg_log *m)
 {
-	int old = log_fd();
-
 	(void)w, (void)from;
-	log_to_fd(m->fd);
-	if (old > 2)
-		close(old);
+	process_log(m);
 }
 
 void
@@ -252,16 +233,13 @@ void
 worker_on_go(struct worker *w, struct ipc *from, const struct msg_go *m)
 {
 	struct msg_ready ready = { .end_ = "" };
-	const char *why;
-	size_t i;
+	unsigned i;
 
 	(void)from, (void)m;
 	for (i = 0; i < w->config->n_listen; i++)
 		make_context(i);
 	page_load();
-	if (jail_enter(JAIL_WORKER, w->config->peal.user, w->config->peal.jail,
-	    &why) < 0)
-		die("cannot lock this process in: %s", why);
+	process_lock(JAIL_WORKER, w->config);
 	in_jail = true;
 	msg_pack_ready(ipc_out(w->master), &ready);
 }
@@ -298,15 +276,13 @@ worker_on_depart(struct worker *w, struct ipc *from, const struct msg_depart *m)
 void
 worker_on_ping(struct worker *w, struct ipc *from, const struct msg_ping *m)
 {
-	struct msg_pong pong = { .n = m->n };
-
 	(void)from;
 	w->master_version = m->version;
 	w->ending = m->ending != 0;
 	/* The master compares: all workers count at the same time. */
 	worker_report();
 	usage_tell();
-	msg_pack_pong(ipc_out(w->master), &pong);
+	process_ping(w->master, m);
 }
 
 void
@@ -464,18 +440,11 @@ static const struct ipc_ops master_ops = {
 void
 worker_report(void)
 {
-	static struct buf packed;
-	struct msg_counters m;
-
 	log_due();
 	if (worker.master == NULL)
 		return;
 	counter.unacknowledged = uplink_unacknowledged();
-	buf_clear(&packed);
-	counters_pack(&counter, &packed);
-	m.packed = buf_view(&packed);
-	m.version = MSG_VERSION;
-	msg_pack_counters(ipc_out(worker.master), &m);
+	process_report(worker.master);
 	reported = counter.connections;
 	reported_ms = worker.now_ms;
 }
@@ -565,27 +534,19 @@ int
 worker_main(void)
 {
 	static struct event *second;
-	struct event_config *ec = event_config_new();
 	struct timeval now = { 0, 0 };
 	bool more = false;
 
-	signal(SIGPIPE, SIG_IGN);
-	fd_limit_raise();
+	worker.base = process_begin("worker");
 	crypto_init();
 	tls_init();
 	worker_clock();
-	if (ec == NULL || event_config_set_flag(ec, EVENT_BASE_FLAG_NOLOCK |
-	    EVENT_BASE_FLAG_IGNORE_ENV) < 0 ||
-	    (worker.base = event_base_new_with_config(ec)) == NULL)
-		fatal("cannot make an event loop");
-	event_config_free(ec);
-	worker.master = ipc_new(worker.base, MASTER_FD, true, &master_ops,
+	worker.master = ipc_new(worker.base, PROCESS_LINK, true, &master_ops,
 	    &worker);
 	second = event_new(worker.base, -1, 0, on_second, &second);
 	event_add(second, &now);
 	while (!finished()) {
-		event_base_loop(worker.base, EVLOOP_ONCE |
-		    (more ? EVLOOP_NONBLOCK : 0));
+		process_turn(worker.base, more);
 		if (worker.config != NULL)
 			conns_go_on();
 		more = api_wait_turn();
