@@ -304,16 +304,17 @@ emit(enum log_level level, const char *format, va_list args)
 }
 
 #define LOG_FUNCTION(name, level)				\
-void								\
+bool								\
 name(const char *format, ...)					\
 {								\
 	va_list args;						\
 								\
 	if (!log_wants(level) || !may_write(level, format))	\
-		return;						\
+		return false;					\
 	va_start(args, format);					\
 	emit(level, format, args);				\
 	va_end(args);						\
+	return true;						\
 }
 
 LOG_FUNCTION(log_error, LOG_LEVEL_ERROR)

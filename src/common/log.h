@@ -50,10 +50,11 @@ void	log_set_level(enum log_level);
 void	log_settings(enum log_level, enum log_format, const char *to);
 bool	log_wants(enum log_level);
 
-void	log_error(const char *, ...) __attribute__((format(printf, 1, 2)));
-void	log_warn(const char *, ...) __attribute__((format(printf, 1, 2)));
-void	log_info(const char *, ...) __attribute__((format(printf, 1, 2)));
-void	log_debug(const char *, ...) __attribute__((format(printf, 1, 2)));
+/* False: it was left out, as a repeat or for its level. */
+bool	log_error(const char *, ...) __attribute__((format(printf, 1, 2)));
+bool	log_warn(const char *, ...) __attribute__((format(printf, 1, 2)));
+bool	log_info(const char *, ...) __attribute__((format(printf, 1, 2)));
+bool	log_debug(const char *, ...) __attribute__((format(printf, 1, 2)));
 
 /* Once a second: tells of repeats that were left out, and of lines that could
  * not be written. */

@@ -182,16 +182,9 @@ void
 address_log(struct notice *n, const struct conn *c, const char *what,
     const char *why)
 {
-	if (n->second != worker.now) {
-		n->second = worker.now;
-		n->lines = 0;
-	}
-	if (n->lines++ >= LINES_A_SECOND) {
-		n->left_out++;
-		return;
-	}
-	log_info("%s from=%s conn=%s%s%s%s left_out=%" PRIu64, what,
-	    conn_from(c), conn_name(c), why != NULL ? " why=\"" : "",
-	    why != NULL ? why : "", why != NULL ? "\"" : "", n->left_out);
-	n->left_out = 0;
+	if (notice_due(n, LINES_A_SECOND))
+		notice_said(n, log_info("%s from=%s conn=%s%s%s%s left_out=%"
+		    PRIu64, what, conn_from(c), conn_name(c),
+		    why != NULL ? " why=\"" : "", why != NULL ? why : "",
+		    why != NULL ? "\"" : "", n->left_out));
 }

@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 
 #include "common/ip.h"
+#include "worker/notice.h"
 
 struct address;
 struct conn;
@@ -45,11 +46,7 @@ void	address_give(struct conn *);
 const char *address_text(const struct address *, int fd);
 
 /* A line in the log with the conn's number and address, a few a second at
- * most; each kind of line has a notice of its own, zeroed.  why may be NULL. */
-struct notice {
-	uint32_t	 second, lines;
-	uint64_t	 left_out;
-};
+ * most; each kind of line has a notice of its own.  why may be NULL. */
 void	address_log(struct notice *, const struct conn *, const char *what,
 	    const char *why);
 

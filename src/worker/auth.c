@@ -11,13 +11,14 @@
 #include "common/log.h"
 #include "common/util.h"
 #include "worker/conn.h"
+#include "worker/notice.h"
 #include "worker/worker.h"
 
 #define LINES_A_SECOND	9	/* a flood of guesses must not fill the disk */
 
-/* A line that the log itself left out would take its number along. */
+/* The log itself leaves none out. */
 _Static_assert(LINES_A_SECOND * (LOG_WINDOW / 1000 + 1) <= LOG_REPEATS,
-    "lines tell how many there were");
+    "each second has its lines");
 
 static const char wrong[] = "Authentication signature invalid.";
 
@@ -167,20 +168,12 @@ void
 auth_refused(const struct app *app, const struct conn *conn, const char *what,
     struct bytes name)
 {
-	static uint32_t second, lines;
-	static uint64_t left_out;
+	static struct notice notice;
 
 	counter.signatures_refused++;
-	if (second != worker.now) {
-		second = worker.now;
-		lines = 0;
-	}
-	if (lines++ >= LINES_A_SECOND) {
-		left_out++;
-		return;
-	}
-	log_info("refused signature of=%s name=%s from=%s conn=%s app=%s"
-	    " left_out=%" PRIu64, what, log_value(name), conn_from(conn),
-	    conn_name(conn), log_value(app->id), left_out);
-	left_out = 0;
+	if (notice_due(&notice, LINES_A_SECOND))
+		notice_said(&notice, log_info("refused signature of=%s name=%s"
+		    " from=%s conn=%s app=%s left_out=%" PRIu64, what,
+		    log_value(name), conn_from(conn), conn_name(conn),
+		    log_value(app->id), notice.left_out));
 }

@@ -33,10 +33,12 @@ TESTS += tests/worker/test_conn tests/worker/test_channel \
 	tests/worker/test_presence tests/worker/test_uplink \
 	tests/worker/test_arrival tests/worker/test_fanout_random
 
-check_PROGRAMS += tests/worker/test_backlog
+check_PROGRAMS += tests/worker/test_backlog tests/worker/test_notice
 tests_worker_test_backlog_SOURCES = tests/worker/test_backlog.c
 tests_worker_test_backlog_LDADD = $(TEST_LDADD)
-TESTS += tests/worker/test_backlog
+tests_worker_test_notice_SOURCES = tests/worker/test_notice.c
+tests_worker_test_notice_LDADD = $(TEST_LDADD)
+TESTS += tests/worker/test_backlog tests/worker/test_notice
 
 # Applications, signatures, the API: a worker without sockets.
 check_PROGRAMS += tests/worker/test_app tests/worker/test_auth \
