@@ -16,6 +16,7 @@
 #include "common/log.h"
 #include "common/util.h"
 #include "ctl/call.h"
+#include "ctl/fields.h"
 #include "ctl/show.h"
 #include "ctl/talk.h"
 
@@ -192,6 +193,18 @@ call_error(struct bytes answer)
 	return why;
 }
 
+bool
+call_again(struct bytes answer)
+{
+	struct json line;
+	size_t pos = 0;
+
+	while (talk_line(answer, &pos, &line))
+		if (field_flag(&line, "again"))
+			return true;
+	return false;
+}
+
 /* What went wrong: for people, and with --json for programs. */
 static void
 complain(const struct call *c, const char *why)
@@ -234,6 +247,8 @@ call_ask(struct call *c)
 	} else {
 		c->verb->show(buf_view(&answer));
 	}
+	if (status == STATUS_OK && c->verb->status != NULL)
+		status = c->verb->status(buf_view(&answer));
 	buf_done(&line);
 	buf_done(&answer);
 	free(path);
@@ -375,6 +390,40 @@ arguments_fit(struct call *c)
 	    is_number(c->data) && is_number(c->interval);
 }
 
+static bool
+names_app(struct bytes answer, struct bytes word)
+{
+	struct json row;
+	size_t pos = 0;
+
+	while (field_row(answer, &pos, &row))
+		if (bytes_eq(field_text(&row, "name"), word) ||
+		    bytes_eq(field_text(&row, "id"), word))
+			return true;
+	return false;
+}
+
+/* tail APP: is the only argument an application's name?  Who cannot be asked is
+ * complained of later. */
+static void
+find_app_alone(struct call *c)
+{
+	struct buf answer = { 0 };
+	char *why = NULL, *path;
+
+	if (!c->verb->app_alone || c->app != NULL || c->n != 1)
+		return;
+	path = talk_find(c->file, c->socket, &why);
+	if (path != NULL && talk(path, B("{\"verb\":\"apps\"}\n"), &answer,
+	    &why) == 0 && names_app(buf_view(&answer), bytes_str(c->args[0]))) {
+		c->app = *c->args++;
+		c->n--;
+	}
+	buf_done(&answer);
+	free(path);
+	free(why);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -395,5 +444,6 @@ main(int argc, char **argv)
 	c.n = argc - optind - 1;
 	if (!arguments_fit(&c))
 		return usage(c.verb);
+	find_app_alone(&c);
 	return c.verb->run != NULL ? c.verb->run(&c) : call_ask(&c);
 }

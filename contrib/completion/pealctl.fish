@@ -31,6 +31,8 @@ complete -c pealctl -l once -d 'One screen'
 complete -c pealctl -l now -d 'Give nobody time'
 complete -c pealctl -n "__fish_seen_subcommand_from $channels" \
 	-a '(__pealctl_rows channel channels)'
+complete -c pealctl -n '__fish_seen_subcommand_from channels tail' \
+	-a '(__pealctl_rows name apps)'
 complete -c pealctl -n '__fish_seen_subcommand_from log' -a 'error warn info debug'
 complete -c pealctl -n '__fish_seen_subcommand_from config' -a diff
 complete -c pealctl -n '__fish_seen_subcommand_from help' -a '(__pealctl_verbs)'

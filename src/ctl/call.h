@@ -38,6 +38,11 @@ struct verb {
 	void		(*ask)(const struct call *, struct buf *);
 	void		(*show)(struct bytes answer);
 	const char	*rows;		/* their name in --json */
+	/* The exit status of an answer that is ok, if that is not always 0. */
+	int		(*status)(struct bytes answer);
+	/* A single argument that names an application is that, not what args
+	 * say. */
+	bool		app_alone;
 	/* In place of asking. */
 	int		(*run)(struct call *);
 };
@@ -55,6 +60,8 @@ int	call_fail(const struct call *, char *why);
 /* What the last line of an answer says: NULL if ok, or why not (caller
  * frees). */
 char	*call_error(struct bytes answer);
+/* May the same be answered in a moment? */
+bool	call_again(struct bytes answer);
 
 /* Verbs that do more than ask (ctl.c). */
 int	run_check(struct call *);

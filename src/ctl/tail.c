@@ -17,10 +17,18 @@
 #include "ctl/tail.h"
 #include "ctl/talk.h"
 
+#define PAUSE_MIN	50	/* ms, until the service is asked again */
+#define PAUSE_MAX	1000
+#define ALIVE		1000	/* ms: who was told for so long was told */
+
 struct tail {
 	bool	 json, colours;
 	uint64_t left;		/* events to show yet; 0: any number */
+	bool	 done;		/* all have come, or nobody reads them */
 	struct buf last;	/* the line with "ok", if it came */
+	bool	 told;		/* something came over this connection */
+	bool	 lost;		/* it was said that some may be missing */
+	unsigned pause;		/* ms */
 };
 
 /* ---- a line -------------------------------------------------------------- */
@@ -122,6 +130,7 @@ on_line(void *arg, struct bytes text)
 		buf_char(&t->last, '\n');
 		return false;
 	}
+	t->told = true;
 	if (t->json) {
 		field_put(text);
 		putchar('\n');
@@ -132,9 +141,9 @@ on_line(void *arg, struct bytes text)
 		put_event(t, &line);
 	}
 	fflush(stdout);
-	if (field(&line, "dropped").type != JSON_MISSING)
-		return !ferror(stdout);
-	return !ferror(stdout) && (t->left == 0 || --t->left > 0);
+	t->done = ferror(stdout) || (t->left > 0 &&
+	    field(&line, "dropped").type == JSON_MISSING && --t->left == 0);
+	return !t->done;
 }
 
 /* ---- asking -------------------------------------------------------------- */
@@ -172,15 +181,79 @@ ask_tail(const struct call *c, struct buf *out)
 		buf_fmt(out, ",\"data\":%s", c->data);
 }
 
+/* ---- going on ------------------------------------------------------------ */
+
+/* Routers are replaced, and may die: the next one is asked.  Nobody knows what
+ * has passed meanwhile. */
+static void
+say_lost(struct tail *t)
+{
+	if (t->lost)
+		return;
+	t->lost = true;
+	if (t->json) {
+		puts("{\"lost\":true}");
+		t->done = fflush(stdout) != 0;
+	} else {
+		fputs("pealctl: the router was replaced or lost: events may "
+		    "be missing here\n", stderr);
+	}
+}
+
+static void
+wait_for_next(struct tail *t)
+{
+	usleep(t->pause * 1000);
+	t->pause = t->pause * 2 < PAUSE_MAX ? t->pause * 2 : PAUSE_MAX;
+}
+
+/* By one connection.  True if there may be a next one; else why is NULL or says
+ * what is wrong. */
+static bool
+follow(struct tail *t, const char *path, struct bytes line, char **why)
+{
+	uint64_t since = clock_ms();
+
+	buf_clear(&t->last);
+	t->told = false;
+	if (talk_stream(path, line, on_line, t, NULL, why) < 0 || t->done)
+		return false;
+	if (t->last.n > 0 && !call_again(buf_view(&t->last))) {
+		*why = call_error(buf_view(&t->last));
+		return false;
+	}
+	if (t->told || clock_ms() - since >= ALIVE) {
+		t->lost = false;
+		t->pause = PAUSE_MIN;
+	}
+	return true;
+}
+
+static char *
+follow_all(struct tail *t, const char *path, struct bytes line)
+{
+	bool again = false;
+	char *why = NULL;
+
+	while (follow(t, path, line, &why) && !t->done) {
+		say_lost(t);
+		wait_for_next(t);
+		again = true;
+	}
+	if (t->done || why == NULL || !again || t->last.n > 0)
+		return why;
+	free(why);
+	return xstrdup("peald has ended");
+}
+
 int
 run_tail(struct call *c)
 {
 	static const struct verb tail = { .name = "tail", .ask = ask_tail };
-	struct tail t = { .json = c->json, .colours =
+	struct tail t = { .json = c->json, .pause = PAUSE_MIN, .colours =
 	    isatty(STDOUT_FILENO) == 1 && getenv("NO_COLOR") == NULL };
 	char *why = NULL, *path = talk_find(c->file, c->socket, &why);
 	struct buf line = { 0 };
-	int status = STATUS_OK;
 
 	if (path == NULL)
 		return call_fail(c, why);
@@ -188,13 +261,9 @@ run_tail(struct call *c)
 		(void)bytes_u64(bytes_str(c->limit), &t.left);
 	c->verb = &tail;
 	call_request(c, &line);
-	if (talk_stream(path, buf_view(&line), on_line, &t, NULL, &why) < 0 ||
-	    (t.last.n > 0 && (why = call_error(buf_view(&t.last))) != NULL))
-		status = call_fail(c, why);
-	else if (t.last.n == 0 && c->limit == NULL && !ferror(stdout))
-		status = call_fail(c, xstrdup("peald has ended the tail"));
+	why = follow_all(&t, path, buf_view(&line));
 	buf_done(&t.last);
 	buf_done(&line);
 	free(path);
-	return status;
+	return why != NULL ? call_fail(c, why) : STATUS_OK;
 }

@@ -27,8 +27,9 @@ int	talk(const char *path, struct bytes line, struct buf *answer,
 
 /*
  * Sends the line, and gives each line of the answer as it comes, until `take`
- * says that it was the last it wants, the other side closes, or stop (may be
- * NULL) becomes true: a signal's handler sets it.  -1 with *why.
+ * says that it was the last it wants, the other side closes or breaks off, or
+ * stop (may be NULL) becomes true: a signal's handler sets it.  -1 with *why if
+ * nobody is there to speak to.
  */
 int	talk_stream(const char *path, struct bytes line,
 	    bool (*take)(void *, struct bytes), void *arg,

@@ -27,6 +27,7 @@
 #define SLOW_ROWS	"5"
 #define APP_ROWS	20
 #define BUCKETS_MAX	100
+#define FAILURES	10	/* answers that are cut off, one after the other */
 
 /* A report, and when it was made. */
 struct sample {
@@ -359,8 +360,9 @@ put_slow(const struct top *t)
 	static const char *const heads[] = { "SLOW CLIENT", "APP", "ADDRESS",
 		">BACKLOG", ">CHANNELS" };
 	struct table *table = table_new(heads, NELEM(heads));
-	struct json row;
+	struct json row = { .type = JSON_MISSING };
 	size_t pos = 0;
+	bool known;
 
 	while (field_row(buf_view(&t->slow), &pos, &row)) {
 		if (field_number(&row, "backlog") == 0)
@@ -371,8 +373,12 @@ put_slow(const struct top *t)
 		table_number(table, field_number(&row, "backlog"));
 		table_number(table, field_number(&row, "channels"));
 	}
-	table_print(table, "Nobody reads too slowly.");
+	known = field_flag(&row, "ok");
+	table_print(table, known ? "Nobody reads too slowly." :
+	    "Slow clients: the router has no answer just now.");
 	table_free(table);
+	if (known && field(&row, "missing").type == JSON_ARRAY)
+		puts("Not all workers have answered.");
 }
 
 static void
@@ -435,26 +441,41 @@ ask(const struct top *t, struct bytes line, struct buf *answer, char **why)
 	    why);
 }
 
-static int
-sample_take(struct top *t, char **why)
+enum sampled { TAKEN, CUT_OFF, NOBODY };
+
+/* A whole answer, or why there is none. */
+static enum sampled
+sample_ask(const struct top *t, struct sample *to, char **why)
 {
-	struct sample old = t->before;
 	size_t pos = 0;
 
-	t->before = t->now;
-	t->now = old;
-	if (ask(t, B("{\"verb\":\"report\"}\n"), &t->now.text, why) < 0 ||
-	    (*why = call_error(buf_view(&t->now.text))) != NULL)
-		return -1;
-	if (!talk_line(buf_view(&t->now.text), &pos, &t->now.report)) {
-		*why = xstrdup("the answer was cut off");
-		return -1;
-	}
-	t->now.ms = field_number(&t->now.report, "time");
-	return 0;
+	if (ask(t, B("{\"verb\":\"report\"}\n"), &to->text, why) < 0)
+		return NOBODY;
+	if ((*why = call_error(buf_view(&to->text))) != NULL)
+		return CUT_OFF;
+	(void)talk_line(buf_view(&to->text), &pos, &to->report);
+	to->ms = field_number(&to->report, "time");
+	return TAKEN;
 }
 
-/* A router that is just replaced has no answer: then nobody is shown. */
+/* If it was not taken, those that are there stay. */
+static enum sampled
+sample_take(struct top *t, char **why)
+{
+	struct sample next = { .ms = 0 };
+	enum sampled result = sample_ask(t, &next, why);
+
+	if (result != TAKEN) {
+		buf_done(&next.text);
+		return result;
+	}
+	buf_done(&t->before.text);
+	t->before = t->now;
+	t->now = next;
+	return TAKEN;
+}
+
+/* While a router is replaced it has no answer. */
 static void
 slow_take(struct top *t)
 {
@@ -464,6 +485,28 @@ slow_take(struct top *t)
 	    SLOW_ROWS "}\n"), &t->slow, &why) < 0)
 		buf_clear(&t->slow);
 	free(why);
+}
+
+/* Screens until it is over.  The master that becomes another binary may break an
+ * answer off, and has the next. */
+static char *
+top_go_on(struct top *t, uint64_t ms)
+{
+	enum sampled last = TAKEN;
+	unsigned failures = 0;
+	char *why = NULL;
+
+	while (last != NOBODY && failures < FAILURES && !terminal_wait(ms)) {
+		free(why);
+		why = NULL;
+		last = sample_take(t, &why);
+		failures = last == TAKEN ? 0 : failures + 1;
+		if (last != TAKEN)
+			continue;
+		slow_take(t);
+		put_screen(t);
+	}
+	return why;
 }
 
 static char *
@@ -476,7 +519,7 @@ top_run(struct top *t, struct call *c, bool live)
 		(void)bytes_u64(bytes_str(c->interval), &seconds);
 	if (seconds == 0 || seconds > 3600)
 		seconds = 1;
-	if (sample_take(t, &why) < 0)
+	if (sample_take(t, &why) != TAKEN)
 		return why;
 	if (c->json) {
 		show_json(buf_view(&t->now.text), NULL);
@@ -484,16 +527,11 @@ top_run(struct top *t, struct call *c, bool live)
 	}
 	if (live)
 		terminal_take();
-	while (!terminal_wait(live ? seconds * 1000 : 1000)) {
-		if (sample_take(t, &why) < 0)
-			break;
+	if (live) {
+		why = top_go_on(t, seconds * 1000);
+	} else if (!terminal_wait(1000) && sample_take(t, &why) == TAKEN) {
 		slow_take(t);
-		if (live) {
-			put_screen(t);
-			continue;
-		}
 		put_all(t);
-		break;
 	}
 	terminal_back();
 	if (interrupted) {

@@ -196,32 +196,39 @@ const struct verb verbs[] = {
 	  "once.\n\n"
 	  "    pealctl top\n"
 	  "    pealctl --json top | jq .totals\n" },
-	{ .name = "tail", .args = "[-a APP] [CHANNEL]",
+	{ .name = "tail", .args = "[APP] [CHANNEL]",
 	  .summary = "events as they pass",
-	  .options = "akdl", .max = 1, .run = run_tail, .help =
+	  .options = "akdl", .max = 1, .app_alone = true, .run = run_tail,
+	  .help =
 	  "Shows what is published on this host, or delivered to its clients, "
 	  "until it\nis interrupted: on one channel, on those whose names "
-	  "start so (orders-*), or on\nall. --kind picks (published, "
-	  "client_event, occupied, vacated, member_added,\nmember_removed, "
-	  "opened, closed; several with commas), --data N shows N octets of\n"
-	  "each event's data (1000), --limit N ends after N. Under load some "
-	  "events are left\nout, and counted; the server is never slowed.\n\n"
+	  "start so (orders-*), or on\nall. One argument alone is the "
+	  "application if one has that name or id. --kind\npicks (published, "
+	  "client_event, occupied, vacated, member_added, "
+	  "member_removed,\nopened, closed; several with commas), --data N "
+	  "shows N octets of each event's\ndata (1000), --limit N ends after "
+	  "N. Under load some events are left out, and\ncounted; the server "
+	  "is never slowed. It goes on when processes are replaced, and\n"
+	  "says that events may be missing.\n\n"
 	  "    pealctl tail\n"
-	  "    pealctl tail -a shop 'orders-*' --kind published\n"
+	  "    pealctl tail shop\n"
+	  "    pealctl tail shop 'orders-*' --kind published\n"
 	  "    pealctl --json tail | jq -r .channel\n" },
 	{ .name = "apps", .args = "", .summary = "applications that may connect",
 	  .options = "", .show = show_apps, .rows = "apps", .help =
 	  "Lists the [app NAME] sections in force. Secrets are not shown.\n\n"
 	  "    pealctl apps\n" },
-	{ .name = "channels", .args = "[-a APP] [PREFIX]",
+	{ .name = "channels", .args = "[APP] [PREFIX]",
 	  .summary = "channels with subscribers",
-	  .options = "alm", .max = 1, .ask = ask_channels,
+	  .options = "alm", .max = 1, .app_alone = true, .ask = ask_channels,
 	  .show = show_channels, .rows = "channels", .help =
 	  "Lists the occupied channels of an application, over all workers "
 	  "and hosts,\nwith their subscriptions and (presence channels) users. "
 	  "PREFIX picks those\nwhose names start so, --match TEXT those that "
-	  "have it anywhere.\n\n"
+	  "have it anywhere. One argument alone\nis the application if one "
+	  "has that name or id.\n\n"
 	  "    pealctl channels\n"
+	  "    pealctl channels shop\n"
 	  "    pealctl channels -a shop presence- --match room --limit 20\n" },
 	{ .name = "users", .args = "[-a APP] CHANNEL",
 	  .summary = "users of a presence channel",

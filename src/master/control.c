@@ -104,12 +104,19 @@ caller_write(struct caller *c)
 }
 
 static void
-caller_refuse(struct caller *c, const char *why)
+caller_refuse_with(struct caller *c, const char *why, const char *more)
 {
 	buf_str(&c->out, "{\"ok\":false,\"error\":");
 	json_quote(&c->out, bytes_str(why));
+	buf_str(&c->out, more);
 	buf_str(&c->out, "}\n");
 	caller_write(c);
+}
+
+static void
+caller_refuse(struct caller *c, const char *why)
+{
+	caller_refuse_with(c, why, "");
 }
 
 /* ---- verbs --------------------------------------------------------------- */
@@ -295,8 +302,8 @@ verb_of_router(struct caller *c)
 	struct bytes line = { c->in.p, c->in.n };
 
 	if (child_control(c->fd, line) < 0)
-		caller_refuse(c, "the router is being replaced or stopped; "
-		    "try again");
+		caller_refuse_with(c, "the router is being replaced or "
+		    "stopped; try again", ",\"again\":true");
 	else
 		caller_free(c);
 }

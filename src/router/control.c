@@ -58,10 +58,10 @@ control_free(struct control *c)
 }
 
 static void
-control_refuse(struct control *c, const char *why)
+control_replaced(struct control *c)
 {
 	control_stop(c);
-	sink_fail(&c->sink, why);
+	sink_again(&c->sink, REPLACED);
 }
 
 void
@@ -94,6 +94,15 @@ find_app(const struct config *set, struct request *q)
 	return "no such application";
 }
 
+static bool
+is_starting(const struct control *c)
+{
+	const struct router *r = c->router;
+
+	return c->verb != NULL && c->verb->of != OF_HOST &&
+	    (r->sync.on || elder_frozen(r));
+}
+
 static const char *
 check(struct control *c, struct request *q)
 {
@@ -103,8 +112,6 @@ check(struct control *c, struct request *q)
 		return "unknown verb";
 	if (c->verb->of == OF_HOST)
 		return NULL;
-	if (r->sync.on || elder_frozen(r))
-		return "the router is starting, try again";
 	if (c->verb->of == OF_ANY_APP && q->app.text.n == 0)
 		return NULL;
 	return find_app(r->config, q);
@@ -116,8 +123,9 @@ control_run(struct control *c, struct request *q)
 	const char *why;
 
 	c->verb = verb_find(q->verb.text);
-	why = check(c, q);
-	if (why != NULL)
+	if (is_starting(c))
+		sink_again(&c->sink, "the router is starting, try again");
+	else if ((why = check(c, q)) != NULL)
 		sink_fail(&c->sink, why);
 	else
 		c->verb->run(c, q);
@@ -306,7 +314,7 @@ controls_yield(struct router *r)
 	LIST_FOREACH(c, &r->controls, link) {
 		c->waived = c->tap != NULL || c->inspection != NULL;
 		if (c->waived)
-			control_refuse(c, REPLACED);
+			control_replaced(c);
 	}
 }
 
@@ -329,5 +337,5 @@ controls_freeze(struct router *r)
 	struct control *c;
 
 	LIST_FOREACH(c, &r->controls, link)
-		control_refuse(c, REPLACED);
+		control_replaced(c);
 }

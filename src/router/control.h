@@ -7,7 +7,8 @@
  *	{"verb":"channels","app":"chat","prefix":"news-"}
  *
  * and get lines of JSON, the last one {"ok":true,...} or
- * {"ok":false,"error":"why"}.  app is an id or a label of [app LABEL]; it may be
+ * {"ok":false,"error":"why"}, which has "again":true if the same may well be
+ * answered in a moment, by the next router.  app is an id or a label of [app LABEL]; it may be
  * left out where there is only one.
  *
  *	channels	prefix, match (a part of the name), limit

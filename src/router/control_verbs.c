@@ -216,7 +216,7 @@ inspect(struct control *c, const struct msg_inspect *m)
 {
 	/* Workers are not heard any more. */
 	if (c->router->elder.stage >= ELDER_YIELDS)
-		sink_fail(&c->sink, REPLACED);
+		sink_again(&c->sink, REPLACED);
 	else
 		c->inspection = inspect_begin(c->router, m, inspected, c);
 }
@@ -329,10 +329,12 @@ run_tail(struct control *c, const struct request *q)
 	    .channel = q->channel.text, .data = TAP_DATA };
 	const char *why;
 
+	if (c->router->elder.stage >= ELDER_YIELDS) {
+		sink_again(&c->sink, REPLACED);
+		return;
+	}
 	wish.kinds = kinds_of(&q->kinds, &why);
-	if (c->router->elder.stage >= ELDER_YIELDS)
-		why = REPLACED;
-	else if (wish.channel.n > NAME_MOST)
+	if (wish.channel.n > NAME_MOST)
 		why = "the name is too long";
 	else if (number(&q->data, TAP_DATA_MAX, &wish.data) < 0)
 		why = "data is a number of octets";

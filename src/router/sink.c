@@ -62,15 +62,28 @@ sink_ok(struct sink *s)
 	s->ended = true;
 }
 
-void
-sink_fail(struct sink *s, const char *why)
+static void
+refuse(struct sink *s, const char *why, const char *more)
 {
 	if (s->ended)
 		return;
 	buf_str(&s->out, "{\"ok\":false,\"error\":");
 	json_quote(&s->out, bytes_str(why));
+	buf_str(&s->out, more);
 	buf_str(&s->out, "}\n");
 	s->ended = true;
+}
+
+void
+sink_fail(struct sink *s, const char *why)
+{
+	refuse(s, why, "");
+}
+
+void
+sink_again(struct sink *s, const char *why)
+{
+	refuse(s, why, ",\"again\":true");
 }
 
 /* ---- writing ------------------------------------------------------------ */

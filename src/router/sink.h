@@ -43,6 +43,8 @@ void	sink_done(struct sink *);
 /* The last line: {"ok":true}, or why not.  What comes behind it is nobody's. */
 void	sink_ok(struct sink *);
 void	sink_fail(struct sink *, const char *why);
+/* It may be asked again in a moment: with "again":true. */
+void	sink_again(struct sink *, const char *why);
 
 /* Octets that have not left. */
 static inline size_t

@@ -174,7 +174,7 @@ test("a reload ends tails with a line that says so, and new ones run", async () 
 		await server.ctl("reload");
 		await within(tail.ended, "the end of the tail");
 		assert.deepEqual(tail.lines, [{ app: "1001", kind: "occupied", channel: "news" },
-		    { ok: false, error: "the router was replaced: ask again" }]);
+		    { ok: false, error: "the router was replaced: ask again", again: true }]);
 		await until(() => server.pids("peald: router").every((pid) => !routers.includes(pid)), "the old router to leave");
 		Tail.running.set(server, 0);
 		const next = await Tail.open(server, { channel: "news" });

@@ -108,7 +108,8 @@ test_mistakes(void **state)
 	    NO("a user is needed"));
 	rig_starting(g, 1);
 	answers(g, "{\"verb\":\"channels\",\"app\":\"two\"}",
-	    NO("the router is starting, try again"));
+	    "{\"ok\":false,\"error\":\"the router is starting, try again\","
+	    "\"again\":true}\n");
 	rig_free(g);
 }
 

@@ -14,7 +14,8 @@
 
 #define TAIL(more)	"{\"verb\":\"tail\"" more "}"
 #define REPLACED	\
-	"{\"ok\":false,\"error\":\"the router was replaced: ask again\"}\n"
+	"{\"ok\":false,\"error\":\"the router was replaced: ask again\"," \
+	"\"again\":true}\n"
 
 /* The other end of a tail. */
 static int

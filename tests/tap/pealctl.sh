@@ -287,6 +287,12 @@ ctl -c "$ini" publish news hello x
 ok "with two apps one must be named" says 1 'name one'
 ctl -c "$ini" publish -a 2 news hello x
 ok "an app by its id" says 0 'Done'
+ctl -c "$ini" channels shop
+ok "an app alone" says 0 'No channels'
+ctl -c "$ini" channels 2 news
+ok "an app and a prefix" says 0 'No channels'
+ctl -c "$ini" channels news
+ok "a prefix alone names no app" says 1 'name one'
 
 # ---- which one is meant -----------------------------------------------------------
 if [ "$(id -u)" != 0 ] && [ ! -e /tmp/peal-"$(id -u)" ]; then
