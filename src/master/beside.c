@@ -165,7 +165,9 @@ beside_follow(bool anew)
 		child_schedule(c);
 		return;
 	}
-	renew = anew && !c->told_to_stop;
+	/* One that is due stays due, whatever comes before it; that a spool waits
+	 * for it may be all that an exec has left of it. */
+	renew = (renew || anew || spool_waits()) && !c->told_to_stop;
 	beside_proceed();
 }
 

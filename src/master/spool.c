@@ -236,6 +236,12 @@ spool_commit(void)
 	committed = is_open(&next);
 }
 
+bool
+spool_waits(void)
+{
+	return committed;
+}
+
 void
 spool_drop(void)
 {
@@ -332,7 +338,8 @@ spool_durable(void)
 	return used.path != NULL;
 }
 
-/* Nothing is prepared while an exec is possible: replace.c. */
+/* What waits for the end of a courier is closed by the exec: the reload behind it
+ * prepares it anew. */
 void
 spool_save(struct state *s)
 {

@@ -40,6 +40,7 @@ int	spool_prepare(const struct config *, uid_t, gid_t, unsigned wait_ms,
 /* What is prepared is not wanted; or it is, as soon as no courier runs. */
 void	spool_undo(void);
 void	spool_commit(void);
+bool	spool_waits(void);
 /* No courier runs: what is wanted comes into use. */
 void	spool_turn(void);
 /* There are no webhooks any more, or the service ends. */

@@ -4,6 +4,7 @@
 // each finds the one before in the middle of something.
 import assert from "node:assert/strict";
 import fs from "node:fs";
+import os from "node:os";
 import path from "node:path";
 import { test } from "node:test";
 import { unique, until } from "./harness.mjs";
@@ -33,4 +34,57 @@ test("reloads one behind the other that replace the courier lose no event", { sk
 	const heard = () => new Set(target.events.map((e) => Number(e.data)));
 	await until(() => heard().size === said, () => `heard ${heard().size} of ${said}`);
 	assert.equal((await server.ctl("status")).totals.hooks_untold, 0);
+}));
+
+const edit = (server, from, to) => fs.writeFileSync(server.ini, fs.readFileSync(server.ini, "utf8").replace(from, to));
+const idle = (server) => until(async () => (await server.ctl("status")).phase === "idle", "the old processes to go");
+
+test("a courier that is to be replaced when the old router is gone is replaced, also if settings are loaded before", { skip: !fs.existsSync(AUTHORITIES) }, () => hooked({ peal: { watchdog: "100s" }, hook: { events: "client_event" }, courier: { hold_back: "20ms", ca_file: AUTHORITIES } }, async ({ server }) => {
+	const [pid] = server.pids("peald: courier"), copy = path.join(server.dir, "authorities.pem");
+	fs.copyFileSync(AUTHORITIES, copy);
+	// The old router stays until the courier has answered.
+	process.kill(pid, "SIGSTOP");
+	try {
+		edit(server, AUTHORITIES, copy);
+		await server.ctl("reload");
+		assert.equal((await server.ctl("status")).phase, "draining");
+		edit(server, "hold_back = 20ms", "hold_back = 30ms");
+		const loaded = server.ctl("reload");
+		await until(async () => (await server.ask({ verb: "check" }))[0].changed === "", "the settings to be in force");
+		process.kill(pid, "SIGCONT");
+		await loaded;
+	} finally {
+		process.kill(pid, "SIGCONT");
+	}
+	await until(() => server.pids("peald: courier").some((p) => p !== pid), "another courier");
+}));
+
+test("a spool that waits for the courier's end is used, also if the master is replaced before", () => hooked({ hook: { events: "client_event" }, app: { client_events: "members" } }, async ({ server, target }) => {
+	const client = await server.connect(), room = unique("private-room");
+	const dir = fs.mkdtempSync(path.join(os.tmpdir(), "peal-spool-"));
+	fs.chmodSync(dir, 0o777);
+	try {
+		await client.subscribe(room);
+		// It is given a moment for the request that is under way.
+		target.answer = () => "hold";
+		client.send({ event: "client-said", channel: room, data: "0" });
+		await until(() => target.held.length === 1, "a request");
+		edit(server, "[courier]", `[courier]\nspool = ${dir}`);
+		await server.ctl("reload");
+		await idle(server);
+		edit(server, "[peal]", "[router]\npublish_window = 17m\n[peal]");
+		const from = server.log.length, replaced = server.ctl("reload");
+		// It ends while new processes are started.
+		await server.logged(/goes on in the binary/, from);
+		target.answer = () => 200;
+		target.release();
+		await replaced;
+		client.send({ event: "client-said", channel: room, data: "1" });
+		const heard = () => new Set(target.events.map((e) => Number(e.data)));
+		await until(() => heard().size === 2, () => JSON.stringify(target.events));
+		await until(() => fs.statSync(path.join(dir, "peal-0.journal")).size + fs.statSync(path.join(dir, "peal-1.journal")).size > 0,
+		    "the journal to be in the spool");
+	} finally {
+		fs.rmSync(dir, { recursive: true, force: true });
+	}
 }));
