@@ -149,15 +149,21 @@ courier_orphaned(struct courier *c)
 
 /* ---- the loop ------------------------------------------------------------------- */
 
+static void
+report(struct courier *c)
+{
+	targets_tick(c);
+	if (!c->master->gone)
+		process_report(c->master->ipc);
+}
+
 void
 courier_tick(struct courier *c)
 {
 	c->now = clock_ms();
 	log_due();
 	names_tick(&c->names, c->now);
-	targets_tick(c);
-	if (!c->master->gone)
-		process_report(c->master->ipc);
+	report(c);
 }
 
 /* What is held back goes out at once when nobody can come back any more: routers
@@ -338,7 +344,8 @@ courier_on_go(struct link *from, struct ipc *ipc, const struct msg_go *m)
 void
 courier_on_ping(struct link *from, struct ipc *ipc, const struct msg_ping *m)
 {
-	(void)from;
+	/* Whoever has the answer knows the numbers, too. */
+	report(from->courier);
 	process_ping(ipc, m);
 }
 
