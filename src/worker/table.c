@@ -72,6 +72,8 @@ chunk_fill(struct chunk *c)
 	if (p == MAP_FAILED)
 		fatal("out of memory for connections: %s", strerror(errno));
 	poison(p, CHUNK * sizeof(struct place));
+	/* A worker may end with connections whose time was over. */
+	pages_hold(p, CHUNK * sizeof(struct place));
 	c->places = p;
 	table.spare++;
 }
@@ -80,6 +82,7 @@ static void
 chunk_empty(struct chunk *c)
 {
 	unpoison(c->places, CHUNK * sizeof(struct place));
+	pages_drop(c->places, CHUNK * sizeof(struct place));
 	if (munmap(c->places, CHUNK * sizeof(struct place)) < 0)
 		fatal("munmap: %s", strerror(errno));
 	c->places = NULL;
