@@ -48,7 +48,8 @@ dist_man_MANS += doc/peal-benchmark.1
 EXTRA_DIST += contrib/bench/README contrib/bench/balance \
 	contrib/bench/reload contrib/bench/run \
 	contrib/bench/suite contrib/bench/suite_clients.cjs \
-	contrib/bench/suite_growth.cjs contrib/bench/suite_server.cjs \
+	contrib/bench/suite_growth.cjs contrib/bench/suite_hooks.cjs \
+	contrib/bench/suite_server.cjs \
 	contrib/bench/charts contrib/bench/charts_svg.cjs \
 	doc/BENCHMARKS doc/benchmarks/results.jsonl \
 	doc/benchmarks/channels.svg doc/benchmarks/connections.svg \

@@ -26,7 +26,8 @@ function certify(dir) {
 	return `certificate = ${dir}/chain\ncertificate_key = ${dir}/key\n`;
 }
 
-function settings(dir, port, workers, more) {
+// listen: lines of that section; sections: more of them.
+function settings(dir, port, workers, listen, sections) {
 	const user = process.getuid() === 0 ? 'nobody' : os.userInfo().username;
 	return `[peal]
 workers = ${workers}
@@ -34,7 +35,7 @@ user = ${user}
 control = ${dir}/control.sock
 [listen]
 address = 0.0.0.0:${port}
-${more}[http]
+${listen}[http]
 max_request_size = 1m
 [app bench]
 id = ${app.id}
@@ -45,7 +46,7 @@ max_message_size = 1m
 max_channels = 10000000
 activity_timeout = 10m
 ping_interval = 10m
-`;
+${sections}`;
 }
 
 // Process and all it descends to: { pid, role }.
@@ -70,9 +71,10 @@ function family(root) {
 }
 
 class Server {
-	// what: 'floor', 'peald', or 'tls': peald with a certificate
-	constructor(build, what, workers, port) {
-		Object.assign(this, { build, what, workers, port });
+	// what: 'floor', 'peald', or 'tls': peald with a certificate; sections(dir):
+	// more of its settings
+	constructor(build, what, workers, port, sections = () => '') {
+		Object.assign(this, { build, what, workers, port, sections });
 		this.name = what === 'peald' ? `peal-${workers}` : what === 'tls' ?
 			'tls' : workers === 1 ? 'floor' : `floor-${workers}`;
 	}
@@ -88,7 +90,7 @@ class Server {
 			const file = path.join(this.dir, 'peal.ini');
 			fs.writeFileSync(file, settings(this.dir, this.port,
 			    this.workers, this.what === 'tls' ?
-				certify(this.dir) : ''));
+				certify(this.dir) : '', this.sections(this.dir)));
 			command = ['peald', '-c', file];
 		}
 		command[0] = path.resolve(this.build, command[0]);
@@ -126,9 +128,17 @@ class Server {
 		fs.rmSync(this.dir, { recursive: true });
 	}
 
+	// What pealctl says, an object a line.
+	ask(...words) {
+		const text = execFileSync(path.resolve(this.build, 'pealctl'),
+		    ['-s', `${this.dir}/control.sock`, '--json', ...words],
+		    { encoding: 'utf8' });
+		return text.split('\n').filter((l) => l !== '').map((l) => JSON.parse(l));
+	}
+
 	// Seconds of processor, by role and in all.
 	cpu() {
-		const used = { all: 0, router: 0, worker: 0, master: 0 };
+		const used = { all: 0, router: 0, worker: 0, master: 0, courier: 0 };
 		for (const { pid, role } of this.processes) {
 			const s = Number(read(`/proc/${pid}/schedstat`)
 			    .split(' ')[0]) / 1e9;
@@ -140,7 +150,7 @@ class Server {
 
 	// Octets, by role and in all; what is shared counts in parts.
 	memory() {
-		const used = { all: 0, router: 0, worker: 0, master: 0 };
+		const used = { all: 0, router: 0, worker: 0, master: 0, courier: 0 };
 		for (const { pid, role } of this.processes) {
 			const pss = /^Pss:\s+(\d+)/m.exec(
 			    read(`/proc/${pid}/smaps_rollup`));
