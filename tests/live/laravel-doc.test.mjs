@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // doc/LARAVEL names settings, variables, options and verbs: they are those of the
-// programs.
+// programs.  What it shows of Echo works.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import fs from "node:fs";
@@ -9,7 +9,7 @@ import path from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
 import { fileURLToPath } from "node:url";
-import { APP, peald, pealctl } from "./harness.mjs";
+import { APP, Server, patience, peald, pealctl } from "./harness.mjs";
 import { certificate } from "./targets.mjs";
 
 const doc = fs.readFileSync(fileURLToPath(new URL("../../doc/LARAVEL", import.meta.url)), "utf8");
@@ -56,4 +56,44 @@ test("options and verbs", async () => {
 	assert.ok(verbs.length > 10);
 	for (const verb of new Set(verbs))
 		assert.match(control.stdout, new RegExp(`^ +${verb}\\b`, "m"), `pealctl ${verb}`);
+});
+
+/** In a process that trusts the certificate: a page and a site, as they are written. */
+const page = (echo) => `
+	import Echo from "laravel-echo";
+	import Pusher from "pusher-js";
+	import PusherServer from "pusher";
+	globalThis.window = globalThis;
+	window.Pusher = Pusher;
+${echo.replaceAll("import.meta.env", "process.env")}
+	const { REVERB_APP_ID, REVERB_APP_KEY, REVERB_APP_SECRET, REVERB_HOST, REVERB_PORT } = process.env;
+	const site = new PusherServer({ appId: REVERB_APP_ID, key: REVERB_APP_KEY, secret: REVERB_APP_SECRET,
+		host: REVERB_HOST, port: REVERB_PORT, useTLS: true });
+	const channel = window.Echo.channel("orders");
+	channel.listen(".shipped", (data) => {
+		console.log(JSON.stringify({ data, url: window.Echo.connector.pusher.connection.connection.transport.socket.url }));
+		process.exit();
+	});
+	channel.error((error) => { throw new Error(JSON.stringify(error)); });
+	channel.subscribed(() => site.trigger("orders", "shipped", { id: 5 }));
+`;
+
+test("Echo as it is shown, by TLS with a certificate's path", async () => {
+	const { file } = certificate();
+	const env = `REVERB_APP_ID=${APP.id}\nREVERB_APP_KEY=${APP.key}\nREVERB_APP_SECRET=${APP.secret}\n`;
+	const server = await Server.start({ apps: {}, args: ["--env-file", ".env"], files: { ".env": env },
+		listen: { certificate: file, certificate_key: path.join(path.dirname(file), "key.pem") } });
+	try {
+		const [echo] = doc.match(/^ {4}window\.Echo = [^]*?^ {4}\}\);/m);
+		const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "-e", page(echo)], {
+			cwd: fileURLToPath(new URL("..", import.meta.url)), timeout: 60000 * patience,
+			env: { PATH: process.env.PATH, NODE_EXTRA_CA_CERTS: file, ...Object.fromEntries(env.trim().split("\n").map((l) => l.split("="))),
+				REVERB_HOST: "127.0.0.1", REVERB_PORT: `${server.port}`, VITE_REVERB_APP_KEY: APP.key,
+				VITE_REVERB_HOST: "127.0.0.1", VITE_REVERB_PORT: `${server.port}` } });
+		const { data, url } = JSON.parse(stdout.trim().split("\n").at(-1));
+		assert.deepEqual(data, { id: 5 });
+		assert.ok(url.startsWith(`wss://127.0.0.1:${server.port}/app/`), url);
+	} finally {
+		await server.stop();
+	}
 });
