@@ -50,9 +50,7 @@ struct position {
 
 #define BACKPLANE_LOCAL		1	/* there are no other hosts: no verb but
 					   open and close is ever called */
-#define BACKPLANE_ORDERED	2	/* one order per topic for all hosts */
-#define BACKPLANE_DURABLE	4	/* messages outlive the broker */
-#define BACKPLANE_ECHOES	8	/* own publishes come back */
+#define BACKPLANE_ECHOES	2	/* own publishes come back */
 
 /* For pealctl backplane; texts are good until the next call of the driver. */
 struct backplane_state {

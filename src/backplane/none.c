@@ -22,7 +22,7 @@ none_close(void *self)
 
 const struct backplane backplane_none = {
 	.name = "none",
-	.flags = BACKPLANE_LOCAL | BACKPLANE_ORDERED,
+	.flags = BACKPLANE_LOCAL,
 	.open = none_open,
 	.close = none_close,
 };

@@ -246,7 +246,7 @@ redis_adopt(void *self, const struct backplane_parcel *p)
 
 const struct backplane backplane_redis = {
 	.name = "redis",
-	.flags = BACKPLANE_ORDERED | BACKPLANE_ECHOES,
+	.flags = BACKPLANE_ECHOES,
 	.open = redis_open,
 	.close = redis_close,
 	.start = redis_start,

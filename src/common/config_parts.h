@@ -79,8 +79,6 @@ void	config_value_free(const struct config_key *, void *section_struct);
 void	config_value_allowed(const struct config_key *, struct buf *);
 /* The range of a number alone, nothing for other types. */
 void	config_value_range(const struct config_key *, struct buf *);
-/* A text of settings quoted so that the file's reader gives it back. */
-void	config_quote(struct bytes, struct buf *);
 
 /* ---- addresses (config_address.c) ---------------------------------------- */
 

@@ -243,6 +243,35 @@ set_text(const struct config_key *k, void *at, struct bytes text, bool add,
 	return 0;
 }
 
+/* Must the text stand in quotes to come back as it is? */
+static bool
+needs_quotes(struct bytes text)
+{
+	return text.n > 0 && (text.p[0] == '"' ||
+	    bytes_trim(text).n != text.n || bytes_find(text, ';') >= 0 ||
+	    bytes_find(text, '#') >= 0);
+}
+
+/* So that the file's reader gives it back. */
+static void
+show_quoted(struct bytes text, struct buf *out)
+{
+	bool quotes = needs_quotes(text);
+	size_t i;
+
+	if (quotes)
+		buf_char(out, '"');
+	for (i = 0; i < text.n; i++) {
+		if (quotes && (text.p[i] == '"' || text.p[i] == '\\'))
+			buf_char(out, '\\');
+		if (bytes_starts(bytes_skip(text, i), B("${")))
+			buf_char(out, '$');
+		buf_char(out, text.p[i]);
+	}
+	if (quotes)
+		buf_char(out, '"');
+}
+
 static void
 show_text(const struct config_key *k, const void *at, struct buf *out)
 {
@@ -250,7 +279,7 @@ show_text(const struct config_key *k, const void *at, struct buf *out)
 
 	(void)k;
 	if (*from != NULL)
-		config_quote(bytes_str(*from), out);
+		show_quoted(bytes_str(*from), out);
 }
 
 static bool
@@ -328,7 +357,7 @@ show_strings(const struct config_key *k, const void *at, struct buf *out)
 		buf_str(&joined, i > 0 ? ", " : "");
 		buf_str(&joined, list->at[i]);
 	}
-	config_quote(buf_view(&joined), out);
+	show_quoted(buf_view(&joined), out);
 	buf_done(&joined);
 }
 
@@ -358,7 +387,7 @@ show_secrets(const struct config_key *k, const void *at, struct buf *out)
 	for (i = 0; i < list->n; i++) {
 		if (i > 0)
 			buf_fmt(out, "\n%s = ", k->name);
-		config_quote(bytes_str(list->at[i]), out);
+		show_quoted(bytes_str(list->at[i]), out);
 	}
 }
 
@@ -474,32 +503,4 @@ config_value_allowed(const struct config_key *k, struct buf *out)
 		show_words(k->words, out);
 	config_value_range(k, out);
 	show_zero(k, out);
-}
-
-/* Must the text stand in quotes to come back as it is? */
-static bool
-needs_quotes(struct bytes text)
-{
-	return text.n > 0 && (text.p[0] == '"' ||
-	    bytes_trim(text).n != text.n || bytes_find(text, ';') >= 0 ||
-	    bytes_find(text, '#') >= 0);
-}
-
-void
-config_quote(struct bytes text, struct buf *out)
-{
-	bool quotes = needs_quotes(text);
-	size_t i;
-
-	if (quotes)
-		buf_char(out, '"');
-	for (i = 0; i < text.n; i++) {
-		if (quotes && (text.p[i] == '"' || text.p[i] == '\\'))
-			buf_char(out, '\\');
-		if (bytes_starts(bytes_skip(text, i), B("${")))
-			buf_char(out, '$');
-		buf_char(out, text.p[i]);
-	}
-	if (quotes)
-		buf_char(out, '"');
 }

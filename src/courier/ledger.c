@@ -105,7 +105,7 @@ ledger_gone(struct courier *c, const struct target *t)
 	end(c);
 }
 
-void
+static void
 ledger_serial(struct courier *c)
 {
 	struct buf *b = begin(c, SERIAL, 2);

@@ -40,7 +40,6 @@ void	ledger_fact(struct courier *, struct bytes app, struct bytes channel,
 void	ledger_request(struct courier *, const struct target *);
 void	ledger_done(struct courier *, const struct target *, uint64_t n);
 void	ledger_gone(struct courier *, const struct target *);
-void	ledger_serial(struct courier *);
 void	ledger_known(struct courier *, struct bytes app, unsigned classes);
 void	ledger_forget(struct courier *, struct bytes app, unsigned classes);
 

@@ -150,8 +150,6 @@ void	targets_hurry(struct courier *);
 /* Does anything wait for a target that is not dead? */
 bool	targets_hopeful(const struct targets *);
 
-/* Its object for hook_report, appended. */
-void	target_report(const struct target *, struct buf *);
 /* What is to be done with it now? */
 void	target_look(struct target *);
 struct target *target_new(struct courier *, struct bytes label);

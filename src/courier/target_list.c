@@ -272,7 +272,8 @@ url_shown(const char *url)
 	return bytes_of(url, strcspn(url, "?#"));
 }
 
-void
+/* Its object for hook_report, appended. */
+static void
 target_report(const struct target *t, struct buf *to)
 {
 	static const char *const states[] = { "ok", "failing", "open" };

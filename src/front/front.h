@@ -19,12 +19,10 @@
 
 #define FRONT_WS	1	/* transports it speaks */
 #define FRONT_STREAM	2
-#define FRONT_POLL	4
-#define FRONT_RAW	8
-#define FRONT_PLAIN	16	/* its close codes are those of RFC 6455 */
-#define FRONT_HOLD	32	/* when the router is full, its clients are not
+#define FRONT_PLAIN	4	/* its close codes are those of RFC 6455 */
+#define FRONT_HOLD	8	/* when the router is full, its clients are not
 				   read for a while (instead of refused) */
-#define FRONT_PAGE	64	/* the live page's: where that is served
+#define FRONT_PAGE	16	/* the live page's: where that is served
 				   (worker/serve.h), and not for clients */
 
 /* Why a request is refused in HTTP, before it becomes a client. */
@@ -69,9 +67,6 @@ struct front {
 	/* sub is live, or NULL with why (it is gone already). */
 	void	(*subscribed)(struct client *, struct sub *, struct bytes channel,
 		    const struct subscription *, const char *why);
-	/* What a client published is acknowledged, or why not.  For protocols
-	 * with receipts; nobody calls it yet, no front has any. */
-	void	(*published)(struct client *, uint64_t cookie, const char *why);
 	/* Users this client watches came and went.  Only after sign-in. */
 	void	(*watch)(struct client *, const struct msg_list *online,
 		    const struct msg_list *offline);

@@ -42,14 +42,6 @@ void	pusher_watch(struct client *, const struct msg_list *online,
 struct frame *pusher_encode(const struct message *, unsigned variant);
 
 /* ---- members ----------------------------------------------------------- */
-/*
- * Builds what a member is from an object with user_id (or id, for a signed-in
- * user) and user_info: *user the text that tells users apart, *member the
- * object for others.  Both are good until the next call.  -1 if there is no
- * usable id.
- */
-int	pusher_member(const struct json *object, struct bytes id_name,
-	    struct bytes *user, struct bytes *member);
 /* The tokens of a member's object; JSON_MISSING if it is none. */
 void	pusher_member_split(struct bytes member, struct json *id,
 	    struct json *info);

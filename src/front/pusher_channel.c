@@ -59,8 +59,14 @@ user_key(const struct json *id, struct buf *room)
 	}
 }
 
-int
-pusher_member(const struct json *object, struct bytes id_name,
+/*
+ * Builds what a member is from an object with user_id (or id, for a signed-in
+ * user) and user_info: *user the text that tells users apart, *member the
+ * object for others.  Both are good until the next call.  -1 if there is no
+ * usable id.
+ */
+static int
+member_of(const struct json *object, struct bytes id_name,
     struct bytes *user, struct bytes *member)
 {
 	static struct buf key, out;
@@ -114,14 +120,14 @@ find_member(const struct client *c, struct wish *w)
 	if (w->data.n > c->app->set->max_presence_member)
 		return MEMBER_SIZE;
 	if (w->data.n > 0) {
-		bad = pusher_member(&w->member_json, B("user_id"), &w->user,
+		bad = member_of(&w->member_json, B("user_id"), &w->user,
 		    &w->member);
 		return bad ? MEMBER_ID : ALLOWED;
 	}
 	if (c->user == NULL)
 		return NO_MEMBER;
 	if (json_parse(c->user->data, &user_data, &why) != 0 ||
-	    pusher_member(&user_data, B("id"), &w->user, &w->member) != 0)
+	    member_of(&user_data, B("id"), &w->user, &w->member) != 0)
 		return MEMBER_ID;
 	return ALLOWED;
 }

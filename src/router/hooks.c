@@ -195,8 +195,9 @@ hooks_backlog(const struct router *r)
 	return ipc != NULL ? ipc_queued(ipc) - ipc_written(ipc) : 0;
 }
 
-bool
-hooks_ready(const struct router *r)
+/* May something be said now? */
+static bool
+ready(const struct router *r)
 {
 	return r->hooks.ipc != NULL && !r->hooks.lost && !r->sync.on &&
 	    !heir_waits(r);
@@ -312,7 +313,7 @@ hooks_turn(struct router *r)
 
 	if (h->ipc == NULL)
 		return false;
-	if (!h->lost && hooks_ready(r))
+	if (!h->lost && ready(r))
 		more = speak(r);
 	/* Its successor speaks to the courier now. */
 	if (h->lost || (elder_yielded(r) && hooks_settled(r)))

@@ -45,7 +45,6 @@ struct hook;
 struct host;
 struct ipc;
 struct member;
-struct peer;
 struct route;
 struct router;
 
@@ -114,8 +113,6 @@ bool	hooks_occupied(const struct route *);
 /* The frame in pen, with the serial given out last, is told; kept until it is
  * acknowledged.  state: a roll can replace it. */
 void	hooks_put(struct router *, bool state);
-/* May it be said now? */
-bool	hooks_ready(const struct router *);
 /* Octets that the link has not written. */
 uint64_t hooks_backlog(const struct router *);
 

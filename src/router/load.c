@@ -38,8 +38,8 @@ at_least_none(uint64_t n)
 	return (int64_t)n > 0 ? n : 0;
 }
 
-struct load_sum
-load_sum(const struct census *c)
+static struct load_sum
+load_here(const struct census *c)
 {
 	struct load_sum sum = { 0 };
 
@@ -58,7 +58,7 @@ load_sum(const struct census *c)
 struct load_sum
 load_total(const struct census *c)
 {
-	struct load_sum sum = load_sum(c);
+	struct load_sum sum = load_here(c);
 
 	sum.open += c->open.away_n;
 	sum.subscribed += c->subscribed.away_n;
@@ -87,7 +87,7 @@ load_set(struct census *c, struct peer *peer, const struct msg_load *m)
 void
 load_connect(struct census *c, struct peer *peer, const struct msg_connect *m)
 {
-	struct load_sum sum = c->limit_all_hosts ? load_total(c) : load_sum(c);
+	struct load_sum sum = c->limit_all_hosts ? load_total(c) : load_here(c);
 	struct msg_grant g = { .app = m->app, .conn = m->conn };
 
 	g.allowed = c->max_connections == 0 ||
@@ -147,7 +147,7 @@ load_done(struct census *c)
 static uint64_t
 open_here(const struct item *it)
 {
-	struct load_sum sum = load_sum(container_of(it, const struct census,
+	struct load_sum sum = load_here(container_of(it, const struct census,
 	    open));
 
 	return sum.open + sum.granted;
@@ -156,7 +156,7 @@ open_here(const struct item *it)
 static uint64_t
 subscribed_here(const struct item *it)
 {
-	return load_sum(container_of(it, const struct census,
+	return load_here(container_of(it, const struct census,
 	    subscribed)).subscribed;
 }
 

@@ -48,8 +48,7 @@ struct load_sum {
 };
 
 void	load_init(struct census *);
-/* Of this host; of all hosts, as far as they have told. */
-struct load_sum load_sum(const struct census *);
+/* Of all hosts, as far as they have told. */
 struct load_sum load_total(const struct census *);
 void	load_set(struct census *, struct peer *, const struct msg_load *);
 /* Answers with a grant. */

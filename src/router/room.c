@@ -15,7 +15,8 @@ room_of(const struct router *r, struct bytes app, struct bytes channel)
 	    NULL;
 }
 
-struct bytes
+/* The room's own name: what stands behind the section's `channel`. */
+static struct bytes
 room_id(const struct config_rooms *set, struct bytes channel)
 {
 	return bytes_skip(channel, bytes_str(set->channel).n);

@@ -22,8 +22,6 @@ struct router;
 /* The section that a channel is a room of, or NULL. */
 const struct config_rooms *room_of(const struct router *, struct bytes app,
 	    struct bytes channel);
-/* The room's own name: what stands behind the section's `channel`. */
-struct bytes room_id(const struct config_rooms *, struct bytes channel);
 
 /* Is a room's wire raw?  Then its name on the broker is appended. */
 bool	room_raw_name(const struct router *, struct bytes app,

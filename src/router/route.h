@@ -28,7 +28,6 @@ struct counting;
 struct members;
 struct peer;
 struct replay;
-struct router;
 
 #define LEGACY_HELD	1	/* the elder told of it: heir.h */
 #define LEGACY_TOPIC	2	/* we listen to it, as the elder did */
