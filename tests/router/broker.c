@@ -199,7 +199,7 @@ played_state(const void *self, struct backplane_state *state)
 }
 
 static const struct backplane played = {
-	.name = "played", .flags = BACKPLANE_ORDERED | BACKPLANE_ECHOES,
+	.name = "played", .flags = BACKPLANE_ECHOES,
 	.open = played_open, .close = played_close,
 	.start = played_nothing, .flush = played_nothing,
 	.join = played_join, .leave = played_leave,
