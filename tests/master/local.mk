@@ -6,6 +6,7 @@ master_tests = \
 	tests/master/test_certificate \
 	tests/master/test_listen \
 	tests/master/test_metrics \
+	tests/master/test_numbers_random \
 	tests/master/test_pidfile \
 	tests/master/test_resolve \
 	tests/master/test_spawn \
@@ -27,6 +28,8 @@ tests_master_test_metrics_SOURCES = tests/master/test_metrics.c \
 	tests/master/metrics_reader.c tests/master/metrics_reader.h
 tests_master_test_metrics_LDADD = $(TEST_LDADD)
 EXTRA_DIST += tests/master/metrics.text
+tests_master_test_numbers_random_SOURCES = tests/master/test_numbers_random.c
+tests_master_test_numbers_random_LDADD = $(TEST_LDADD)
 tests_master_test_pidfile_SOURCES = tests/master/test_pidfile.c
 tests_master_test_pidfile_LDADD = $(TEST_LDADD)
 tests_master_test_resolve_SOURCES = tests/master/test_resolve.c
