@@ -129,7 +129,7 @@ port_state(const void *self, struct backplane_state *state)
 }
 
 static const struct backplane played = {
-	.name = "played", .flags = BACKPLANE_ORDERED | BACKPLANE_ECHOES,
+	.name = "played", .flags = BACKPLANE_ECHOES,
 	.open = port_open, .close = port_close, .start = port_start,
 	.flush = port_flush, .join = port_join, .leave = port_leave,
 	.publish = port_publish, .state = port_state,
