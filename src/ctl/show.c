@@ -12,6 +12,7 @@
 #include "common/counters.h"
 #include "common/log.h"
 #include "common/util.h"
+#include "ctl/call.h"
 #include "ctl/fields.h"
 #include "ctl/show.h"
 #include "ctl/table.h"
@@ -508,20 +509,61 @@ show_inspected(struct bytes answer)
 		puts("Not all workers have answered.");
 }
 
+static void
+put_connections(uint64_t n)
+{
+	field_put_number(n);
+	fputs(n == 1 ? " connection" : " connections", stdout);
+}
+
+/* A user's, on this host and, where hosts are joined, on others. */
 void
-show_kicked(struct bytes answer)
+show_user_closed(struct bytes answer)
 {
 	struct json line;
 	size_t pos = 0;
 
 	if (!talk_line(answer, &pos, &line))
 		return;
-	if (field(&line, "closed").type == JSON_MISSING)
-		puts("Done.");
-	else if (field_number(&line, "closed") == 0)
-		puts("No such connection on this host.");
+	if (closed_status(answer) != STATUS_OK) {
+		puts("Nobody is signed in as this user.");
+		return;
+	}
+	fputs("Closed ", stdout);
+	put_connections(field_number(&line, "closed"));
+	if (field(&line, "elsewhere").type != JSON_MISSING) {
+		fputs(" here; the other hosts were told, which had ", stdout);
+		field_put_number(field_number(&line, "elsewhere"));
+	}
+	puts(".");
+}
+
+void
+show_socket_closed(struct bytes answer)
+{
+	struct json line;
+	size_t pos = 0;
+
+	if (!talk_line(answer, &pos, &line))
+		return;
+	if (field_number(&line, "closed") != 0)
+		puts("Closed 1 connection.");
+	else if (field(&line, "missing").type == JSON_ARRAY)
+		puts("Not found, but not all workers have answered; they "
+		    "close it when they do.");
 	else
-		puts("Closed.");
+		puts("No such connection on this host.");
+}
+
+int
+closed_status(struct bytes answer)
+{
+	struct json line;
+	size_t pos = 0;
+
+	return talk_line(answer, &pos, &line) &&
+	    field_number(&line, "closed") + field_number(&line, "elsewhere") >
+	    0 ? STATUS_OK : STATUS_REFUSED;
 }
 
 /* ---- webhooks ------------------------------------------------------------- */

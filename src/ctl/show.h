@@ -19,7 +19,10 @@ void	show_connections(struct bytes answer);
 void	show_backplane(struct bytes answer);
 void	show_hosts(struct bytes answer);
 void	show_inspected(struct bytes answer);
-void	show_kicked(struct bytes answer);
+void	show_user_closed(struct bytes answer);
+void	show_socket_closed(struct bytes answer);
+/* Of both: STATUS_REFUSED if nobody was there to be closed. */
+int	closed_status(struct bytes answer);
 void	show_hooks(struct bytes answer);
 void	show_config(struct bytes answer);
 void	show_config_diff(struct bytes answer);

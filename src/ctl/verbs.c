@@ -71,15 +71,19 @@ is_socket_id(const char *text)
 	return a > 0 && b > 0 && text[a + 1 + b] == '\0';
 }
 
+static bool
+is_of_socket(const struct call *c)
+{
+	return c->n > 0 ? is_socket_id(c->args[0]) : c->id != NULL;
+}
+
 static void
 ask_kick(const struct call *c, struct buf *out)
 {
-	if (c->n > 0)
-		add(out, is_socket_id(c->args[0]) ? "socket" : "user",
-		    c->args[0]);
-	else
-		add(out, c->id != NULL ? "socket" : "user",
-		    c->id != NULL ? c->id : c->user);
+	const char *who = c->n > 0 ? c->args[0] : c->id != NULL ? c->id :
+	    c->user;
+
+	add(out, is_of_socket(c) ? "socket" : "user", who);
 }
 
 static void
@@ -164,15 +168,17 @@ run_config(struct call *c)
 static int
 run_kick(struct call *c)
 {
-	static const struct verb kick = { .name = "kick", .ask = ask_kick,
-		.show = show_kicked };
+	static const struct verb user = { .name = "kick", .ask = ask_kick,
+		.show = show_user_closed, .status = closed_status };
+	static const struct verb single = { .name = "kick", .ask = ask_kick,
+		.show = show_socket_closed, .status = closed_status };
 
 	if ((c->n > 0) + (c->user != NULL) + (c->id != NULL) != 1) {
 		fputs("usage: pealctl kick [-a APP] USER | SOCKET-ID\n",
 		    stderr);
 		return STATUS_USAGE;
 	}
-	c->verb = &kick;
+	c->verb = is_of_socket(c) ? &single : &user;
 	return call_ask(c);
 }
 
@@ -264,15 +270,17 @@ const struct verb verbs[] = {
 	  "Closes (4009; clients do not come back by themselves) every "
 	  "connection that\nsigned in as USER, on all hosts, or the one with "
 	  "that socket id, on this host.\nWhat looks like a socket id "
-	  "(123.456) is one; --user and --id say which.\n\n"
+	  "(123.456) is one; --user and --id say which. Says how many were "
+	  "closed; if there\nis none the exit status is 1.\n\n"
 	  "    pealctl kick 42\n"
 	  "    pealctl kick 7651.24428\n" },
 	{ .name = "terminate", .args = "[-a APP] USER",
 	  .summary = "close all connections of a user",
 	  .options = "a", .min = 1, .max = 1, .ask = ask_terminate,
-	  .show = show_done, .help =
+	  .show = show_user_closed, .status = closed_status, .help =
 	  "Closes every connection that signed in as USER, on all hosts "
-	  "(4009; clients\ndo not come back by themselves).\n\n"
+	  "(4009; clients\ndo not come back by themselves), and says how many. "
+	  "If nobody is signed in as USER\nthe exit status is 1.\n\n"
 	  "    pealctl terminate -a shop 42\n" },
 	{ .name = "hosts", .args = "", .summary = "the hosts that are joined",
 	  .options = "", .show = show_hosts, .rows = "hosts", .help =

@@ -493,7 +493,8 @@ export class Connections {
 			$("conns-user").focus();
 		} else if (await sure(`Close all connections of the user ${user}, on all hosts?`, "Close them")) {
 			await this.#act({ verb: "terminate", app: $("conns-app").value, user },
-			    () => `The connections of ${user} are being closed.`);
+			    ({ closed = 0, elsewhere = 0 }) => (closed + elsewhere === 0 ? `Nobody is signed in as ${user}.` :
+			        `The connections of ${user} are being closed: ${count(closed)}${elsewhere ? ` here, ${count(elsewhere)} on other hosts` : ""}.`));
 		}
 	}
 }

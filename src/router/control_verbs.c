@@ -245,13 +245,22 @@ static void
 run_terminate(struct control *c, const struct request *q)
 {
 	struct msg_kick m = { .app = q->app_id, .user = q->user.text };
+	struct users_count n = { 0 };
+	struct census *all = census_find(c->router, q->app_id);
 
 	if (m.user.n == 0 || m.user.n > NAME_MOST) {
 		sink_fail(&c->sink, "a user is needed");
 		return;
 	}
+	/* He may have signed in since, somewhere: they are told in any case. */
+	if (all != NULL)
+		n = users_count(all, m.user);
 	passage_kick(c->router, NULL, &m);
-	sink_ok(&c->sink);
+	buf_fmt(&c->sink.out, "{\"ok\":true,\"closed\":%" PRIu64, n.here);
+	if (!carrier_alone(c->router))
+		buf_fmt(&c->sink.out, ",\"elsewhere\":%" PRIu64, n.away);
+	buf_str(&c->sink.out, "}\n");
+	c->sink.ended = true;
 }
 
 static void

@@ -9,7 +9,7 @@ import net from "node:net";
 import path from "node:path";
 import tls from "node:tls";
 import { test } from "node:test";
-import { Server, live, pealctl, unique, until } from "./harness.mjs";
+import { Server, live, pealctl, settled, unique, until } from "./harness.mjs";
 import { Fleet } from "./hosts.mjs";
 
 live("pealctl", {}, (s) => {
@@ -42,7 +42,10 @@ live("pealctl", {}, (s) => {
 		const crowd = await s.server.crowd(6), id = unique("user");
 		for (const [i, c] of crowd.entries())
 			await c.signin({ id: i < 4 ? id : `${id}-other` });
-		assert.equal((await s.server.ctl("terminate", id)).ok, true);
+		// Answered when the router has read what all workers have said.
+		await s.server.get("/connections");
+		const { ok, closed } = await s.server.ctl("terminate", id);
+		assert.deepEqual({ ok, closed }, { ok: true, closed: 4 });
 		for (const c of crowd.slice(0, 4))
 			await c.closed(4009);
 		for (const c of crowd.slice(4))
@@ -180,6 +183,14 @@ test("backplane shows the hosts, and why they are not joined any more", async ()
 		await until(async () => (await one.ctl("backplane")).lag_us > 0, "a round trip");
 		assert.match(await shown(one, "backplane"), /^Backplane: redis, up for .*\nBroker: redis:.* ms away\n[^]*\n\* /);
 		await until(async () => /^Backplane: redis, up, 2 hosts$/m.test(await shown(one, "status")), "the master to hear of it");
+		const here = await one.connect(), there = await two.connect();
+		await here.signin({ id: "who" });
+		await there.signin({ id: "who" });
+		await settled(fleet.hosts);
+		const kicked = execFileSync(pealctl, ["-s", (await one.ctl("status")).control, "kick", "who"]).toString();
+		assert.equal(kicked, "Closed 1 connection here; the other hosts were told, which had 1.\n");
+		await here.closed(4009);
+		await there.closed(4009);
 		fleet.allow(/backplane|broker|host/);
 		await fleet.redis.kill();
 		const down = await until(async () => {

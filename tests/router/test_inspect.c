@@ -183,7 +183,15 @@ test_kick(void **state)
 	SAY(b, inspected, .cookie = 1, .end = 1, .n = 1);
 	answers(g, fd, "{\"ok\":true,\"closed\":1}\n");
 	answers(g, ask(g, "{\"verb\":\"kick\",\"user\":\"u\"}"),
-	    "{\"ok\":true}\n");
+	    "{\"ok\":true,\"closed\":0}\n");
+	GETS(a, "terminate u");
+	SAY(a, signin, .conn = 1, .app = B("1"), .user = B("u"));
+	SAY(a, signin, .conn = 2, .app = B("1"), .user = B("u"));
+	SAY(b, signin, .conn = 1, .app = B("1"), .user = B("u"));
+	SAY(b, signin, .conn = 2, .app = B("1"), .user = B("v"));
+	rig_run(g);
+	answers(g, ask(g, "{\"verb\":\"terminate\",\"user\":\"u\"}"),
+	    "{\"ok\":true,\"closed\":3}\n");
 	GETS(a, "terminate u");
 	answers(g, ask(g, "{\"verb\":\"kick\"}"),
 	    "{\"ok\":false,\"error\":\"a user is needed\"}\n");

@@ -120,12 +120,14 @@ ctl --json check "$dir/bad.ini"
 ok "check --json of a mistake" says 1 '{"ok":false,"error":"'
 ok "which says where" says 1 'bad.ini:2: [peal] workers = x'
 ctl -c "$ini" terminate 42
-ok "terminate" says 0 'Done'
+ok "terminate of nobody" says 1 'Nobody is signed in'
 
 ctl -c "$ini" kick 42
-ok "kick of a user" says 0 'Done'
+ok "kick of a user who is not there" says 1 'Nobody is signed in'
+ctl -c "$ini" --json kick 42
+ok "kick --json of nobody" says 1 '{"ok":true,"closed":0}'
 ctl -c "$ini" kick 123.456
-ok "kick of a connection that is not there" says 0 'No such connection'
+ok "kick of a connection that is not there" says 1 'No such connection'
 ctl -c "$ini" kick
 ok "kick of nobody" says 2 'usage: pealctl kick'
 ctl -c "$ini" hosts
