@@ -14,6 +14,7 @@
 #include "master/state.h"
 
 #define REPORT_MAX	16384	/* octets of what is said of a target */
+#define GONE_MAX	64	/* targets that are none any more */
 
 /* Members that only grow. */
 static const struct bytes grows[] = { BYTES("delivered"), BYTES("requests"),
@@ -73,18 +74,40 @@ report_add(struct bytes target)
 	return r;
 }
 
+static void
+report_free(struct report *r)
+{
+	free(r->target);
+	buf_done(&r->json);
+}
+
+/* It may come back, and what comes back begins at 0. */
+static void
+report_rest(struct report *r)
+{
+	for (size_t i = 0; i < GROWS; i++) {
+		r->counts.before[i] += r->counts.own[i];
+		r->counts.own[i] = 0;
+	}
+	buf_reuse(&r->json);
+}
+
 void
 hook_reports_prune(void)
 {
-	size_t kept = 0;
+	size_t kept = 0, gone = 0;
 
 	for (size_t i = 0; i < n_reports; i++) {
-		if (is_target(bytes_str(reports[i].target))) {
-			reports[kept++] = reports[i];
-			continue;
+		struct report *r = &reports[i];
+
+		if (!is_target(bytes_str(r->target))) {
+			report_rest(r);
+			if (++gone > GONE_MAX) {
+				report_free(r);
+				continue;
+			}
 		}
-		free(reports[i].target);
-		buf_done(&reports[i].json);
+		reports[kept++] = *r;
 	}
 	n_reports = kept;
 }
@@ -173,7 +196,7 @@ hooks_json(struct buf *out)
 	buf_char(out, '[');
 	for (size_t i = 0; i < master.config->n_webhook; i++) {
 		r = report_find(bytes_str(master.config->webhook[i].label));
-		if (r == NULL)
+		if (r == NULL || r->json.n == 0)
 			continue;
 		buf_str(out, comma);
 		buf_bytes(out, buf_view(&r->json));
@@ -205,10 +228,13 @@ hook_reports_restore(const struct state *s)
 	const char *why;
 
 	for (size_t i = 0; i < s->n_hooks; i++) {
-		if (json_parse(buf_view(&s->hooks[i].json), &v, &why) < 0)
+		struct bytes text = buf_view(&s->hooks[i].json);
+
+		if (text.n != 0 && json_parse(text, &v, &why) < 0)
 			continue;
 		r = report_add(bytes_str(s->hooks[i].target));
-		buf_bytes(&r->json, v.raw);
+		if (text.n != 0)
+			buf_bytes(&r->json, v.raw);
 		(void)msg_unpack_numbers(buf_view(&s->hooks[i].counts),
 		    (uint64_t *)(void *)&r->counts, COUNTS);
 	}
@@ -218,10 +244,8 @@ hook_reports_restore(const struct state *s)
 void
 hook_reports_done(void)
 {
-	for (size_t i = 0; i < n_reports; i++) {
-		free(reports[i].target);
-		buf_done(&reports[i].json);
-	}
+	for (size_t i = 0; i < n_reports; i++)
+		report_free(&reports[i]);
 	free(reports);
 	reports = NULL;
 	n_reports = 0;
