@@ -167,7 +167,7 @@ static void
 refuse(struct client *c, struct bytes channel, enum refusal why)
 {
 	if (why == SIGNATURE)
-		auth_refused(c->app, c->conn, "channel", channel);
+		auth_refused(c->app, c->conn, "channel", channel, "");
 	pusher_error(c, refusals[why].code, refusals[why].words);
 	pusher_subscription_error(c, channel, refusals[why].status,
 	    refusals[why].words);

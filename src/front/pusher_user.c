@@ -162,7 +162,7 @@ pusher_signin(struct client *c, const struct pusher_in *in)
 		return -1;
 	why = check(c, &w);
 	if (why == SIGNATURE) {
-		auth_refused(c->app, c->conn, "sign-in", B(""));
+		auth_refused(c->app, c->conn, "sign-in", B(""), "");
 		client_close(c, CLOSE_SIGNIN);
 	} else if (why != ALLOWED)
 		pusher_error(c, refusals[why].code, refusals[why].words);

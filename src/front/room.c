@@ -291,7 +291,7 @@ guest_token(const struct client *c, struct bytes token)
 void
 guest_no_token(const struct client *c)
 {
-	auth_refused(c->app, c->conn, "room", guest_channel(c));
+	auth_refused(c->app, c->conn, "room", guest_channel(c), "");
 }
 
 /* ---- messages ---------------------------------------------------------- */

@@ -14,6 +14,7 @@
 
 #include <stdio.h>
 
+#include "common/log.h"
 #include "common/util.h"
 #include "worker/api_call.h"
 #include "worker/api_wait.h"
@@ -198,6 +199,20 @@ refuse_app(struct request *r, struct bytes id)
 	request_refuse(r, 404, buf_cstr(&words));
 }
 
+static void
+refused(const struct api_in *in, const char *why)
+{
+	const struct request *r = in->req;
+	static struct buf more;
+
+	buf_clear(&more);
+	buf_fmt(&more, " req=%s why=%s", request_name(r),
+	    log_value(bytes_str(why)));
+	auth_refused(in->app, r->conn, "request", r->head.path,
+	    buf_cstr(&more));
+	request_refuse(in->req, 401, why);
+}
+
 static int
 check_signature(const struct api_in *in)
 {
@@ -207,8 +222,7 @@ check_signature(const struct api_in *in)
 	if (auth_request(in->app, &r->head, in->params, r->body, prefix(),
 	    worker.config->http.timestamp_window, clock_wall_ms(), &why) == 0)
 		return 0;
-	auth_refused(in->app, r->conn, "request", r->head.path);
-	request_refuse(in->req, 401, why);
+	refused(in, why);
 	return -1;
 }
 

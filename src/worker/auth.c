@@ -166,14 +166,14 @@ auth_request(const struct app *app, const struct http_request *req,
 
 void
 auth_refused(const struct app *app, const struct conn *conn, const char *what,
-    struct bytes name)
+    struct bytes name, const char *more)
 {
 	static struct notice notice;
 
 	counter.signatures_refused++;
 	if (notice_due(&notice, LINES_A_SECOND))
 		notice_said(&notice, log_info("refused signature of=%s name=%s"
-		    " from=%s conn=%s app=%s left_out=%" PRIu64, what,
+		    " from=%s conn=%s app=%s%s left_out=%" PRIu64, what,
 		    log_value(name), conn_from(conn), conn_name(conn),
-		    log_value(app->id), notice.left_out));
+		    log_value(app->id), more, notice.left_out));
 }

@@ -34,9 +34,9 @@ int	auth_request(const struct app *, const struct http_request *,
 	    uint64_t window_ms, uint64_t now_ms, const char **why);
 
 /* Counts a refused signature and leaves a line in the log, a few a second at
- * most.  what: "channel", "sign-in", "request",
- * "room". */
+ * most.  what: "channel", "sign-in", "request", "room"; more: " key=value" to
+ * stand in it, or "". */
 void	auth_refused(const struct app *, const struct conn *, const char *what,
-	    struct bytes name);
+	    struct bytes name, const char *more);
 
 #endif

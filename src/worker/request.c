@@ -159,9 +159,7 @@ refuse(struct conn *c, const struct http_request *head, unsigned status,
 	conn_finish(c, CLOSE_HTTP_BAD, 2);
 }
 
-/* What a proxy, or the application, calls this request; the name of its conn if
- * they do not say, or not in words fit for it. */
-static const char *
+const char *
 request_name(const struct request *r)
 {
 	return r->head.request_id.n > 0 && r->head.request_id.n <= ID_MAX ?

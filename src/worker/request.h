@@ -54,6 +54,9 @@ void	request_refuse(struct request *, unsigned status, const char *words);
 int	request_restore(struct conn *, const struct http_chunks *);
 /* The conn goes on elsewhere. */
 void	request_forget(struct conn *);
+/* For the log: the X-Request-Id that came with it, else the conn's name; as
+ * log_value(). */
+const char *request_name(const struct request *);
 /* The Date line of an answer, good until the next call. */
 const char *request_date(void);
 /* End of a turn: frees what was answered. */

@@ -32,9 +32,9 @@ auth_user(const struct app *app, struct bytes auth, struct bytes socket,
 
 void
 auth_refused(const struct app *app, const struct conn *conn, const char *what,
-    struct bytes name)
+    struct bytes name, const char *more)
 {
-	(void)app, (void)conn, (void)what, (void)name;
+	(void)app, (void)conn, (void)what, (void)name, (void)more;
 }
 
 int

@@ -65,6 +65,9 @@ test("JSON: every line is an object, whatever clients send", () => running({ wor
 	const audit = all.filter((l) => l.msg === "refused signature");
 	assert.deepEqual(audit.map((l) => l.of).sort(), ["channel", "request"]);
 	assert.equal(audit.find((l) => l.of === "channel").name, "private-x=1,level=error");
+	const request = audit.find((l) => l.of === "request");
+	assert.equal(request.req, "abc \"1\" conn=9");
+	assert.match(request.why, /signature/);
 	const answer = all.find((l) => l.msg === "answered" && l.status === 401);
 	assert.equal(answer.req, "abc \"1\" conn=9");
 	assert.equal(answer.path, `/apps/${server.app.id}/channels`);

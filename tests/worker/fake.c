@@ -785,3 +785,10 @@ request_refuse(struct request *r, unsigned status, const char *words)
 {
 	request_answer(r, status, "text", NULL, bytes_str(words));
 }
+
+const char *
+request_name(const struct request *r)
+{
+	(void)r;
+	return "request";
+}
