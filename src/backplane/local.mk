@@ -7,6 +7,7 @@ libpeal_a_SOURCES += \
 	src/backplane/redis_fixed.c \
 	src/backplane/redis_health.c \
 	src/backplane/redis_link.c src/backplane/redis_link.h \
+	src/backplane/redis_moves.c src/backplane/redis_moves.h \
 	src/backplane/redis_node.c \
 	src/backplane/redis_outbox.c src/backplane/redis_outbox.h \
 	src/backplane/redis_reply.c src/backplane/redis_reply.h \

@@ -21,6 +21,7 @@
 #include <stdlib.h>
 
 #include "backplane/redis.h"
+#include "backplane/redis_moves.h"
 #include "backplane/redis_reply.h"
 #include "backplane/redis_slots.h"
 #include "backplane/redis_told.h"
@@ -65,6 +66,7 @@ struct cluster {
 	uint64_t		 epoch, epoch_told;
 	uint64_t		 moved_ms[LANES];
 	struct redis_layout	 layout, told;
+	struct redis_moves	 moves;
 	char			 why[200];
 };
 
@@ -243,8 +245,8 @@ apply(struct cluster *c)
 		changed += c->redis->lane[lane] != before;
 	}
 	if (changed != 0)
-		log_info("backplane redis: cluster layout masters=%u "
-		    "lanes_moved=%u", c->layout.masters, changed);
+		redis_moves_add(&c->moves, c->layout.masters, changed,
+		    clock_ms());
 	redis_health_check(c->redis);
 }
 
@@ -324,7 +326,8 @@ useless(struct cluster *c, const char *what, const redisReply *reply,
 	    reply != NULL ? ": " : "",
 	    reply != NULL ? log_bytes(redis_reply_text(reply)) : "");
 	if (!c->complained)
-		log_error("backplane redis: %s asked=%s", c->why, redis_link_text(c->link));
+		log_error("backplane redis: %s asked=%s", c->why,
+		    redis_link_text(c->link));
 	c->complained = true;
 	*why = c->why;
 	return -1;
@@ -471,9 +474,11 @@ static void
 cluster_tick(void *self)
 {
 	struct cluster *c = self;
+	uint64_t now = clock_ms();
 
 	drop_idle(c);
-	if (clock_ms() - c->read_ms >= READ_MS) {
+	redis_moves_tick(&c->moves, now);
+	if (now - c->read_ms >= READ_MS) {
 		c->stay = 0;
 		want(c, NULL);
 	} else if (!all_up(c)) {

@@ -9,9 +9,11 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "backplane/redis_moves.h"
 #include "backplane/redis_slots.h"
 #include "common/log.h"
 
@@ -296,6 +298,63 @@ test_epoch(void **state)
 	end();
 }
 
+/* What the log has, as "changes/lanes" of each line. */
+static const char *
+lines_of(int fd)
+{
+	static char shown[200];
+	char text[4096], *at = text;
+	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
+	unsigned masters, lanes, changes;
+	size_t len = 0;
+
+	text[n > 0 ? n : 0] = '\0';
+	shown[0] = '\0';
+	while ((at = strstr(at, " masters=")) != NULL) {
+		assert_int_equal(sscanf(at, " masters=%u lanes_moved=%u "
+		    "changes=%u", &masters, &lanes, &changes), 3);
+		assert_int_equal(masters, 2);
+		len += (size_t)snprintf(shown + len, sizeof(shown) - len,
+		    "%u/%u ", changes, lanes);
+		at++;
+	}
+	return shown;
+}
+
+/* Nodes that dispute who serves what do not fill the log. */
+static void
+test_moves_said(void **state)
+{
+	struct redis_moves m = { 0 };
+	uint64_t now = 100000;
+	int fd = memfd_create("log", MFD_CLOEXEC);
+
+	(void)state;
+	log_to_fd(fd);
+	log_set_level(LOG_LEVEL_INFO);
+	redis_moves_add(&m, 2, 128, now);
+	assert_string_equal(lines_of(fd), "1/128 ");
+	/* A change that is followed by another. */
+	redis_moves_add(&m, 2, 3, now += 100);
+	redis_moves_add(&m, 2, 4, now += 100);
+	redis_moves_tick(&m, now + MOVES_LAST_MS - 1);
+	assert_string_equal(lines_of(fd), "1/128 ");
+	redis_moves_tick(&m, now += MOVES_LAST_MS);
+	assert_string_equal(lines_of(fd), "1/128 2/7 ");
+	/* No end of it. */
+	for (int i = 0; i < 100; i++)
+		redis_moves_add(&m, 2, 1, now += 100);
+	assert_string_equal(lines_of(fd), "1/128 2/7 100/100 ");
+	redis_moves_tick(&m, now += 10 * MOVES_AGAIN_MS);
+	assert_string_equal(lines_of(fd), "1/128 2/7 100/100 ");
+	/* All was quiet: said at once. */
+	redis_moves_add(&m, 2, 5, now);
+	assert_string_equal(lines_of(fd), "1/128 2/7 100/100 1/5 ");
+	log_set_level(LOG_LEVEL_ERROR);
+	log_to_fd(STDERR_FILENO);
+	close(fd);
+}
+
 /* A master is gone, another takes its place: the others go on meanwhile, and
  * what waited is sent then. */
 static void
@@ -422,6 +481,7 @@ main(void)
 		cmocka_unit_test(test_moved),
 		cmocka_unit_test(test_unasked),
 		cmocka_unit_test(test_epoch),
+		cmocka_unit_test(test_moves_said),
 		cmocka_unit_test(test_node_lost),
 		cmocka_unit_test(test_all_lost),
 		cmocka_unit_test(test_ask),
