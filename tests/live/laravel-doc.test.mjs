@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// doc/LARAVEL names settings, variables, options and verbs: they are those of the
-// programs.  What it shows of Echo works.
+// Settings that doc/LARAVEL, doc/WEBHOOKS, doc/RUNNING and README show are good ones;
+// variables, options and verbs of doc/LARAVEL are those of the programs; what it shows
+// of Echo works.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import fs from "node:fs";
@@ -12,20 +13,27 @@ import { fileURLToPath } from "node:url";
 import { APP, Server, patience, peald, pealctl } from "./harness.mjs";
 import { certificate } from "./targets.mjs";
 
-const doc = fs.readFileSync(fileURLToPath(new URL("../../doc/LARAVEL", import.meta.url)), "utf8");
-const run = (file, ...args) => promisify(execFile)(file, args).catch((error) => error);
+const text = (name) => fs.readFileSync(fileURLToPath(new URL(`../../${name}`, import.meta.url)), "utf8");
+const doc = text("doc/LARAVEL");
+const run = (file, ...args) => promisify(execFile)(file, args, { env: { ...process.env, AUDIT_TOKEN: "token", AUDIT_SECRET: "secret" } })
+    .catch((error) => error);
 const SECTIONS = /^ {4}\[(peal|listen|http|websocket|router|metrics|page|courier|webhook|backplane|rooms|app)( [a-z]+)?\]$/;
 
-test("each piece of peal.ini is good settings beside a site's .env", async (t) => {
+test("each piece of peal.ini is good beside a site's .env", async (t) => {
 	const dir = fs.mkdtempSync(path.join(os.tmpdir(), "peal-doc-")), { file } = certificate();
 	t.after(() => fs.rmSync(dir, { recursive: true, force: true }));
 	fs.writeFileSync(path.join(dir, ".env"),
-	    `REVERB_APP_ID=${APP.id}\nREVERB_APP_KEY=${APP.key}\nREVERB_APP_SECRET=${APP.secret}\nREVERB_SERVER_PORT=8080\n`);
-	const pieces = doc.split(/\n\n+/).filter((p) => SECTIONS.test(p.split("\n")[0]));
-	assert.ok(pieces.length >= 10, `${pieces.length} pieces`);
+	    "REVERB_APP_ID=1\nREVERB_APP_KEY=site-key\nREVERB_APP_SECRET=site-secret\nREVERB_SERVER_PORT=8080\n");
+	const pieces = ["doc/LARAVEL", "doc/WEBHOOKS", "doc/RUNNING", "README"].flatMap((name) => text(name).split(/\n\n+/))
+	    .filter((p) => SECTIONS.test(p.split("\n")[0]));
+	assert.ok(pieces.length >= 24, `${pieces.length} pieces`);
 	for (const [i, piece] of pieces.entries()) {
 		const ini = path.join(dir, `${i}.ini`);
-		fs.writeFileSync(ini, piece.replace(/^ {4}/gm, "")
+		// Words beside a line explain it; what a site has to put in is put in.
+		const lines = piece.split("\n").filter((line) => /^ {4}\S/.test(line)).map((line) => line.slice(4).replace(/ {3,}.*/, ""));
+		fs.writeFileSync(ini, lines.join("\n").replace(/^token = \.\.\.$/m, "token = 0123456789abcdef").replace(/^app = shop$/m, "app = reverb")
+		    .replace(/^key = second-key$/m, "key = site-key")
+		    .replace(/^(?=\[listen metrics\])/, "[listen]\naddress = 127.0.0.1:8080\n\n")
 		    .replace(/^certificate = .*/m, `certificate = ${file}`)
 		    .replace(/^certificate_key = .*/m, `certificate_key = ${path.join(path.dirname(file), "key.pem")}`));
 		const { stdout, stderr, code } = await run(peald, "-c", ini, "--env-file", path.join(dir, ".env"), "--check");
