@@ -512,7 +512,10 @@ show_inspected(struct bytes answer)
 static void
 put_connections(uint64_t n)
 {
-	field_put_number(n);
+	if (n == 0)
+		fputs("No", stdout);
+	else
+		field_put_number(n);
 	fputs(n == 1 ? " connection" : " connections", stdout);
 }
 
@@ -525,17 +528,18 @@ show_user_closed(struct bytes answer)
 
 	if (!talk_line(answer, &pos, &line))
 		return;
-	if (closed_status(answer) != STATUS_OK) {
-		puts("Nobody is signed in as this user.");
-		return;
-	}
-	fputs("Closed ", stdout);
+	if (field_number(&line, "closed") != 0)
+		fputs("Closed ", stdout);
 	put_connections(field_number(&line, "closed"));
 	if (field(&line, "elsewhere").type != JSON_MISSING) {
-		fputs(" here; the other hosts were told, which had ", stdout);
+		fputs(" here; the other hosts were told, where ", stdout);
 		field_put_number(field_number(&line, "elsewhere"));
+		fputs(" signed in", stdout);
 	}
 	puts(".");
+	if (field(&line, "missing").type == JSON_ARRAY)
+		puts("Not all workers have answered; they close theirs when "
+		    "they do.");
 }
 
 void

@@ -268,19 +268,21 @@ const struct verb verbs[] = {
 	  .summary = "close a user's connections, or one connection",
 	  .options = "auD", .max = 1, .run = run_kick, .help =
 	  "Closes (4009; clients do not come back by themselves) every "
-	  "connection that\nsigned in as USER, on all hosts, or the one with "
-	  "that socket id, on this host.\nWhat looks like a socket id "
-	  "(123.456) is one; --user and --id say which. Says how many were "
-	  "closed; if there\nis none the exit status is 1.\n\n"
+	  "connection that\nsigned in as USER, or is USER on a presence "
+	  "channel, on all hosts, or the one\nwith that socket id, on this "
+	  "host, and says how many. What looks like a socket\nid (123.456) "
+	  "is one; --user and --id say which. If there is none the exit\n"
+	  "status is 1.\n\n"
 	  "    pealctl kick 42\n"
 	  "    pealctl kick 7651.24428\n" },
 	{ .name = "terminate", .args = "[-a APP] USER",
 	  .summary = "close all connections of a user",
 	  .options = "a", .min = 1, .max = 1, .ask = ask_terminate,
 	  .show = show_user_closed, .status = closed_status, .help =
-	  "Closes every connection that signed in as USER, on all hosts "
-	  "(4009; clients\ndo not come back by themselves), and says how many. "
-	  "If nobody is signed in as USER\nthe exit status is 1.\n\n"
+	  "Closes every connection that signed in as USER, or is USER on a "
+	  "presence\nchannel, on all hosts (4009; clients do not come "
+	  "back by themselves), and says\nhow many. If there is none the "
+	  "exit status is 1.\n\n"
 	  "    pealctl terminate -a shop 42\n" },
 	{ .name = "hosts", .args = "", .summary = "the hosts that are joined",
 	  .options = "", .show = show_hosts, .rows = "hosts", .help =

@@ -493,7 +493,7 @@ export class Connections {
 			$("conns-user").focus();
 		} else if (await sure(`Close all connections of the user ${user}, on all hosts?`, "Close them")) {
 			await this.#act({ verb: "terminate", app: $("conns-app").value, user },
-			    ({ closed = 0, elsewhere = 0 }) => (closed + elsewhere === 0 ? `Nobody is signed in as ${user}.` :
+			    ({ closed = 0, elsewhere = 0 }) => (closed + elsewhere === 0 ? `There are no connections of ${user}.` :
 			        `The connections of ${user} are being closed: ${count(closed)}${elsewhere ? ` here, ${count(elsewhere)} on other hosts` : ""}.`));
 		}
 	}

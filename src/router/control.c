@@ -54,6 +54,8 @@ control_free(struct control *c)
 		r->n_asks--;
 	sink_done(&c->sink);
 	buf_done(&c->match);
+	buf_done(&c->app);
+	buf_done(&c->user);
 	free(c);
 }
 

@@ -28,9 +28,10 @@
  *		channel, or null; names: the first 20; backlog: octets that wait;
  *		age and idle: seconds
  *		last: total; missing: workers that did not answer, by slot
- *	kick		user: all connections that signed in as this user, on all
- *			hosts; last: closed, how many of this host that were;
- *			elsewhere, where hosts are joined: what the others told of
+ *	kick		user: all connections that signed in as this user, or are
+ *			it in a presence channel, on all hosts; last: closed, how
+ *			many of this host that are; elsewhere, where hosts are
+ *			joined: those that signed in there; missing
  *			socket: one of this host; last: closed (0 or 1), missing
  *	terminate	user: the same as kick
  *	tail		channel (a name, or a prefix and *), kinds (a list of

@@ -53,6 +53,8 @@ struct control {
 						   change */
 	struct tap		*tap;
 	struct inspection	*inspection;
+	struct buf		 app, user;	/* to be kicked when they are
+						   counted */
 	bool			 waived;	/* this router need not wait for
 						   it to be read */
 

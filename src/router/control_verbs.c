@@ -212,13 +212,13 @@ inspected(void *to, const struct inspection_end *end)
 }
 
 static void
-inspect(struct control *c, const struct msg_inspect *m)
+inspect(struct control *c, const struct msg_inspect *m, inspect_done *done)
 {
 	/* Workers are not heard any more. */
 	if (c->router->elder.stage >= ELDER_YIELDS)
 		sink_again(&c->sink, REPLACED);
 	else
-		c->inspection = inspect_begin(c->router, m, inspected, c);
+		c->inspection = inspect_begin(c->router, m, done, c);
 }
 
 static void
@@ -238,29 +238,42 @@ run_inspect(struct control *c, const struct request *q)
 	    socket_id(q->socket.text, &m.socket_a, &m.socket_b) < 0)
 		sink_fail(&c->sink, "socket is two numbers: \"123.456\"");
 	else
-		inspect(c, &m);
+		inspect(c, &m, inspected);
+}
+
+/* The workers have counted them; others may have come since, somewhere. */
+static void
+counted(void *to, const struct inspection_end *end)
+{
+	struct control *c = to;
+	struct buf *out = &c->sink.out;
+	struct msg_kick m = { .app = buf_view(&c->app),
+	    .user = buf_view(&c->user) };
+	struct census *all = census_find(c->router, m.app);
+
+	c->inspection = NULL;
+	buf_fmt(out, "{\"ok\":true,\"closed\":%" PRIu64, end->total);
+	if (!carrier_alone(c->router))
+		buf_fmt(out, ",\"elsewhere\":%" PRIu64,
+		    all != NULL ? users_away(all, m.user) : 0);
+	add_missing(out, end);
+	buf_str(out, "}\n");
+	c->sink.ended = true;
+	passage_kick(c->router, NULL, &m);
 }
 
 static void
 run_terminate(struct control *c, const struct request *q)
 {
-	struct msg_kick m = { .app = q->app_id, .user = q->user.text };
-	struct users_count n = { 0 };
-	struct census *all = census_find(c->router, q->app_id);
+	struct msg_inspect m = { .app = q->app_id, .user = q->user.text };
 
 	if (m.user.n == 0 || m.user.n > NAME_MOST) {
 		sink_fail(&c->sink, "a user is needed");
 		return;
 	}
-	/* He may have signed in since, somewhere: they are told in any case. */
-	if (all != NULL)
-		n = users_count(all, m.user);
-	passage_kick(c->router, NULL, &m);
-	buf_fmt(&c->sink.out, "{\"ok\":true,\"closed\":%" PRIu64, n.here);
-	if (!carrier_alone(c->router))
-		buf_fmt(&c->sink.out, ",\"elsewhere\":%" PRIu64, n.away);
-	buf_str(&c->sink.out, "}\n");
-	c->sink.ended = true;
+	buf_bytes(&c->app, m.app);
+	buf_bytes(&c->user, m.user);
+	inspect(c, &m, counted);
 }
 
 static void
@@ -273,7 +286,7 @@ run_kick(struct control *c, const struct request *q)
 	else if (socket_id(q->socket.text, &m.socket_a, &m.socket_b) < 0)
 		sink_fail(&c->sink, "socket is two numbers: \"123.456\"");
 	else
-		inspect(c, &m);
+		inspect(c, &m, inspected);
 }
 
 /* ---- messages ----------------------------------------------------------- */

@@ -236,13 +236,12 @@ users_turn(struct router *r)
 	return !LIST_EMPTY(&r->fresh);
 }
 
-struct users_count
-users_count(struct census *c, struct bytes id)
+uint64_t
+users_away(struct census *c, struct bytes id)
 {
 	const struct user *u = user_find(c, id);
 
-	return u == NULL ? (struct users_count){ 0 } : (struct users_count){
-	    .here = u->connections.total, .away = u->item.away_n };
+	return u != NULL ? u->item.away_n : 0;
 }
 
 /* ---- from one router to the next ---------------------------------------- */

@@ -43,11 +43,8 @@ void	users_arrive(struct census *, struct peer *, const struct msg_moved *);
  * wait for the next turn. */
 bool	users_turn(struct router *);
 
-/* Connections signed in as this user: of this host, and of others. */
-struct users_count {
-	uint64_t	here, away;
-};
-struct users_count users_count(struct census *, struct bytes id);
+/* Connections of other hosts that signed in as this user. */
+uint64_t users_away(struct census *, struct bytes id);
 
 /* A worker is dead: first its watchers, then its users in each census. */
 void	users_forget_watchers(struct peer *);

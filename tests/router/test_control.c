@@ -81,8 +81,6 @@ test_commands(void **state)
 	rig_run(g);
 	GETS(a, "subscribed cache-x cookie=2 count=2 at=1"
 	    " cached=\"e\":\"{\\\"a\\\":1}\"");
-	answers(g, "{\"verb\":\"terminate\",\"user\":\"u\"}", OK);
-	GETS(a, "terminate u");
 	rig_free(g);
 }
 

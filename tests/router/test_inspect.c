@@ -169,6 +169,29 @@ test_nonsense(void **state)
 	}
 }
 
+/* Counted by both workers first. */
+static void
+kick_user(struct rig *g, const char *verb, unsigned cookie, unsigned n,
+    unsigned m)
+{
+	struct mate *a = &g->mates[0], *b = &g->mates[1];
+	char text[120];
+	int fd;
+
+	snprintf(text, sizeof(text), "{\"verb\":\"%s\",\"user\":\"u\"}",
+	    verb);
+	fd = ask(g, text);
+	snprintf(text, sizeof(text), "inspect %u app=1 channel= user=u "
+	    "socket=0.0 slow=0 limit=0 kick=0", cookie);
+	GETS(a, text);
+	GETS_NONE(a);
+	SAY(a, inspected, .cookie = cookie, .end = 1, .n = n);
+	SAY(b, inspected, .cookie = cookie, .end = 1, .n = m);
+	snprintf(text, sizeof(text), "{\"ok\":true,\"closed\":%u}\n", n + m);
+	answers(g, fd, text);
+	GETS(a, "terminate u");
+}
+
 static void
 test_kick(void **state)
 {
@@ -182,17 +205,19 @@ test_kick(void **state)
 	SAY(a, inspected, .cookie = 1, .end = 1);
 	SAY(b, inspected, .cookie = 1, .end = 1, .n = 1);
 	answers(g, fd, "{\"ok\":true,\"closed\":1}\n");
-	answers(g, ask(g, "{\"verb\":\"kick\",\"user\":\"u\"}"),
-	    "{\"ok\":true,\"closed\":0}\n");
-	GETS(a, "terminate u");
-	SAY(a, signin, .conn = 1, .app = B("1"), .user = B("u"));
-	SAY(a, signin, .conn = 2, .app = B("1"), .user = B("u"));
-	SAY(b, signin, .conn = 1, .app = B("1"), .user = B("u"));
-	SAY(b, signin, .conn = 2, .app = B("1"), .user = B("v"));
+	kick_user(g, "kick", 2, 0, 0);
+	kick_user(g, "terminate", 3, 2, 1);
+	/* Who asks no more wants nobody closed. */
+	fd = ask(g, "{\"verb\":\"kick\",\"user\":\"u\"}");
 	rig_run(g);
-	answers(g, ask(g, "{\"verb\":\"terminate\",\"user\":\"u\"}"),
-	    "{\"ok\":true,\"closed\":3}\n");
-	GETS(a, "terminate u");
+	close(fd);
+	rig_later(g, 1000);
+	SAY(a, inspected, .cookie = 4, .end = 1);
+	SAY(b, inspected, .cookie = 4, .end = 1);
+	rig_run(g);
+	GETS(a, "inspect 4 app=1 channel= user=u socket=0.0 slow=0 limit=0"
+	    " kick=0");
+	GETS_NONE(a);
 	answers(g, ask(g, "{\"verb\":\"kick\"}"),
 	    "{\"ok\":false,\"error\":\"a user is needed\"}\n");
 	for (unsigned i = 0; i < 6; i++) {

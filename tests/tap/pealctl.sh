@@ -120,10 +120,10 @@ ctl --json check "$dir/bad.ini"
 ok "check --json of a mistake" says 1 '{"ok":false,"error":"'
 ok "which says where" says 1 'bad.ini:2: [peal] workers = x'
 ctl -c "$ini" terminate 42
-ok "terminate of nobody" says 1 'Nobody is signed in'
+ok "terminate of nobody" says 1 'No connections.'
 
 ctl -c "$ini" kick 42
-ok "kick of a user who is not there" says 1 'Nobody is signed in'
+ok "kick of a user who is not there" says 1 'No connections.'
 ctl -c "$ini" --json kick 42
 ok "kick --json of nobody" says 1 '{"ok":true,"closed":0}'
 ctl -c "$ini" kick 123.456
