@@ -8,7 +8,7 @@
 #include "tests/worker/test_core.h"
 #include "worker/fanout.h"
 
-#define SCRIPTS		150
+#define SCRIPTS		(getenv("PEAL_TEST_BRIEF") == NULL ? 150u : 15u)
 #define READS		40		/* in a script */
 #define CLIENTS		12
 #define CHANNELS	4
