@@ -6,7 +6,6 @@
  */
 #include "courier/news.h"
 
-#include "common/counters.h"
 #include "common/ipc.h"
 #include "common/log.h"
 #include "common/util.h"
@@ -46,8 +45,7 @@ takers(struct courier *c, const struct notice *n, size_t octets)
 	size_t n_to = 0;
 
 	while ((t = targets_next(c, n->app, n->kind, n->channel, t)) != NULL) {
-		counter.hooks_taken++;
-		if (!target_room(t, octets))
+		if (!target_room(t, n->kind, n->channel, octets))
 			continue;
 		if (n_to == c->cap_to) {
 			c->cap_to = c->cap_to * 2 + 8;

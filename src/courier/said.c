@@ -26,6 +26,7 @@ struct app {
 	struct hash_link	 hash;
 	unsigned		 known;		/* SAID_* */
 	unsigned		 rolled;	/* seen in this roll */
+	unsigned		 gone;		/* in said_only() */
 	size_t			 n;
 	char			 id[];
 };
@@ -211,20 +212,28 @@ said_only(struct said *all, unsigned (*wanted)(void *ctx, struct bytes app),
 {
 	struct hash_cursor at = { 0 }, apps = { 0 };
 	struct hash_link *l;
+	struct app *a;
 
-	while ((l = hash_walk(&all->apps, &apps)) != NULL) {
-		struct app *a = (struct app *)(void *)l;
-		unsigned gone = a->known & ~wanted(ctx, app_key(l));
-
-		a->known &= ~gone;
-		if (gone != 0)
-			forgotten(ctx, app_key(l), gone);
-	}
+	/* Also what was told before it was known. */
 	while ((l = hash_walk(&all->all, &at)) != NULL) {
 		struct fact *f = (struct fact *)(void *)l;
+		unsigned class = class_of(f);
 
-		if ((class_of(f) & wanted(ctx, app_of(f))) == 0)
-			drop(all, f);
+		if ((class & wanted(ctx, app_of(f))) != 0)
+			continue;
+		if ((a = app_get(all, app_of(f))) != NULL)
+			a->gone |= class;
+		else
+			forgotten(ctx, app_of(f), class);
+		drop(all, f);
+	}
+	while ((l = hash_walk(&all->apps, &apps)) != NULL) {
+		a = (struct app *)(void *)l;
+		a->gone |= a->known & ~wanted(ctx, app_key(l));
+		a->known &= ~a->gone;
+		if (a->gone != 0)
+			forgotten(ctx, app_key(l), a->gone);
+		a->gone = 0;
 	}
 }
 

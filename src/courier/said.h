@@ -71,7 +71,7 @@ void	said_unsettle(struct said *);
 void	said_know(struct said *, struct bytes app, unsigned classes);
 /* Nobody wants these any more: they are dropped without a word. */
 void	said_forget(struct said *, struct bytes app, unsigned classes);
-/* The same for all that is not wanted; forgotten() for what was known. */
+/* The same for all that is not wanted; forgotten() for what there was. */
 void	said_only(struct said *, unsigned (*wanted)(void *ctx,
 	    struct bytes app), void (*forgotten)(void *ctx, struct bytes app,
 	    unsigned classes), void *ctx);

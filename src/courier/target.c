@@ -49,14 +49,29 @@ item_drop(struct target *t, struct queued *i)
 	free(i);
 }
 
+/* What this count takes the place of, or NULL. */
+static struct queued *
+count_before(struct target *t, unsigned kind, struct bytes channel)
+{
+	struct hash_link *l = NULL;
+
+	if (kind == EVENT_COUNT)
+		l = hash_find(&t->counts, channel);
+	return l != NULL ? item_of_count(l) : NULL;
+}
+
 bool
-target_room(struct target *t, size_t n)
+target_room(struct target *t, unsigned kind, struct bytes channel, size_t n)
 {
 	const struct courier *c = t->courier;
 	uint64_t cost = n + TARGET_ITEM_COST;
 
-	if (t->set == NULL || (t->octets + cost <= t->set->max_queue &&
-	    c->targets.octets + cost <= c->config->courier.max_queue)) {
+	/* Of the two one is delivered, and one was taken. */
+	if (count_before(t, kind, channel) != NULL)
+		return true;
+	counter.hooks_taken++;
+	if (t->octets + cost <= t->set->max_queue &&
+	    c->targets.octets + cost <= c->config->courier.max_queue) {
 		t->full = false;
 		return true;
 	}
@@ -74,10 +89,11 @@ target_room(struct target *t, size_t n)
 static void
 count_put(struct target *t, struct queued *i)
 {
-	struct hash_link *l = hash_find(&t->counts, text_channel(i->text));
+	struct queued *old = count_before(t, EVENT_COUNT,
+	    text_channel(i->text));
 
-	if (l != NULL)
-		item_drop(t, item_of_count(l));
+	if (old != NULL)
+		item_drop(t, old);
 	i->is_count = true;
 	hash_insert(&t->counts, &i->hash);
 }

@@ -131,8 +131,10 @@ void	targets_each_app(struct courier *, void (*app)(void *ctx,
 struct target *targets_next(struct courier *, struct bytes app, unsigned kind,
 	    struct bytes channel, struct target *after);
 
-/* Is there room for text of n octets?  If not it counts as dropped. */
-bool	target_room(struct target *, size_t n);
+/* An event of n octets comes for it: counts as taken, unless it takes the place of
+ * a count that waits.  Is there room?  If not it counts as dropped. */
+bool	target_room(struct target *, unsigned kind, struct bytes channel,
+	    size_t n);
 /* Puts it into the queue; takes a reference.  A count takes the place of one
  * of its channel that no request has. */
 void	target_push(struct target *, struct text *);

@@ -7,6 +7,7 @@ courier_tests = \
 	tests/courier/test_courier \
 	tests/courier/test_http \
 	tests/courier/test_journal \
+	tests/courier/test_random \
 	tests/courier/test_recovery \
 	tests/courier/test_said \
 	tests/courier/test_target
@@ -37,3 +38,18 @@ tests_courier_test_target_LDFLAGS = $(courier_ldflags)
 tests_courier_test_recovery_SOURCES = tests/courier/test_recovery.c $(courier_rig)
 tests_courier_test_recovery_LDADD = $(courier_ldadd)
 tests_courier_test_recovery_LDFLAGS = $(courier_ldflags)
+tests_courier_test_random_SOURCES = tests/courier/test_random.c \
+	tests/courier/model.c tests/courier/model_said.c \
+	tests/courier/model_sent.c tests/courier/model.h \
+	tests/courier/model_inner.h $(courier_rig)
+tests_courier_test_random_LDADD = $(courier_ldadd)
+tests_courier_test_random_LDFLAGS = $(courier_ldflags) \
+	-Wl,--wrap=courier_on_hook_hosts,--wrap=courier_on_hook_state \
+	-Wl,--wrap=courier_on_hook_roll,--wrap=courier_on_hook_event \
+	-Wl,--wrap=said_unsettle,--wrap=news_settings \
+	-Wl,--wrap=targets_settings,--wrap=targets_settled \
+	-Wl,--wrap=ledger_event,--wrap=ledger_request,--wrap=ledger_open \
+	-Wl,--wrap=journal_write,--wrap=journal_compact,--wrap=pwrite64 \
+	-Wl,--wrap=http_new,--wrap=http_free,--wrap=http_authorities \
+	-Wl,--wrap=http_post,--wrap=http_cancel,--wrap=http_turn \
+	-Wl,--wrap=http_waits,--wrap=random_fill,--wrap=random_1_to

@@ -12,7 +12,7 @@
 
 #include "common/log.h"
 
-static uint64_t ahead_ms;
+static uint64_t ahead_ms, stopped_ms;	/* when the clock was stopped */
 
 uint64_t	__real_clock_ms(void);
 uint64_t	__wrap_clock_ms(void);
@@ -20,7 +20,13 @@ uint64_t	__wrap_clock_ms(void);
 uint64_t
 __wrap_clock_ms(void)
 {
-	return __real_clock_ms() + ahead_ms;
+	return (stopped_ms != 0 ? stopped_ms : __real_clock_ms()) + ahead_ms;
+}
+
+void
+rig_clock_stop(void)
+{
+	stopped_ms = __real_clock_ms();
 }
 
 uint64_t
@@ -119,6 +125,13 @@ kept_drop(struct rig *g)
 	memmove(g->kept, g->kept + 1, --g->n_kept * sizeof(g->kept[0]));
 }
 
+void
+rig_forget(struct rig *g)
+{
+	while (g->n_kept > 0)
+		kept_drop(g);
+}
+
 /* Says it if somebody is there, and keeps it. */
 static void
 say(struct rig *g, struct buf *frame)
@@ -191,8 +204,10 @@ rig_turn(struct rig *g)
 		ipc_flush(g->router);
 	if (g->master != NULL)
 		ipc_flush(g->master);
-	event_base_once(g->base, -1, EV_TIMEOUT, on_nothing, NULL, &soon);
-	event_base_loop(g->base, EVLOOP_ONCE);
+	if (!g->quick)
+		event_base_once(g->base, -1, EV_TIMEOUT, on_nothing, NULL,
+		    &soon);
+	event_base_loop(g->base, g->quick ? EVLOOP_NONBLOCK : EVLOOP_ONCE);
 	if (g->courier != NULL)
 		while (courier_turn(g->courier))
 			event_base_loop(g->base, EVLOOP_NONBLOCK);
@@ -248,6 +263,12 @@ settings_say(struct rig *g)
 	msg_pack_settings(ipc_out(g->master),
 	    &(struct msg_settings){ .packed = buf_view(&packed) });
 	buf_done(&packed);
+}
+
+void
+rig_settings_next(struct rig *g, const char *text)
+{
+	settings_make(g, text);
 }
 
 void
@@ -313,7 +334,7 @@ rig_stop(struct rig *g, uint64_t grace_ms)
 }
 
 struct rig *
-rig_new(const char *settings)
+rig_make(const char *settings)
 {
 	struct rig *g = xcalloc(1, sizeof(*g));
 	static const char local[] = { 127, 0, 0, 1 };
@@ -328,6 +349,14 @@ rig_new(const char *settings)
 	for (unsigned i = 0; i < 2; i++)
 		g->journal[i] = memfd_create("journal", MFD_CLOEXEC);
 	settings_make(g, settings);
+	return g;
+}
+
+struct rig *
+rig_new(const char *settings)
+{
+	struct rig *g = rig_make(settings);
+
 	rig_start(g);
 	return g;
 }
@@ -340,8 +369,7 @@ rig_free(struct rig *g)
 	for (unsigned i = 0; i < 2; i++)
 		if (g->journal[i] >= 0)
 			close(g->journal[i]);
-	while (g->n_kept > 0)
-		kept_drop(g);
+	rig_forget(g);
 	free(g->kept);
 	for (unsigned i = 0; i < NELEM(g->reports); i++) {
 		free(g->reports[i]);

@@ -101,14 +101,17 @@ struct rig {
 	const struct bytes *addresses;
 	uint32_t	 n_addresses;
 	bool		 mute;		/* no answer */
+	bool		 quick;		/* nothing is waited for */
 };
 
 /* With one more application or [webhook] sections: settings behind RIG_APP, and
  * allow_private unless they say something of [courier]. */
 struct rig *rig_new(const char *settings);
+struct rig *rig_make(const char *settings);	/* without a courier yet */
 void	rig_free(struct rig *);
 /* The clock goes on by so much, and the courier looks at it. */
 void	rig_later(struct rig *, uint64_t ms);
+void	rig_clock_stop(void);	/* time passes by rig_later() alone */
 /* Runs until it is true. */
 #define rig_until(g, what)	do {					\
 		uint64_t end_ = rig_deadline();				\
@@ -129,6 +132,7 @@ void	rig_idle(struct rig *);
 void	rig_kill(struct rig *);
 void	rig_start(struct rig *);	/* without a router's link */
 void	rig_settings(struct rig *, const char *);	/* live */
+void	rig_settings_next(struct rig *, const char *);	/* of the next courier */
 void	rig_stop(struct rig *, uint64_t grace_ms);	/* until it is done */
 
 /* The router: a link with hook_hosts, and a whole empty roll. */
@@ -146,6 +150,7 @@ void	rig_event(struct rig *, struct msg_hook_event);
 void	rig_client(struct rig *, const char *channel, const char *data);
 /* What is not acknowledged once more, on a new link. */
 void	rig_resend(struct rig *);
+void	rig_forget(struct rig *);	/* what is not acknowledged */
 /* Until all that was said is acknowledged. */
 void	rig_acked(struct rig *);
 
