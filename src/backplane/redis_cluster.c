@@ -128,7 +128,7 @@ drop_idle(struct cluster *c)
 static void
 arm(struct cluster *c, unsigned ms)
 {
-	struct timeval in = { ms / 1000, (int)(ms % 1000) * 1000 };
+	struct timeval in = timeval_ms(ms);
 	uint64_t due = clock_ms() + ms;
 
 	if (event_pending(c->again, EV_TIMEOUT, NULL) && c->due_ms <= due)

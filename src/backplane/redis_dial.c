@@ -24,13 +24,6 @@ static void next_address(struct redis_dial *);
 /* The names' side needs up to 10 s to say that it cannot. */
 #define RESOLVE_LATE_MS	12000
 
-static struct timeval
-in_ms(uint64_t ms)
-{
-	return (struct timeval){ .tv_sec = (time_t)(ms / 1000),
-	    .tv_usec = (suseconds_t)(ms % 1000 * 1000) };
-}
-
 static void
 failed(struct redis_dial *d, const char *why)
 {
@@ -123,7 +116,7 @@ leave_address(struct redis_dial *d)
 static void
 next_address(struct redis_dial *d)
 {
-	struct timeval in = in_ms(d->redis->settings.set->timeout);
+	struct timeval in = timeval_ms(d->redis->settings.set->timeout);
 
 	leave_address(d);
 	while (d->next < d->n) {
@@ -175,7 +168,7 @@ static void
 ask(struct redis_dial *d, const char *host)
 {
 	struct redis *r = d->redis;
-	struct timeval in = in_ms(RESOLVE_LATE_MS);
+	struct timeval in = timeval_ms(RESOLVE_LATE_MS);
 
 	d->cookie = ++r->last_cookie;
 	evtimer_add(d->late, &in);

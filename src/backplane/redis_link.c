@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <event2/event.h>
@@ -81,20 +80,10 @@ static void	on_readable(evutil_socket_t, short, void *);
 static void	on_writable(evutil_socket_t, short, void *);
 static void	on_dialed(void *, int, const char *);
 
-static uint64_t
-now_us(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
-
 static void
 timer_set(struct redis_link *l, uint64_t ms)
 {
-	struct timeval in = { .tv_sec = (time_t)(ms / 1000),
-		.tv_usec = (suseconds_t)(ms % 1000 * 1000) };
+	struct timeval in = timeval_ms(ms);
 
 	evtimer_add(l->timer, &in);
 }
@@ -434,7 +423,7 @@ take_reply(struct redis_link *l, const redisReply *reply)
 		return take_step(l, reply);
 	if (is_pong(l, reply)) {
 		l->pinging = false;
-		l->rtt_us = now_us() - l->ping_us;
+		l->rtt_us = clock_ns() / 1000 - l->ping_us;
 		return 0;
 	}
 	if (!l->subscriber && l->answered++ == l->asked) {
@@ -656,7 +645,7 @@ ping(struct redis_link *l)
 
 	l->pinging = true;
 	l->ping_asked = l->asked;
-	l->ping_us = now_us();
+	l->ping_us = clock_ns() / 1000;
 	redis_command(&l->out, 1, command);
 	expect(l);
 }

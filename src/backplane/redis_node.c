@@ -34,8 +34,7 @@ hold(struct redis_node *node)
 
 	ms = HOLD_MS + (ms > subscribe ? ms : subscribe);
 	/* A little later: at the end of that turn the time is over. */
-	in = (struct timeval){ (time_t)((ms + 2) / 1000),
-	    (suseconds_t)((ms + 2) % 1000 * 1000) };
+	in = timeval_ms(ms + 2);
 	node->held_until_ms = clock_ms() + ms;
 	node->gone = false;
 	event_base_once(node->redis->base, -1, EV_TIMEOUT, on_held, NULL, &in);
@@ -251,9 +250,7 @@ wake(struct redis *r, uint64_t now)
 			next = r->held_ms[lane];
 	if (next == UINT64_MAX)
 		return;
-	next = next > now ? next - now : 0;
-	in.tv_sec = (time_t)(next / 1000);
-	in.tv_usec = (suseconds_t)(next % 1000 * 1000);
+	in = timeval_ms(next > now ? next - now : 0);
 	event_add(r->held, &in);
 }
 

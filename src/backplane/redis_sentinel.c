@@ -57,7 +57,7 @@ master_name(const struct sentinel *s)
 static void
 arm(struct sentinel *s, unsigned ms)
 {
-	struct timeval in = { ms / 1000, (int)(ms % 1000) * 1000 };
+	struct timeval in = timeval_ms(ms);
 
 	if (!event_pending(s->again, EV_TIMEOUT, NULL))
 		event_add(s->again, &in);

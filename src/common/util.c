@@ -120,6 +120,13 @@ clock_wall_ms(void)
 	return clock_read_ms(CLOCK_REALTIME);
 }
 
+struct timeval
+timeval_ms(uint64_t ms)
+{
+	return (struct timeval){ .tv_sec = (time_t)(ms / 1000),
+		.tv_usec = (suseconds_t)(ms % 1000 * 1000) };
+}
+
 /* ---- random numbers ----------------------------------------------------- */
 
 void

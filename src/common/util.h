@@ -14,6 +14,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/time.h>
 
 #include "common/buf.h"
 
@@ -35,6 +36,9 @@ uint64_t clock_ms(void);
 uint64_t clock_ns(void);
 /* Milliseconds since 1970: for people and signatures only. */
 uint64_t clock_wall_ms(void);
+
+/* As timers want it. */
+struct timeval timeval_ms(uint64_t ms);
 
 /* From the system's random source; never fails (ends the process instead). */
 void	random_fill(void *, size_t);

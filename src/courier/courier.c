@@ -171,7 +171,7 @@ courier_tick(struct courier *c)
 static bool
 expire(struct courier *c)
 {
-	uint64_t due, in, hold_back = c->config->courier.hold_back;
+	uint64_t due, hold_back = c->config->courier.hold_back;
 	bool last = c->deliver && links_current(c) == NULL &&
 	    !choice_many(&c->choice);
 	struct timeval tv;
@@ -186,9 +186,7 @@ expire(struct courier *c)
 		event_del(c->wake);
 		return false;
 	}
-	in = due > c->now ? due - c->now : 0;
-	tv = (struct timeval){ .tv_sec = (time_t)(in / 1000),
-	    .tv_usec = (suseconds_t)(in % 1000 * 1000) };
+	tv = timeval_ms(due > c->now ? due - c->now : 0);
 	event_add(c->wake, &tv);
 	return false;
 }

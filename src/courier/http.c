@@ -220,8 +220,7 @@ on_want_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *ev)
 static int
 on_want_timer(CURLM *multi, long ms, void *arg)
 {
-	struct timeval in = { .tv_sec = ms / 1000,
-	    .tv_usec = ms % 1000 * 1000 };
+	struct timeval in = timeval_ms(ms > 0 ? (uint64_t)ms : 0);
 	struct http *h = arg;
 
 	(void)multi;

@@ -213,8 +213,7 @@ void
 child_schedule(struct child *c)
 {
 	uint64_t ms = backoff_ms(c->fails);
-	struct timeval in = { .tv_sec = (time_t)(ms / 1000),
-		.tv_usec = (suseconds_t)(ms % 1000 * 1000) };
+	struct timeval in = timeval_ms(ms);
 
 	c->fails++;
 	/* The service can do without webhooks. */

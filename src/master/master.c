@@ -50,8 +50,7 @@ static struct event *tick, *alive;
 static void
 arm(struct event *timer, uint64_t ms)
 {
-	struct timeval in = { .tv_sec = (time_t)(ms / 1000),
-		.tv_usec = (suseconds_t)(ms % 1000 * 1000) };
+	struct timeval in = timeval_ms(ms);
 
 	event_add(timer, &in);
 }
@@ -290,8 +289,7 @@ master_events(void)
 {
 	const struct timeval second = { .tv_sec = 1 };
 	uint64_t ms = notify_watchdog_ms();
-	struct timeval beat = { .tv_sec = (time_t)(ms / 1000),
-		.tv_usec = (suseconds_t)(ms % 1000 * 1000) };
+	struct timeval beat = timeval_ms(ms);
 
 	signals_start(master.base, watched, NELEM(watched));
 	/* Those that died while nobody looked. */

@@ -75,8 +75,7 @@ static void	on_late(evutil_socket_t, short, void *);
 static void
 enter(enum replace_phase next, uint64_t limit_ms)
 {
-	struct timeval in = { .tv_sec = (time_t)(limit_ms / 1000),
-		.tv_usec = (suseconds_t)(limit_ms % 1000 * 1000) };
+	struct timeval in = timeval_ms(limit_ms);
 
 	phase = next;
 	if (timer == NULL &&

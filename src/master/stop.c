@@ -27,8 +27,7 @@ static void
 wait_for_it(void)
 {
 	uint64_t now = clock_ms(), ms = ends_ms > now ? ends_ms - now : 0;
-	struct timeval in = { .tv_sec = (time_t)(ms / 1000),
-		.tv_usec = (suseconds_t)(ms % 1000 * 1000) };
+	struct timeval in = timeval_ms(ms);
 
 	if (timer == NULL)
 		timer = evtimer_new(master.base, on_time, NULL);

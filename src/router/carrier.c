@@ -529,7 +529,7 @@ static void
 wake(struct router *r)
 {
 	uint64_t a = passage_due(r), b = pending_due(r), c = fetch_due(r);
-	uint64_t due = a != 0 ? a : UINT64_MAX, left;
+	uint64_t due = a != 0 ? a : UINT64_MAX;
 	struct timeval after;
 
 	if (b != 0 && b < due)
@@ -538,9 +538,7 @@ wake(struct router *r)
 		due = c;
 	if (due == UINT64_MAX || evtimer_pending(r->reach.timer, NULL))
 		return;
-	left = due > r->now ? due - r->now : 1;
-	after.tv_sec = (time_t)(left / 1000);
-	after.tv_usec = (suseconds_t)(left % 1000 * 1000);
+	after = timeval_ms(due > r->now ? due - r->now : 1);
 	evtimer_add(r->reach.timer, &after);
 }
 

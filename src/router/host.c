@@ -526,7 +526,7 @@ static void
 arm(struct router *r)
 {
 	struct contact *c = &r->contact;
-	uint64_t at = c->next_look, in;
+	uint64_t at = c->next_look;
 	struct timeval tv;
 
 	if (c->up) {
@@ -540,9 +540,7 @@ arm(struct router *r)
 	if (at == c->woken && evtimer_pending(c->timer, NULL))
 		return;
 	c->woken = at;
-	in = at > r->now ? at - r->now : 1;
-	tv = (struct timeval){ .tv_sec = (time_t)(in / 1000),
-	    .tv_usec = (suseconds_t)(in % 1000 * 1000) };
+	tv = timeval_ms(at > r->now ? at - r->now : 1);
 	event_add(c->timer, &tv);
 }
 

@@ -218,8 +218,7 @@ turn_heirs(void)
 static void
 wake(uint64_t ms)
 {
-	struct timeval tv = { (time_t)(ms / 1000),
-	    (suseconds_t)(ms % 1000 * 1000) };
+	struct timeval tv = timeval_ms(ms);
 
 	hand.rest_until = ms > 0 ? clock_ms() + ms : 0;
 	if (hand.timer != NULL)

@@ -107,8 +107,7 @@ on_limit(evutil_socket_t fd, short what, void *arg)
 static void
 hold(void)
 {
-	const struct timeval tv = { INHERIT_HOLD_MS / 1000,
-	    INHERIT_HOLD_MS % 1000 * 1000 };
+	const struct timeval tv = timeval_ms(INHERIT_HOLD_MS);
 
 	ipc_hold(uplink(), true, HOLD_AHEAD);
 	event_add(heir.limit, &tv);
