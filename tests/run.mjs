@@ -12,6 +12,13 @@ import path from "node:path";
 const jobs = Number(process.env.PEAL_TEST_JOBS ?? 3);
 const limit = Number(process.env.PEAL_TEST_MINUTES ?? 5) * 60000;
 const files = process.argv.slice(2);
+
+/** Those that take half a minute and more, the longest first: begun last, one of
+ * them would run alone in the end. */
+const LONG = ["benchmark", "webhooks", "cluster", "handover-faults", "tail", "badinput",
+    "webhooks-crash", "metrics", "webhooks-targets", "proxy", "reload-crash", "reload", "pressure"];
+const rank = (file) => [...LONG, path.basename(file, ".test.mjs")].indexOf(path.basename(file, ".test.mjs"));
+files.sort((a, b) => rank(a) - rank(b));
 let passed = 0, failed = 0;
 
 /** Each file is a group of its own, which a terminal does not know. */
