@@ -460,6 +460,7 @@ void
 metrics_text(struct buf *out, bool openmetrics)
 {
 	numbers_look();
+	numbers_expect(master.config);
 	put_all(&(struct openmetrics){ .out = out,
 	    .form = openmetrics ? OPENMETRICS : OPENMETRICS_PLAIN });
 }

@@ -146,6 +146,27 @@ way_get(struct bytes app, struct bytes front, bool trusted)
 	return way_new(buf_view(&key));
 }
 
+/* Room is left for those that are used. */
+static void
+expect(const char *app, const char *front)
+{
+	if (n_ways < NUMBERS_WAYS / 2)
+		(void)way_get(bytes_str(app), bytes_str(front), true);
+}
+
+void
+numbers_expect(const struct config *config)
+{
+	for (size_t i = 0; i < config->n_app; i++) {
+		expect(config->app[i].id, "pusher");
+		expect(config->app[i].id, "api");
+	}
+	for (size_t i = 0; i < config->n_rooms; i++) {
+		expect(config->rooms[i].app, "rooms");
+		expect(config->rooms[i].app, "sse");
+	}
+}
+
 /* Places in what a child told, made when there is something to put there. */
 static uint64_t *
 closes_at(struct numbers *n, size_t i)

@@ -29,6 +29,7 @@
 #define NUMBERS_DIED	"PROCESS_DIED"	/* a reason of the master's own */
 
 struct child;
+struct config;
 struct state;
 struct state_child;
 
@@ -70,6 +71,11 @@ void	numbers_total(struct counters *);
 void	numbers_of_slot(unsigned slot, struct counters *);
 /* Of the master itself: octets; microseconds. */
 void	numbers_own(uint64_t *memory, uint64_t *cpu_us);
+
+/* The applications of these settings are known, with nothing done yet: a series of
+ * Prometheus begins at 0, as what is there when it is first seen counts for no
+ * rate. */
+void	numbers_expect(const struct config *);
 
 /* The i-th of the list; NULL or false behind the last. */
 const char *numbers_reason(size_t i, uint64_t *closed);

@@ -223,7 +223,18 @@ add_way(struct buf *out, const struct way *way)
 	buf_char(out, '}');
 }
 
-/* All ways by application, so that there may be many of both. */
+static bool
+was_used(const struct way *way)
+{
+	struct usage sum = numbers_by_way(way);
+
+	for (size_t i = 0; i < usage_count; i++)
+		if (usage_at(&sum, &usage_info[i]) != 0)
+			return true;
+	return false;
+}
+
+/* All ways that were used by application, so that there may be many of both. */
 struct sorted {
 	struct way	*at;
 	size_t		 n;
@@ -244,7 +255,9 @@ ways_sorted(void)
 	struct sorted ways = { .n = 0 };
 	struct way way;
 
-	while (numbers_way(ways.n, &way)) {
+	for (size_t i = 0; numbers_way(i, &way); i++) {
+		if (!was_used(&way))
+			continue;
 		ways.at = xreallocarray(ways.at, ways.n + 1,
 		    sizeof(*ways.at));
 		ways.at[ways.n++] = way;

@@ -574,6 +574,25 @@ test_empty_text(void **state)
 	buf_done(&text);
 }
 
+/* An application that nobody has used yet has its series, all of them at 0. */
+static void
+test_unused(void **state)
+{
+	struct buf text = { 0 };
+
+	(void)state;
+	metrics_text(&text, true);
+	buf_cstr(&text);
+	assert_non_null(strstr(text.p, "\npeal_connections_opened_total"
+	    "{app=\"1001\",front=\"pusher\"} 0\n"));
+	assert_non_null(strstr(text.p, "\npeal_api_requests_total"
+	    "{app=\"1001\",front=\"api\"} 0\n"));
+	buf_clear(&text);
+	report_json(&text);
+	assert_null(strstr(buf_cstr(&text), "\"pusher\":"));
+	buf_done(&text);
+}
+
 /* Nothing that is counted is left out, but for what is named otherwise. */
 static void
 test_all_there(void **state)
@@ -760,6 +779,7 @@ main(int argc, char **argv)
 		TEST(test_usage), TEST(test_many_ways), TEST(test_closes),
 		TEST(test_slots), TEST(test_processor), TEST(test_exec),
 		TEST(test_reloads), TEST(test_text), TEST(test_empty_text),
+		TEST(test_unused),
 		TEST(test_all_there), TEST(test_golden), TEST(test_report),
 		TEST(test_report_apps),
 		TEST(test_report_hooks),
