@@ -9,18 +9,19 @@ heard=$dir/heard ini=$dir/peal.ini
 settings "$ini" 127.0.0.1:0 <<END
 control = $dir/control.sock
 END
-"$tool" datagrams "$dir/notify" >"$heard" &
+"$tool" datagrams "$dir/notify" >>"$heard" &
 started="$started $!"
 wait_for test -S "$dir/notify"
 NOTIFY_SOCKET=$dir/notify WATCHDOG_USEC=200000
 export NOTIFY_SOCKET WATCHDOG_USEC
 start "$dir/log" -c "$ini"
 unset NOTIFY_SOCKET WATCHDOG_USEC
+# Its datagrams are written down by another process: soon, not at once.
 hears() { grep -q -- "$1" "$heard"; }
 must_be_ready
 ok "READY=1 when it is ready" wait_for hears '^READY=1$' || show "$dir/log"
 ok "not before it listens" grep -q 'listening address' "$dir/log"
-ok "STATUS says what runs" hears '^STATUS=2 workers on 127.0.0.1:'
+ok "STATUS says what runs" wait_for hears '^STATUS=2 workers on 127.0.0.1:'
 twice() { [ "$(grep -c '^WATCHDOG=1$' "$heard")" -ge 2 ]; }
 ok "WATCHDOG=1 again and again" wait_for twice
 child=$(children 'peald: router')
@@ -33,22 +34,22 @@ fi
 
 : >"$heard"
 "$pealctl" -s "$dir/control.sock" reload >/dev/null
-ok "RELOADING=1 with the time" hears '^RELOADING=1$'
-ok "the time is in microseconds" hears '^MONOTONIC_USEC=[0-9]\{7,\}$'
+ok "RELOADING=1 with the time" wait_for hears '^RELOADING=1$'
+ok "the time is in microseconds" wait_for hears '^MONOTONIC_USEC=[0-9]\{7,\}$'
 ok "READY=1 ends the reload" wait_for hears '^READY=1$'
 : >"$heard"
 echo 'no_such_key = 1' >>"$ini"
 "$pealctl" -s "$dir/control.sock" reload >/dev/null 2>&1
 ok "pealctl reload tells of a mistake by its status" test $? = 1
 ok "STATUS tells of it" wait_for hears '^STATUS=reload refused: .*no_such_key'
-ok "READY=1 ends that, too" hears '^READY=1$'
+ok "READY=1 ends that, too" wait_for hears '^READY=1$'
 sed -i -e '/no_such_key/d' -e 's/^workers = 2/workers = 1/' "$ini"
 : >"$heard"
 "$pealctl" -s "$dir/control.sock" reload >"$dir/said" 2>&1
 ok "processes are replaced" test $? = 0 || show "$dir/said"
-ok "RELOADING=1 before that" hears '^RELOADING=1$'
+ok "RELOADING=1 before that" wait_for hears '^RELOADING=1$'
 ok "READY=1 behind it" wait_for hears '^READY=1$'
-ok "STATUS says so" hears '^STATUS=settings reloaded'
+ok "STATUS says so" wait_for hears '^STATUS=settings reloaded'
 : >"$heard"
 ok "WATCHDOG=1 goes on in the new binary" wait_for twice
 : >"$heard"
