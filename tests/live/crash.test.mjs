@@ -24,8 +24,11 @@ const replaced = (server, title, old) => until(() => {
 	return now.length === old.length && !now.some((pid) => old.includes(pid)) && now;
 }, `${title} replaced`, 15000);
 
+/** So many that each of three workers has some, and not by luck. */
+const MANY = 60;
+
 test("a worker killed: its clients are cut, all others stay, presence is right again", () => running(async (server) => {
-	const channel = unique("presence-k"), crowd = await server.crowd(24);
+	const channel = unique("presence-k"), crowd = await server.crowd(MANY);
 	for (const [i, c] of crowd.entries()) {
 		c.subscribing(channel, who(`u${i}`));
 		await c.skipTo("pusher_internal:subscription_succeeded");
@@ -133,7 +136,7 @@ test("the router killed under a stream: what was answered 200 arrives once and i
 }));
 
 test("worker and router killed together", () => running(async (server) => {
-	const channel = unique("presence-b"), crowd = await server.crowd(18);
+	const channel = unique("presence-b"), crowd = await server.crowd(MANY);
 	for (const [i, c] of crowd.entries()) {
 		c.subscribing(channel, who(`u${i}`));
 		await c.skipTo("pusher_internal:subscription_succeeded");
@@ -142,7 +145,7 @@ test("worker and router killed together", () => running(async (server) => {
 		process.kill(pid, "SIGKILL");
 	const alive = await until(async () => {
 		const users = (await server.get(`/channels/${channel}/users`).catch(() => null))?.json?.users;
-		return users && users.length < 18 && users.map((u) => u.id).sort();
+		return users && users.length < MANY && users.map((u) => u.id).sort();
 	}, "the census to shrink", 15000);
 	await until(() => crowd.filter((c) => !c.ended).length === alive.length, "the rest to be cut");
 	assert.deepEqual(crowd.map((c, i) => (c.ended ? null : `u${i}`)).filter(Boolean).sort(), alive);

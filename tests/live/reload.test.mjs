@@ -485,7 +485,8 @@ test("a worker in force that dies meanwhile comes back after a failure", () => r
 }));
 
 test("an old worker that hangs costs its own connections", () => running(slow, async (server) => {
-	const channel = unique(), clients = await audience(server, 12, channel);
+	// So many that neither worker is without any, and not by luck.
+	const channel = unique(), clients = await audience(server, 40, channel);
 	const [victim] = server.pids("peald: worker");
 	server.allow(/killed|has died|has not answered|elder|heir|worker/);
 	process.kill(victim, "SIGSTOP");
