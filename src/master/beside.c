@@ -233,6 +233,9 @@ beside_restore(const struct state *s)
 	stopped_ms = clock_ms();
 	hook_reports_restore(s);
 	spool_restore(s);
+	/* It may have waited for its turn, and the reload may fail. */
+	if (beside_wanted() && courier()->pid == 0)
+		child_schedule(courier());
 }
 
 void

@@ -12,6 +12,24 @@
  * replaces it: not before the old router has written its last word to it, and
  * without any overlap, as a journal has one writer.  Other settings are pushed to it.
  *
+ * Who is new, and what is done, in this order:
+ *
+ *	courier		setup; a link to an old router that is there still, for its
+ *			last words; a link to the router in force
+ *	router, after	a link, as workers get one; if there is no descriptor for it,
+ *	a death		each second again
+ *	router, in a	when it takes over: settings are pushed, it gets a link; the
+ *	reload		old one keeps its own until it ends.  Before that it has none
+ *	master (exec)	links and files go on.  A spool that waited for the courier's end
+ *			is opened anew by the reload; a courier that waited for its turn
+ *			is started
+ *	webhooks	none any more: it is stopped, the files go with it.  Back before
+ *			it has ended: another follows it and finds them
+ *
+ * That it must be replaced is remembered from the reload that wants it (also if
+ * settings are loaded meanwhile) until it has been told to stop.  Who was told to
+ * stop gets no link any more.
+ *
  * Runs in: master.  Owns: the courier's child, in the crew beside.  Dies: beside_done().
  */
 #ifndef PEAL_BESIDE_H

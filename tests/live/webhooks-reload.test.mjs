@@ -7,7 +7,7 @@ import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { test } from "node:test";
-import { unique, until } from "./harness.mjs";
+import { Server, unique, until } from "./harness.mjs";
 import { hooked } from "./targets.mjs";
 
 const AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt";
@@ -85,6 +85,27 @@ test("a spool that waits for the courier's end is used, also if the master is re
 		await until(() => fs.statSync(path.join(dir, "peal-0.journal")).size + fs.statSync(path.join(dir, "peal-1.journal")).size > 0,
 		    "the journal to be in the spool");
 	} finally {
+		fs.rmSync(dir, { recursive: true, force: true });
+	}
+}));
+
+test("a courier that waits to be started is started, also if a reload fails meanwhile", () => hooked({ hook: { events: "client_event" }, allow: [/courier has died|courier keeps dying|reload refused/] }, async ({ server }) => {
+	const dir = fs.mkdtempSync(path.join(os.tmpdir(), "peal-spool-"));
+	fs.chmodSync(dir, 0o777);
+	// The spool is somebody else's, which is found out behind the exec.
+	const other = await Server.start({ courier: { allow: "127.0.0.1", spool: dir }, "webhook main": { url: "http://127.0.0.1:1/" } });
+	try {
+		for (let dead = false; !dead;) {
+			const [pid] = await until(() => { const found = server.pids("peald: courier"); return found.length > 0 && found; }, "a courier");
+			process.kill(pid, "SIGKILL");
+			await until(() => !server.pids("peald: courier").includes(pid), "it to be gone");
+			dead = /keeps dying.* next try in (8|16|32|64|100)00+ ms/.test(server.log);
+		}
+		edit(server, "[courier]", `[courier]\nspool = ${dir}`);
+		await assert.rejects(server.ctl("reload"));
+		await until(async () => (await server.ctl("status")).courier.state === "up", "a courier");
+	} finally {
+		await other.stop();
 		fs.rmSync(dir, { recursive: true, force: true });
 	}
 }));
