@@ -250,7 +250,7 @@ void
 journal_add(struct journal *j, struct bytes record)
 {
 	if (j->fd[0] < 0 || j->fd[1] < 0 || record.n == 0 ||
-	    record.n > JOURNAL_RECORD_MAX)
+	    record.n > JOURNAL_RECORD_MAX || j->generation == 0)
 		return;
 	add(j, record);
 	if (j->telling && j->waiting.n >= WINDOW && !j->lost)
@@ -264,6 +264,8 @@ journal_write(struct journal *j)
 {
 	int saved;
 
+	if (j->fd[0] >= 0 && j->fd[1] >= 0 && j->generation == 0)
+		return -1;
 	if (j->waiting.n == 0 && !j->unsynced)
 		return 0;
 	if (j->durable)
@@ -294,6 +296,7 @@ int
 journal_compact(struct journal *j, void (*tell)(void *ctx), void *ctx)
 {
 	struct journal was = *j;
+	int saved;
 
 	if (j->fd[0] < 0 || j->fd[1] < 0)
 		return 0;
@@ -309,11 +312,13 @@ journal_compact(struct journal *j, void (*tell)(void *ctx), void *ctx)
 	j->telling = false;
 	if (j->lost || write_waiting(j) < 0 ||
 	    (j->durable && fdatasync(j->fd[j->active]) < 0)) {
+		saved = errno;
 		buf_done(&j->waiting);
 		(void)!ftruncate(j->fd[j->active], 0);
 		file_reserve(j, j->active);
 		was.retry = was.end + JOURNAL_SMALL;
 		*j = was;
+		errno = saved;
 		return -1;
 	}
 	if (was.broken)
@@ -392,8 +397,9 @@ journal_open(struct journal *j, void (*take)(void *ctx, struct bytes),
 	if (!is_empty(j->fd[0]) || !is_empty(j->fd[1]))
 		log_error("journal: neither file can be read; it begins anew");
 	if (journal_compact(j, tell_nothing, NULL) < 0) {
-		log_error("journal: cannot be begun; nothing is kept");
-		journal_done(j);
+		log_error("journal: cannot be begun why=\"%s\"; nothing is "
+		    "taken until it can", strerror(errno));
+		j->broken = true;
 	}
 	return false;
 }

@@ -41,7 +41,7 @@ struct journal {
 	bool		 broken;	/* the last write did not succeed */
 	bool		 unsynced;	/* written, and not on the disk */
 	unsigned	 active;	/* index of the file in force */
-	uint64_t	 generation;	/* of it */
+	uint64_t	 generation;	/* of it; 0: it is not begun */
 	uint64_t	 end;		/* octets of it that are good */
 	uint64_t	 told;		/* octets up to the mark */
 	uint64_t	 retry;		/* no compaction below this length */
@@ -57,14 +57,16 @@ void	journal_done(struct journal *);
 void	journal_file(struct journal *, unsigned index, int fd, bool durable);
 
 /* Reads the file in force: take() for each record, in order.  Where no file is
- * good both are begun anew; false then, and if there are none. */
+ * good both are begun anew; false then, and if there are none.  If that is not
+ * possible (logged once) nothing can be written but by journal_compact(). */
 bool	journal_open(struct journal *, void (*take)(void *ctx, struct bytes),
 	    void *ctx);
 
 /* One record behind the others; it is written with journal_write(). */
 void	journal_add(struct journal *, struct bytes record);
 
-/* Writes all that waits.  -1: it could not, and waits on (logged once). */
+/* Writes all that waits.  -1: it could not, and waits on (logged once), or the
+ * journal could not be begun. */
 int	journal_write(struct journal *);
 
 /* Is it time to call journal_compact()?  After all is written. */

@@ -138,6 +138,15 @@ file_lock(int fd, unsigned wait_ms)
 	return 0;
 }
 
+/* Files that were made must be there, too, when the power is back. */
+static int
+directory_sync(int dir)
+{
+	if (fsync(dir) == 0 || errno == EINVAL)	/* it cannot be synced */
+		return 0;
+	return -1;
+}
+
 static int
 directory_use(struct spool *s, const char *path, uid_t uid, gid_t gid,
     unsigned wait_ms, char **why)
@@ -159,12 +168,18 @@ directory_use(struct spool *s, const char *path, uid_t uid, gid_t gid,
 			break;
 		}
 	}
-	close(dir);
-	if (i == SPOOL_FILES) {
+	if (i == SPOOL_FILES && directory_sync(dir) == 0) {
+		close(dir);
 		s->path = xstrdup(path);
 		return 0;
 	}
-	*why = xasprintf("[courier] spool: %s/%s: %s", path, names[i], words);
+	if (i == SPOOL_FILES)
+		*why = xasprintf("[courier] spool: %s: %s", path,
+		    strerror(errno));
+	else
+		*why = xasprintf("[courier] spool: %s/%s: %s", path, names[i],
+		    words);
+	close(dir);
 	spool_close(s);
 	return -1;
 }

@@ -12,7 +12,9 @@
 
 #include <cmocka.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -360,6 +362,45 @@ a_disk_that_is_full(void **state)
 	assert_string_equal(taken.p, "one;two;three;");
 }
 
+static void
+disk(rlim_t octets)
+{
+	struct rlimit room;
+
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &room), 0);
+	room.rlim_cur = octets;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &room), 0);
+}
+
+/* Nothing is kept in an empty one until there is room; then all that counts is. */
+static void
+a_disk_that_is_full_from_the_first(void **state)
+{
+	unsigned n = 0;
+
+	(void)state;
+	signal(SIGXFSZ, SIG_IGN);
+	journal_done(&j);
+	put_back(files[0], B(""));
+	put_back(files[1], B(""));
+	disk(3);
+	assert_false(reopen());
+	assert_true(j.broken);
+	add("one");
+	assert_int_equal(journal_write(&j), -1);
+	assert_false(journal_long(&j));
+	assert_int_equal(journal_compact(&j, tell_some, &n), -1);
+	assert_int_equal(journal_write(&j), -1);
+	disk(RLIM_INFINITY);
+	assert_int_equal(journal_write(&j), -1);
+	assert_int_equal(journal_compact(&j, tell_some, &n), 0);
+	assert_false(j.broken);
+	add("two");
+	assert_int_equal(journal_write(&j), 0);
+	assert_true(reopen());
+	assert_string_equal(taken.p, "two;");
+}
+
 /* What another journal has left is not taken for a part of this one. */
 static void
 old_octets_are_no_records(void **state)
@@ -417,6 +458,7 @@ main(void)
 		TEST(it_is_long_when_it_has_doubled),
 		TEST(long_records),
 		TEST(a_disk_that_is_full),
+		TEST(a_disk_that_is_full_from_the_first),
 		TEST(old_octets_are_no_records),
 		TEST(files_that_cannot_be_read),
 	};

@@ -398,7 +398,7 @@ service_ends(void)
 }
 
 static void
-live(uint64_t seed)
+begin(uint64_t seed)
 {
 	char *text;
 
@@ -414,6 +414,13 @@ live(uint64_t seed)
 	text = settings_text();
 	rig_settings_next(g, text);
 	free(text);
+}
+
+static void
+live(uint64_t seed)
+{
+	begin(seed);
+	model_disk_full = one_in(10);
 	rig_start(g);
 	relink();
 	for (unsigned i = 0; i < STEPS; i++) {
@@ -424,6 +431,36 @@ live(uint64_t seed)
 	finish();
 	if (one_in(3))
 		service_ends();
+	rig_free(g);
+	model_done();
+}
+
+/* Nothing is taken that cannot be kept, also if the journal is not begun yet. */
+static void
+waits_for_room(void **state)
+{
+	(void)state;
+	rig_clock_stop();
+	begin(1);
+	model_disk_full = true;
+	rig_start(g);
+	relink();
+	client();
+	turns(5);
+	assert_int_equal(g->acked, 0);
+	assert_true(g->courier->journal.broken);
+	rig_later(g, 2000);
+	turns(5);
+	assert_int_equal(g->acked, 0);
+	model_disk_full = false;
+	rig_later(g, 2000);
+	turns(5);
+	assert_int_equal(g->acked, g->serial);
+	killed();
+	rig_start(g);
+	assert_int_equal(g->courier->serial, g->acked);
+	relink();
+	finish();
 	rig_free(g);
 	model_done();
 }
@@ -452,6 +489,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(waits_for_room),
 		cmocka_unit_test(does_what_it_must),
 	};
 

@@ -38,6 +38,7 @@ tests_master_test_spawn_SOURCES = tests/master/test_spawn.c
 tests_master_test_spawn_LDADD = $(TEST_LDADD)
 tests_master_test_spool_SOURCES = tests/master/test_spool.c
 tests_master_test_spool_LDADD = $(TEST_LDADD)
+tests_master_test_spool_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=fsync
 tests_master_test_state_SOURCES = tests/master/test_state.c
 tests_master_test_state_LDADD = $(TEST_LDADD)
 

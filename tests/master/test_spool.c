@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include <cmocka.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -24,6 +25,23 @@ static char null[] = "/dev/null";
 static char dir[] = "/tmp/peal-test-spool-XXXXXX", other[sizeof(dir) + 2];
 static struct config config = { .n_webhook = 1 };
 static char *why;
+
+static unsigned synced;
+static int sync_error;
+
+int	__wrap_fsync(int);
+
+int
+__wrap_fsync(int fd)
+{
+	struct stat st;
+
+	assert_int_equal(fstat(fd, &st), 0);
+	assert_true(S_ISDIR(st.st_mode));
+	synced++;
+	errno = sync_error;
+	return sync_error != 0 ? -1 : 0;
+}
 
 static char *
 in(const char *folder, const char *name)
@@ -125,6 +143,24 @@ test_files(void **state)
 	holds("disk");
 	use(in(dir, "."));
 	holds("disk");
+	forget();
+}
+
+/* The power may fail: their names must be on the disk, too. */
+static void
+test_synced(void **state)
+{
+	(void)state;
+	synced = 0;
+	use(dir);
+	assert_int_equal(synced, 1);
+	spool_drop();
+	sync_error = EIO;
+	refused(dir, "Input/output error");
+	/* A file system that knows of no such thing. */
+	sync_error = EINVAL;
+	use(dir);
+	sync_error = 0;
 	forget();
 }
 
@@ -294,6 +330,7 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_memory),
 		cmocka_unit_test(test_files),
+		cmocka_unit_test(test_synced),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_locked),
 		cmocka_unit_test(test_carried),
