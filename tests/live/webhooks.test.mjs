@@ -90,6 +90,16 @@ for (const workers of [1, 3])
 		assert.equal(new Set(ids).size, ids.length);
 	}));
 
+// As with Pusher: it tells that a user is there, and has gone.
+test("the channel of a user who has signed in counts, too", () => hooked({}, async ({ server, target }) => {
+	const id = unique("user"), channel = `#server-to-user-${id}`, client = await server.connect();
+	await client.signin({ id });
+	await client.subscribe(channel);
+	await target.heard({ name: "channel_occupied", channel });
+	await client.unsubscribe(channel);
+	await target.heard({ name: "channel_vacated", channel });
+}));
+
 test("how many are subscribed", () => hooked({ hook: { events: "subscription_count" },
     app: { subscription_count: "yes" } }, async ({ server, target }) => {
 	const channel = unique(), clients = await server.crowd(4);
