@@ -8,8 +8,6 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
-#include <linux/filter.h>
-
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
@@ -21,10 +19,6 @@
 #include "common/log.h"
 #include "common/util.h"
 #include "master/listen.h"
-
-/* Where a segment's flags are, and the one that opens a connection. */
-#define TCP_FLAGS	13
-#define TCP_SYN_FLAG	0x02
 
 /* ---- the list ------------------------------------------------------------ */
 
@@ -760,62 +754,6 @@ listen_undo(struct listen *then)
 
 /* ---- in force ------------------------------------------------------------ */
 
-/* The kernel is given all octets of it, those between its members too. */
-static void
-program_set(struct sock_fprog *program, struct sock_filter *code, size_t n)
-{
-	memset(program, 0, sizeof(*program));
-	program->len = (unsigned short)n;
-	program->filter = code;
-}
-
-/* New connections go to the sockets of the first n workers alone.  Without that
- * some workers get more than others. */
-static void
-steer(const struct listen_address *a)
-{
-	struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-		    (unsigned)(SKF_AD_OFF + SKF_AD_RANDOM)),
-		BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, a->workers),
-		BPF_STMT(BPF_RET | BPF_A, 0),
-	};
-	struct sock_fprog program;
-	int none = 0;
-
-	program_set(&program, code, NELEM(code));
-	if (a->workers == a->n_fd && (setsockopt(a->fd[0], SOL_SOCKET,
-	    SO_DETACH_REUSEPORT_BPF, &none, sizeof(none)) == 0 ||
-	    errno == ENOENT))
-		return;
-	if (setsockopt(a->fd[0], SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF,
-	    &program, sizeof(program)) < 0)
-		log_debug("connections are spread unevenly address=%s why=\"%s\"",
-		    a->text, strerror(errno));
-}
-
-/* The handshakes that were begun end well; nobody begins another: to him it is
- * as if a packet was lost, until the last copy is closed and he is refused. */
-static void
-turn_away(const struct listen_address *a)
-{
-	struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, TCP_FLAGS),
-		BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, TCP_SYN_FLAG, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, 0),
-		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
-	};
-	struct sock_fprog program;
-
-	program_set(&program, code, NELEM(code));
-	for (unsigned i = 0; i < a->n_fd; i++)
-		if (setsockopt(a->fd[i], SOL_SOCKET, SO_ATTACH_FILTER,
-		    &program, sizeof(program)) < 0)
-			log_debug("a listener that leaves is open to the end "
-			    "address=%s why=\"%s\"", a->text,
-			    strerror(errno));
-}
-
 static void
 address_enforce(struct listen_address *a, const struct config_listen *settings)
 {
@@ -825,7 +763,7 @@ address_enforce(struct listen_address *a, const struct config_listen *settings)
 		log_error("cannot listen address=%s why=\"%s\"", a->text,
 		    strerror(errno));
 	if (!a->local)
-		steer(a);
+		listen_steer(a);
 	else if (a->n_old != 0 && mode_parse(settings->unix_mode, &mode) == 0 &&
 	    path_chmod(a->path, mode) < 0)
 		log_warn("the permissions stay as they are address=%s "
@@ -846,7 +784,7 @@ static void
 address_leave(struct listen *gone, struct listen_address *a)
 {
 	if (!a->local)
-		turn_away(a);
+		listen_turn_away(a);
 	else if (a->path != NULL)
 		unlink(a->path);
 	free(a->path);

@@ -115,4 +115,13 @@ void	listen_commit(struct listen *now, struct listen *then,
  */
 int	listen_clear_path(const char *path, const char **why);
 
+/* ---- in the kernel (listen_filter.c) -------------------------------------- */
+
+/* New connections of a TCP address go to the sockets of its first `workers`
+ * alone, each as many as the other: without that some get more. */
+void	listen_steer(const struct listen_address *);
+/* The handshakes that were begun end well; nobody begins another: to him it is
+ * as if a packet was lost, until the last copy is closed and he is refused. */
+void	listen_turn_away(const struct listen_address *);
+
 #endif
