@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reasons for closing a connection, from tables/closes.def.
+ * Reasons for closing a connection, from tables/closes.def: what the client hears
+ * of it, and whether it is one to worry about.
+ *
+ * Runs in: workers, which close; master, which counts.  Owns: nothing.
  */
 #ifndef PEAL_CLOSES_H
 #define PEAL_CLOSES_H
@@ -18,7 +21,7 @@ struct close_info {
 	unsigned	 wire;		/* close code of Pusher, or 0 */
 	unsigned	 plain;		/* the same for plain WebSockets */
 	bool		 is_error;
-	const char	*words;
+	const char	*words;		/* said along with the code */
 };
 
 extern const struct close_info close_info[CLOSE_REASONS];
