@@ -6,7 +6,7 @@
  * 37 ms, and a loop that serves clients has none to spare.
  *
  * The item embeds a struct hash_link and stays where it is; the table owns
- * only its buckets.  Small tables that no client can fill use uthash.
+ * only its buckets.
  *
  * Runs in: every process.
  */
