@@ -187,8 +187,9 @@ export class Server {
 			throw new Error(`peald ended with ${status}:\n${this.log}`);
 		});
 		dead.catch(() => {});
-		await within(Promise.race([dead, this.logged(/ master: ready\b/)]),
-		    () => `peald ready:\n${this.log}`, 2 * LIMIT);
+		const ready = this.#matched(/ master: ready\b/);
+		await within(Promise.race([dead, ready.promise]),
+		    () => `peald ready:\n${this.log}`, 2 * LIMIT).finally(ready.end);
 		for (const m of this.log.matchAll(/ listening address=(\S+)/g))
 			this.addresses.push(m[1]);
 		this.address = this.addresses.find((a) => !a.startsWith("unix:"));
@@ -202,8 +203,8 @@ export class Server {
 			w();
 	}
 
-	/** Waits until the log matches; gives the match. */
-	async logged(regex, from = 0) {
+	/** promise: the match, as soon as the log has it; end() when nobody waits. */
+	#matched(regex, from = 0) {
 		let check;
 		const promise = new Promise((resolve) => {
 			check = () => {
@@ -214,11 +215,13 @@ export class Server {
 		});
 		this.waiters.add(check);
 		check();
-		try {
-			return await within(promise, () => `log ${regex}:\n${this.log}`);
-		} finally {
-			this.waiters.delete(check);
-		}
+		return { promise, end: () => this.waiters.delete(check) };
+	}
+
+	/** Waits until the log matches; gives the match. */
+	async logged(regex, from = 0) {
+		const { promise, end } = this.#matched(regex, from);
+		return within(promise, () => `log ${regex}:\n${this.log}`).finally(end);
 	}
 
 	/** Error lines that match may be in the log (a test provokes them). */
