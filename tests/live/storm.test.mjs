@@ -123,8 +123,12 @@ test("a reload in the middle of a storm: who waits in the kernel waits for the n
 	}
 });
 
+/** One process has to shake hands for all clients, and may not get to run much. */
+const PATIENT = { header_timeout: "2m" };
+
 test("TLS: few handshakes at a time, and all get in", async () => {
-	const server = await Server.start({ workers: 2, listen: { certificate: chain, certificate_key: key, max_handshakes: 10 } });
+	const server = await Server.start({ workers: 2, http: PATIENT,
+	    listen: { certificate: chain, certificate_key: key, max_handshakes: 10 } });
 	const crowd = Array.from({ length: 400 }, () => come(server,
 	    () => tls.connect({ host: "127.0.0.1", port: server.port, ca }), "secureConnect"));
 	try {
@@ -170,7 +174,7 @@ function cpu(server) {
 // TLS, refused by the application's limit, refused by the limit of an address.
 test("who is refused costs no more than who is let in", async (t) => {
 	const N = 2000, costs = {};
-	const server = await Server.start({ workers: 2, app: { max_connections: N + 1 },
+	const server = await Server.start({ workers: 2, app: { max_connections: N + 1 }, http: PATIENT,
 	    listeners: { "listen secure": { address: "127.0.0.1:0", certificate: chain, certificate_key: key } } });
 	let crowd = [];
 	const cost = async (name, come_in, n = N) => {
