@@ -175,6 +175,8 @@ inspect_heard(struct peer *from, const struct msg_inspected *m)
 	}
 	if (!m->end)
 		return;
+	if (m->refused)
+		miss(i, from);
 	i->end.total += m->n < MOST ? m->n : MOST;
 	wait_for(i, from, false);
 }

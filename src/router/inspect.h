@@ -2,7 +2,8 @@
  *
  * Questions about single connections: asked of all workers of this host, as
  * nobody else knows them.  What they answer is kept until all have, or until
- * INSPECT_MS have passed; those that have not are named.
+ * INSPECT_MS have passed; those that have not, or
+ * have too many questions already, are named.
  *
  * A connection that changes workers meanwhile may be told twice or not at all.
  *

@@ -389,6 +389,7 @@ router_on_hello(struct peer *from, struct ipc *ipc, const struct msg_hello *m)
 	}
 	from->hello = true;
 	from->version = m->version;
+	taps_greet(from->router, from);
 	if (from->router->xoff)
 		msg_pack_xoff(ipc_out(ipc), &(struct msg_xoff){ .end_ = "" });
 }

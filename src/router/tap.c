@@ -19,6 +19,7 @@
 #include "router/sink.h"
 
 #define NAME_SHOWN	1000	/* octets of an event's or a user's name */
+#define VERSION		6	/* MSG_VERSION of workers that know of tails */
 #define SOON		(16u << 10)	/* octets that wait for no others */
 
 struct tap {
@@ -98,6 +99,81 @@ taps_done(struct router *r)
 	buf_done(&r->taps.text);
 }
 
+/* ---- what workers tell ---------------------------------------------------- */
+
+/* Connections that open, or close. */
+static bool
+wants(const struct tap *t, enum tap_kind kind)
+{
+	return (t->kinds & 1u << kind) != 0 && t->is_prefix &&
+	    t->channel.n == 0;
+}
+
+/* Somebody else, of the same application? */
+static bool
+wanted_beside(const struct taps *ts, const struct tap *t, enum tap_kind kind)
+{
+	const struct tap *other;
+
+	LIST_FOREACH(other, &ts->all, link)
+		if (other != t && wants(other, kind) &&
+		    bytes_eq(buf_view(&other->app), buf_view(&t->app)))
+			return true;
+	return false;
+}
+
+static struct msg_strings
+apps_of(const struct taps *ts, enum tap_kind kind,
+    struct bytes to[TAPS_MAX])
+{
+	struct msg_strings all = { to, 0 };
+	const struct tap *t;
+
+	LIST_FOREACH(t, &ts->all, link)
+		if (wants(t, kind))
+			to[all.n++] = buf_view(&t->app);
+	return all;
+}
+
+static void
+greet(struct peer *p, struct msg_strings opened, struct msg_strings closed)
+{
+	if (p->hello && !p->gone && p->version >= VERSION)
+		msg_pack_tailed(ipc_out(p->ipc), &(struct msg_tailed){
+		    .opened_out = opened, .closed_out = closed });
+}
+
+void
+taps_greet(struct router *r, struct peer *p)
+{
+	struct bytes opened[TAPS_MAX], closed[TAPS_MAX];
+	struct msg_strings o = apps_of(&r->taps, TAP_OPENED, opened),
+	    c = apps_of(&r->taps, TAP_CLOSED, closed);
+
+	if (o.n + c.n > 0)
+		greet(p, o, c);
+}
+
+/* One that wants connections has come, or goes. */
+static void
+tell_workers(const struct tap *t)
+{
+	struct bytes opened[TAPS_MAX], closed[TAPS_MAX];
+	const struct taps *ts = &t->router->taps;
+	struct msg_strings o, c;
+	struct peer *p;
+
+	if ((!wants(t, TAP_OPENED) || wanted_beside(ts, t, TAP_OPENED)) &&
+	    (!wants(t, TAP_CLOSED) || wanted_beside(ts, t, TAP_CLOSED)))
+		return;
+	o = apps_of(ts, TAP_OPENED, opened);
+	c = apps_of(ts, TAP_CLOSED, closed);
+	TAILQ_FOREACH(p, &t->router->peers, link)
+		greet(p, o, c);
+}
+
+/* ---- opening and closing --------------------------------------------------- */
+
 struct tap *
 tap_open(struct router *r, struct sink *sink, const struct tap_wish *wish)
 {
@@ -118,6 +194,7 @@ tap_open(struct router *r, struct sink *sink, const struct tap_wish *wish)
 	t->data = wish->data;
 	LIST_INSERT_HEAD(&r->taps.all, t, link);
 	counter.tails = ++r->taps.n;
+	tell_workers(t);
 	return t;
 }
 
@@ -126,6 +203,7 @@ tap_close(struct tap *t)
 {
 	LIST_REMOVE(t, link);
 	counter.tails = --t->router->taps.n;
+	tell_workers(t);
 	buf_done(&t->app);
 	buf_done(&t->channel);
 	free(t);

@@ -13,12 +13,15 @@
  *	occupied	a channel has its first subscriber over all hosts
  *	vacated		it lost its last one
  *	member_added, member_removed	user; data: the member's object
- *	opened, closed	of connections, where workers tell of them (hooks.h):
+ *	opened, closed	of connections, for tails of no certain channel:
  *			socket_id, user; data: the words of its close
  *
  * A field that there is nothing for is left out.  data is the text of a string,
  * else the JSON as it stands, cut at a character; length, where it
  * was cut: octets of its JSON.  Octets that are no text are "(N octets)", and binary is true.
+ *
+ * Workers tell of connections only while somebody wants to see them (or a
+ * [webhook]): who that is they are told with each tail that opens or closes.
  *
  * Nothing waits for a tail: over TAP_RATE lines a second, or with TAP_WAITING
  * octets unread, what comes is left out, counted, and told as {"dropped":N}
@@ -35,6 +38,7 @@
 
 struct event;
 struct member;
+struct peer;
 struct route;
 struct router;
 struct sink;
@@ -78,6 +82,8 @@ struct tap *tap_open(struct router *, struct sink *, const struct tap_wish *);
 void	tap_close(struct tap *);
 void	taps_init(struct router *);
 void	taps_done(struct router *);
+/* A worker is new: what it has to tell for those that are open. */
+void	taps_greet(struct router *, struct peer *);
 
 /* What happens.  Only to be called while taps.n is not 0. */
 void	tap_message(struct router *, const struct msg_publish *);

@@ -95,6 +95,61 @@ reset_ways(const struct config *config)
 	ready = true;
 }
 
+/* ---- tails --------------------------------------------------------------- */
+
+/* An application may come with settings that we do not have yet. */
+static struct tailed {
+	struct bytes	 id;
+	unsigned	 bit;
+} *tailed;
+static size_t n_tailed;
+
+static void
+tailed_apply(void)
+{
+	for (size_t i = 0; i < n_apps; i++) {
+		apps[i]->tailed = 0;
+		for (size_t k = 0; k < n_tailed; k++)
+			if (bytes_eq(apps[i]->id, tailed[k].id))
+				apps[i]->tailed |= tailed[k].bit;
+	}
+}
+
+static void
+tailed_forget(void)
+{
+	for (size_t i = 0; i < n_tailed; i++)
+		free((char *)(uintptr_t)tailed[i].id.p);
+	free(tailed);
+	tailed = NULL;
+	n_tailed = 0;
+}
+
+static void
+tailed_add(const struct msg_list *ids, unsigned bit)
+{
+	for (uint32_t i = 0; i < ids->n; i++) {
+		struct bytes id = msg_list_at(ids, i);
+
+		tailed[n_tailed++] = (struct tailed){
+		    .id = bytes_of(bytes_dup(id), id.n), .bit = bit };
+	}
+}
+
+void
+apps_tailed(const struct msg_tailed *m)
+{
+	tailed_forget();
+	if (m != NULL && m->opened.n + m->closed.n > 0) {
+		tailed = xcalloc(m->opened.n + m->closed.n, sizeof(*tailed));
+		tailed_add(&m->opened, HOOKED_OPENED);
+		tailed_add(&m->closed, HOOKED_CLOSED);
+	}
+	tailed_apply();
+}
+
+/* ---- the table ------------------------------------------------------------ */
+
 void
 apps_init(const struct config *config)
 {
@@ -116,6 +171,7 @@ apps_init(const struct config *config)
 		for (k = 0; k < set->key.n; k++)
 			add_way(&by_key, w++, set->key.at[k], app);
 	}
+	tailed_apply();
 }
 
 struct app *

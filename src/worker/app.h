@@ -11,6 +11,7 @@
 #include "common/config.h"
 #include "common/counters.h"
 #include "common/hash.h"
+#include "common/msg.h"
 
 #define APP_WAYS	6	/* in: the API and front doors, see usage.h */
 
@@ -25,6 +26,7 @@ struct app {
 						   router link */
 	uint64_t		 came_subscribed, went_subscribed;
 	unsigned		 hooks;		/* HOOKED_*: what webhooks want */
+	unsigned		 tailed;	/* and what somebody tails */
 	bool			 load_changed;	/* the router is to be told */
 	struct app		*next_changed;
 	struct usage		 usage[APP_WAYS];	/* since the start */
@@ -44,6 +46,8 @@ struct app *app_by_id(struct bytes id);
 bool	app_has_key(const struct app *, struct bytes key);
 /* Does an app still have its settings from there? */
 bool	apps_use(const struct config *);
+/* The router says who is tailed; NULL: nobody any more. */
+void	apps_tailed(const struct msg_tailed *);
 /* Walks all: start with 0; NULL ends. */
 struct app *app_next(size_t *pos);
 

@@ -78,13 +78,13 @@ client_take(struct conn *c, const struct front *front,
 	return true;
 }
 
-/* A [webhook] is to hear of it. */
+/* A [webhook] is to hear of it, or somebody tails. */
 static void
 tell_opened(struct client *cl)
 {
 	struct msg_connection m = { .open = 1, .app = cl->app->id };
 
-	if (!(cl->app->hooks & HOOKED_OPENED))
+	if (!((cl->app->hooks | cl->app->tailed) & HOOKED_OPENED))
 		return;
 	m.socket_a = cl->state.socket_a;
 	m.socket_b = cl->state.socket_b;
@@ -100,7 +100,8 @@ tell_closed(const struct client *cl, unsigned code, struct bytes words)
 	};
 
 	/* One that an older release took in may have no id. */
-	if (!(cl->app->hooks & HOOKED_CLOSED) || cl->state.socket_a == 0)
+	if (!((cl->app->hooks | cl->app->tailed) & HOOKED_CLOSED) ||
+	    cl->state.socket_a == 0)
 		return;
 	if (cl->user != NULL)
 		m.user = cl->user->id;

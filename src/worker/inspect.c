@@ -73,7 +73,7 @@ inspect_answer(const struct msg_inspect *m)
 
 	if (n_questions == INSPECT_MOST) {
 		msg_pack_inspected(ipc_out(uplink()), &(struct msg_inspected){
-		    .cookie = m->cookie, .end = 1 });
+		    .cookie = m->cookie, .end = 1, .refused = 1 });
 		return;
 	}
 	q = xcalloc(1, sizeof(*q));

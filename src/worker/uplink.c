@@ -307,6 +307,7 @@ uplink_lost(void)
 	held_back = false;
 	ask_lost();
 	inspect_lost();
+	apps_tailed(NULL);
 }
 
 /* A new router knows nothing: who we are, what we hold, what it may not have

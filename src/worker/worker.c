@@ -350,6 +350,7 @@ FROM_ROUTER(row, uplink_on_row(m))
 FROM_ROUTER(done, uplink_on_done(m))
 FROM_ROUTER(told, ask_on_told(m))
 FROM_ROUTER(inspect, inspect_answer(m))
+FROM_ROUTER(tailed, apps_tailed(m))
 FROM_ROUTER(watch, client_on_watch(m))
 FROM_ROUTER(terminate, client_on_terminate(m))
 FROM_ROUTER(replay, channel_on_replay(m))
@@ -362,9 +363,9 @@ on_router_message(void *ctx, struct ipc *link, unsigned type,
     struct unpacker *u, const char **why)
 {
 	/* Numbers below hello, and from pass on, are the master's alone, but for
-	 * two. */
+	 * three. */
 	if (type < MSG_hello || (type >= MSG_pass && type != MSG_told &&
-	    type != MSG_inspect)) {
+	    type != MSG_inspect && type != MSG_tailed)) {
 		*why = "a message that is not its to send";
 		return -1;
 	}

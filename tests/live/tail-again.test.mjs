@@ -107,3 +107,36 @@ test("one argument is the application if there is one of that name or id", async
 		await server.stop();
 	}
 });
+
+test("connections of all applications that are tailed, without a webhook", async () => {
+	const apps = { shop: { id: "1", key: "k1", secret: "s1" }, other: { id: "2", key: "k2", secret: "s2" } };
+	const server = await Server.start({ apps, workers: 2, router: { publish_window: "16m" } });
+	const tail = follower(server, "shop", "--kind", "opened,closed");
+	const seen = (kind, c) => tail.lines.some((line) => line.kind === kind && line.socket_id === c.id);
+	/** The workers know of the tail when a connection is seen. */
+	const works = (what) => until(async () => {
+		const c = await server.connect({ app: apps.shop });
+		await c.kill();
+		return until(() => seen("closed", c), "", 500).catch(() => false);
+	}, () => `${what}; have ${JSON.stringify(tail.lines).slice(-1000)}`);
+	try {
+		await works("a connection");
+		await replace(server);
+		tail.lines.length = 0;
+		await works("one after the reload");
+		const workers = server.pids("peald: worker");
+		server.allow(/worker|link|router/);
+		process.kill(workers[0], "SIGKILL");
+		await until(() => server.pids("peald: worker").filter((pid) => !workers.includes(pid)).length === 1, "a new worker");
+		// By whichever worker, a dozen are seen to open, and none of the other application.
+		const crowd = await server.crowd(12, { app: apps.shop }), not = await server.crowd(12, { app: apps.other });
+		await until(() => crowd.every((c) => seen("opened", c)), () => `all to open; have ${JSON.stringify(tail.lines).slice(-2000)}`);
+		for (const c of [...not, ...crowd])
+			await c.kill();
+		await until(() => crowd.every((c) => seen("closed", c)), "all to close");
+		assert.ok(tail.lines.every((line) => line.lost || line.app === "1"), JSON.stringify(tail.lines));
+	} finally {
+		tail.kill();
+		await server.stop();
+	}
+});

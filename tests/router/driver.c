@@ -216,6 +216,24 @@ line_told(struct mate *w, struct unpacker *u)
 }
 
 static char *
+line_tailed(struct mate *w, struct unpacker *u)
+{
+	struct buf out = { 0 };
+	char *text;
+
+	READ(tailed);
+	buf_str(&out, "tailed opened=");
+	for (uint32_t i = 0; i < m.opened.n; i++)
+		buf_fmt(&out, "%.*s,", TEXT(msg_list_at(&m.opened, i)));
+	buf_str(&out, " closed=");
+	for (uint32_t i = 0; i < m.closed.n; i++)
+		buf_fmt(&out, "%.*s,", TEXT(msg_list_at(&m.closed, i)));
+	text = xstrdup(buf_cstr(&out));
+	buf_done(&out);
+	return text;
+}
+
+static char *
 line_inspect(struct mate *w, struct unpacker *u)
 {
 	READ(inspect);
@@ -325,6 +343,7 @@ static char *(*const lines[MSG_TYPES])(struct mate *, struct unpacker *) = {
 	[MSG_hook_event] = line_hook_event,
 	[MSG_told] = line_told,
 	[MSG_inspect] = line_inspect,
+	[MSG_tailed] = line_tailed,
 };
 
 static void

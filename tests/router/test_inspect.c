@@ -129,6 +129,8 @@ test_missing(void **state)
 	    .n = 1);
 	rig_later(g, 1900);
 	no_answer(fd);
+	/* This one has too many questions. */
+	SAY(c, inspected, .cookie = 2, .end = 1, .refused = 1);
 	rig_later(g, 100);
 	answers(g, fd, ROW("1.1", "5")
 	    "{\"ok\":true,\"total\":1,\"missing\":[3,5]}\n");

@@ -177,17 +177,28 @@ test_states(void **state)
 	rig_free(g);
 }
 
-/* Where workers tell of connections. */
+/* Workers tell of connections while a tail is there that shows them. */
 static void
 test_connections(void **state)
 {
-	struct rig *g = rig_new("[webhook w]\nurl = http://example.com/\n"
-	    "events = connection_opened, connection_closed\n");
-	struct mate *a = rig_worker(g, 1);
-	int fd = tail(g, TAIL("")), news = tail(g, TAIL(
-	    ",\"channel\":\"news\""));
+	struct rig *g = rig_new("[app two]\nid = 2\nkey = k2\nsecret = s\n");
+	struct mate *a = rig_worker(g, 1), *b, *k = rig_courier(g);
+	int fd, news, two;
 
 	(void)state;
+	news = tail(g, "{\"verb\":\"tail\",\"app\":\"1\","
+	    "\"channel\":\"news\"}");
+	rig_run(g);
+	GETS_NONE(a);
+	fd = tail(g, "{\"verb\":\"tail\",\"app\":\"1\"}");
+	rig_later(g, 1);
+	GETS(a, "tailed opened=1, closed=1,");
+	two = tail(g, "{\"verb\":\"tail\",\"app\":\"two\","
+	    "\"kinds\":[\"closed\",\"published\"]}");
+	rig_later(g, 1);
+	GETS(a, "tailed opened=1, closed=2,1,");
+	b = rig_worker(g, 2);
+	GETS(b, "tailed opened=1, closed=2,1,");
 	SAY(a, connection, .open = 1, .app = B("1"), .socket_a = 1,
 	    .socket_b = 2);
 	SAY(a, connection, .app = B("1"), .socket_a = 1, .socket_b = 2,
@@ -198,8 +209,21 @@ test_connections(void **state)
 	    "{\"app\":\"1\",\"kind\":\"closed\",\"data\":\"said so\","
 	    "\"user\":\"u1\",\"socket_id\":\"1.2\"}\n");
 	tells(g, news, "");
+	tells(g, two, "");
+	/* No webhook asked for that. */
+	GETS(k, "hosts own=0 lost=0 live 0");
+	GETS_NONE(k);
 	close(fd);
+	rig_later(g, 1000);
+	GETS(a, "tailed opened= closed=2,");
+	GETS(b, "tailed opened= closed=2,");
+	close(two);
 	close(news);
+	rig_later(g, 1000);
+	GETS(a, "tailed opened= closed=");
+	GETS_NONE(a);
+	b = rig_worker(g, 3);
+	GETS_NONE(b);
 	rig_free(g);
 }
 
@@ -351,6 +375,7 @@ test_limits(void **state)
 	close(fd);
 	SAY(a, ask, .cookie = 3, .line = B(TAIL("")));
 	rig_run(g);
+	GETS(a, "tailed opened=1, closed=1,");
 	GETS(a, "told 3 end {\"ok\":false,\"error\":\"there are too many "
 	    "tails\"}\n");
 	close(fds[0]);
@@ -479,6 +504,7 @@ test_replaced(void **state)
 	(void)state;
 	SAY(a, ask, .cookie = 1, .line = B(TAIL("")));
 	rig_run(elder);
+	GETS(a, "tailed opened=1, closed=1,");
 	GETS(a, "inspect 1 app= channel= user= socket=0.0 slow=0 limit=100"
 	    " kick=0");
 	heir = rig_heir("", NULL, elder);
@@ -490,6 +516,7 @@ test_replaced(void **state)
 	tells(elder, fd, REPLACED);
 	tells(elder, asks, REPLACED);
 	tells(elder, late, REPLACED);
+	GETS(a, "tailed opened= closed=");
 	GETS(a, "told 1 end " REPLACED);
 	assert_int_equal(elder->router->taps.n, 0);
 	assert_true(elder_yielded(elder->router));

@@ -251,7 +251,7 @@ test_turns(void **state)
 	expect_silence();
 	inspect_answer(&(struct msg_inspect){ .cookie = INSPECT_MOST });
 	expect_msg(inspected, &got);
-	assert_true(got.end && got.cookie == INSPECT_MOST);
+	assert_true(got.end && got.cookie == INSPECT_MOST && got.refused);
 	close(router_fd);
 	test_connect();
 	assert_false(inspect_turn());
