@@ -687,7 +687,7 @@ const walk = (which) => (s) => {
 // What waits for a time-out waits beside the others, where time is short.
 const timed = ({ id }) => /-slow$|-silent$|-idle$|-trickle$|-unread$|-half$|-stuck$|^silent$|^joins-|-unanswered$/.test(id);
 live("bad input", server, walk((row) => !timed(row)));
-live("slow input", { ...server, parallel: true, http: { header_timeout: "3s", body_timeout: "3s" } }, walk(timed));
+live("slow input", { ...server, parallel: true, http: { header_timeout: `${3 * patience}s`, body_timeout: `${3 * patience}s` } }, walk(timed));
 
 test("every driver has its row, and no row stands twice", () => {
 	const ids = rows.map((row) => row.id);
