@@ -19,7 +19,7 @@ enum { EVENT = 1, FACT, REQUEST, DONE, GONE, SERIAL, KNOWN, FORGET };
 #define APP_MAX		200	/* as in messages.def */
 #define CHANNEL_MAX	1024
 #define USER_MAX	1024
-#define LABEL_MAX	4096
+#define TARGET_NAME_MAX	4096
 
 #define REWRITE_MS	2000	/* between two tries while nothing is written */
 
@@ -40,12 +40,6 @@ end(struct courier *c)
 	journal_add(&c->journal, buf_view(&c->scratch));
 }
 
-static struct bytes
-label_of(const struct target *t)
-{
-	return bytes_str(t->label);
-}
-
 void
 ledger_event(struct courier *c, const struct notice *n, struct bytes text,
     unsigned change, struct target *const *to, size_t n_to)
@@ -60,7 +54,7 @@ ledger_event(struct courier *c, const struct notice *n, struct bytes text,
 	pack_u64(b, change);
 	pack_array(b, (uint32_t)n_to);
 	for (size_t i = 0; i < n_to; i++)
-		pack_bytes(b, label_of(to[i]));
+		pack_bytes(b, to[i]->name);
 	end(c);
 }
 
@@ -81,7 +75,7 @@ ledger_request(struct courier *c, const struct target *t)
 {
 	struct buf *b = begin(c, REQUEST, 4);
 
-	pack_bytes(b, label_of(t));
+	pack_bytes(b, t->name);
 	pack_bytes(b, bytes_of(t->id, TARGET_ID));
 	pack_u64(b, t->time_ms);
 	pack_u64(b, t->n_request);
@@ -93,7 +87,7 @@ ledger_done(struct courier *c, const struct target *t, uint64_t n)
 {
 	struct buf *b = begin(c, DONE, 2);
 
-	pack_bytes(b, label_of(t));
+	pack_bytes(b, t->name);
 	pack_u64(b, n);
 	end(c);
 }
@@ -101,7 +95,7 @@ ledger_done(struct courier *c, const struct target *t, uint64_t n)
 void
 ledger_gone(struct courier *c, const struct target *t)
 {
-	pack_bytes(begin(c, GONE, 1), label_of(t));
+	pack_bytes(begin(c, GONE, 1), t->name);
 	end(c);
 }
 
@@ -225,7 +219,7 @@ take_event(struct courier *c, struct packed *in)
 	struct text *text;
 
 	for (uint32_t i = 0; i < n; i++)
-		(void)packed_bytes(&check, LABEL_MAX);
+		(void)packed_bytes(&check, TARGET_NAME_MAX);
 	if (!packed_end(&check) || body_name(kind) == NULL)
 		return;
 	if (change != CHANGE_NONE)
@@ -235,7 +229,7 @@ take_event(struct courier *c, struct packed *in)
 		return;
 	text = text_new(kind, channel, json);
 	while (n-- > 0)
-		target_push(target_get(c, packed_bytes(in, LABEL_MAX)), text);
+		target_push(target_get(c, packed_bytes(in, TARGET_NAME_MAX)), text);
 	text_unref(text);
 }
 
@@ -253,31 +247,31 @@ take_fact(struct courier *c, struct packed *in)
 static void
 take_request(struct courier *c, struct packed *in)
 {
-	struct bytes label = packed_bytes(in, LABEL_MAX);
+	struct bytes name = packed_bytes(in, TARGET_NAME_MAX);
 	struct bytes id = packed_bytes(in, TARGET_ID);
 	uint64_t time_ms = packed_u64(in), n = packed_u64(in);
 
 	if (packed_end(in))
-		target_kept_request(target_get(c, label), id, time_ms, n);
+		target_kept_request(target_get(c, name), id, time_ms, n);
 }
 
 static void
 take_done(struct courier *c, struct packed *in)
 {
-	struct bytes label = packed_bytes(in, LABEL_MAX);
+	struct bytes name = packed_bytes(in, TARGET_NAME_MAX);
 	uint64_t n = packed_u64(in);
 
 	if (packed_end(in))
-		target_kept_done(target_get(c, label), n);
+		target_kept_done(target_get(c, name), n);
 }
 
 static void
 take_gone(struct courier *c, struct packed *in)
 {
-	struct bytes label = packed_bytes(in, LABEL_MAX);
+	struct bytes name = packed_bytes(in, TARGET_NAME_MAX);
 
 	if (packed_end(in))
-		target_kept_gone(c, label);
+		target_kept_gone(c, name);
 }
 
 static void

@@ -511,12 +511,13 @@ count_key(const struct hash_link *l)
 }
 
 struct target *
-target_new(struct courier *c, struct bytes label)
+target_new(struct courier *c, struct bytes name)
 {
 	struct target *t = xcalloc(1, sizeof(*t));
 
 	t->courier = c;
-	t->label = bytes_dup(label);
+	t->label = bytes_dup(name);
+	t->name = bytes_of(t->label, name.n);
 	TAILQ_INIT(&t->items);
 	hash_init(&t->counts, count_key);
 	if ((t->timer = evtimer_new(c->base, on_timer, t)) == NULL)
@@ -539,6 +540,6 @@ target_free(struct target *t)
 	pop(t, t->n);
 	hash_done(&t->counts);
 	event_free(t->timer);
-	free(t->label);
+	free((char *)t->label);
 	free(t);
 }

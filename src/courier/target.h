@@ -65,10 +65,13 @@ struct target {
 	TAILQ_ENTRY(target) link;
 	TAILQ_ENTRY(target) ready;	/* READY: among those that are */
 	TAILQ_ENTRY(target) starting;
-	struct hash_link hash;		/* by label */
+	struct hash_link hash;		/* by name */
 	LIST_ENTRY(target) of_app;
 	struct courier	*courier;
-	char		*label;
+	/* Label, a NUL, application: what waits for one application is not another's
+	 * if the section changes hands. */
+	struct bytes	 name;
+	const char	*label;		/* its beginning */
 	/* Of the settings, NULL where the journal alone knows the target: */
 	const struct config_webhook *set;
 	const struct config_webhook *before;	/* in targets_settings() */
@@ -107,7 +110,7 @@ TAILQ_HEAD(target_list, target);
 struct targets {
 	struct target_list all;
 	struct target_list ready, ready_failing, starting;
-	struct hash	 by_label, by_app;
+	struct hash	 by_name, by_app;
 	unsigned	 busy, busy_failing;
 	uint64_t	 n, octets;	/* of all queues */
 	bool		 stopped;	/* no more requests are begun */
@@ -117,7 +120,7 @@ struct targets {
 void	targets_init(struct targets *);
 void	targets_done(struct courier *);
 
-/* New settings: targets are matched by label. */
+/* New settings: targets are matched by name. */
 void	targets_settings(struct courier *, const struct config *);
 /* The journal is read, too: who is in no settings is dropped with what waits. */
 void	targets_settled(struct courier *);
@@ -154,14 +157,14 @@ bool	targets_hopeful(const struct targets *);
 
 /* What is to be done with it now? */
 void	target_look(struct target *);
-struct target *target_new(struct courier *, struct bytes label);
+struct target *target_new(struct courier *, struct bytes name);
 void	target_free(struct target *);
 
 /* From the journal: */
-struct target *target_get(struct courier *, struct bytes label);
+struct target *target_get(struct courier *, struct bytes name);
 void	target_kept_request(struct target *, struct bytes id, uint64_t time_ms,
 	    uint64_t n);
 void	target_kept_done(struct target *, uint64_t n);
-void	target_kept_gone(struct courier *, struct bytes label);
+void	target_kept_gone(struct courier *, struct bytes name);
 
 #endif

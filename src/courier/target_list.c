@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Which targets there are: by label, by application.  See target.h.
+ * Which targets there are: by name, by application.  See target.h.
  *
  * Runs in: the courier.
  */
@@ -31,47 +31,47 @@ app_key(const struct hash_link *l)
 }
 
 static struct bytes
-label_key(const struct hash_link *l)
+name_key(const struct hash_link *l)
 {
-	return bytes_str(container_of(l, const struct target, hash)->label);
+	return container_of(l, const struct target, hash)->name;
 }
 
-/* ---- by label ---------------------------------------------------------------- */
+/* ---- by name ----------------------------------------------------------------- */
 
 static struct target *
-by_label(struct courier *c, struct bytes label)
+by_name(struct courier *c, struct bytes name)
 {
-	struct hash_link *l = hash_find(&c->targets.by_label, label);
+	struct hash_link *l = hash_find(&c->targets.by_name, name);
 
 	return l != NULL ? container_of(l, struct target, hash) : NULL;
 }
 
 struct target *
-target_get(struct courier *c, struct bytes label)
+target_get(struct courier *c, struct bytes name)
 {
-	struct target *t = by_label(c, label);
+	struct target *t = by_name(c, name);
 
 	if (t != NULL)
 		return t;
-	t = target_new(c, label);
+	t = target_new(c, name);
 	TAILQ_INSERT_TAIL(&c->targets.all, t, link);
-	hash_insert(&c->targets.by_label, &t->hash);
+	hash_insert(&c->targets.by_name, &t->hash);
 	return t;
 }
 
 static void
 remove_target(struct courier *c, struct target *t)
 {
-	hash_remove(&c->targets.by_label, &t->hash);
+	hash_remove(&c->targets.by_name, &t->hash);
 	TAILQ_REMOVE(&c->targets.all, t, link);
 	target_free(t);
 }
 
 /* It may be in the settings again. */
 void
-target_kept_gone(struct courier *c, struct bytes label)
+target_kept_gone(struct courier *c, struct bytes name)
 {
-	struct target *t = by_label(c, label);
+	struct target *t = by_name(c, name);
 
 	if (t != NULL)
 		target_kept_done(t, t->n);
@@ -194,6 +194,21 @@ wants_of(const struct config_webhook *w)
 	return mask & ~1u;
 }
 
+static struct target *
+target_of(struct courier *c, const struct config_webhook *w,
+    const struct config_app *app)
+{
+	struct buf name = { 0 };
+	struct target *t;
+
+	buf_str(&name, w->label);
+	buf_char(&name, '\0');
+	buf_str(&name, app->id);
+	t = target_get(c, buf_view(&name));
+	buf_done(&name);
+	return t;
+}
+
 static void
 target_set(struct courier *c, const struct config *config,
     const struct config_webhook *w)
@@ -206,7 +221,7 @@ target_set(struct courier *c, const struct config *config,
 		    w->label != NULL ? w->label : "");
 		return;
 	}
-	t = target_get(c, bytes_str(w->label));
+	t = target_of(c, w, app);
 	t->set = w;
 	/* What was wrong is mended, it may be. */
 	if (t->before != NULL && strcmp(t->before->url, w->url) != 0)
@@ -354,7 +369,7 @@ targets_init(struct targets *all)
 	TAILQ_INIT(&all->ready);
 	TAILQ_INIT(&all->ready_failing);
 	TAILQ_INIT(&all->starting);
-	hash_init(&all->by_label, label_key);
+	hash_init(&all->by_name, name_key);
 	hash_init(&all->by_app, app_key);
 }
 
@@ -366,6 +381,6 @@ targets_done(struct courier *c)
 	while ((t = TAILQ_FIRST(&c->targets.all)) != NULL)
 		remove_target(c, t);
 	apps_clear(&c->targets);
-	hash_done(&c->targets.by_label);
+	hash_done(&c->targets.by_name);
 	hash_done(&c->targets.by_app);
 }

@@ -543,6 +543,45 @@ a_target_that_goes_drops_what_waits(void **state)
 	end();
 }
 
+/* Neither now nor by the journal is what waits signed for another application. */
+static void
+a_section_that_changes_hands_drops_what_waits(void **state)
+{
+	uint64_t dropped = counter.hooks_dropped;
+	char *text;
+
+	(void)state;
+	for (int killed = 0; killed < 2; killed++) {
+		begin("", NULL);
+		s->always = ANSWER_STALL;
+		rig_client(g, "room", "1");
+		rig_until(g, s->n == 1);
+		rig_client(g, "room", "2");
+		rig_acked(g);
+		s->always = 0;
+		text = xasprintf("%s[webhook a]\napp = second\n"
+		    "url = http://127.0.0.1:%u/\n", SECOND, s->port);
+		if (killed) {
+			rig_kill(g);
+			rig_settings_next(g, text);
+			rig_start(g);
+			rig_link(g);
+		} else
+			rig_settings(g, text);
+		free(text);
+		rig_until(g, g->courier->targets.n == 0);
+		assert_int_equal(counter.hooks_dropped - dropped,
+		    2 * (killed + 1));
+		rig_state_of(g, "2002", "hall", "", true);
+		rig_until(g, s->n == 2);
+		assert_string_equal(request_header(server_request(s, 1),
+		    "X-Pusher-Key"), "key-2");
+		assert_non_null(strstr(server_request(s, 1)->body, "hall"));
+		assert_null(strstr(server_request(s, 1)->body, "room"));
+		end();
+	}
+}
+
 /* ---- the end ---------------------------------------------------------------------- */
 
 static void
@@ -723,6 +762,7 @@ main(void)
 		cmocka_unit_test(an_empty_journal_takes_the_first_roll_silently),
 		cmocka_unit_test(settings_change_while_it_runs),
 		cmocka_unit_test(a_target_that_goes_drops_what_waits),
+		cmocka_unit_test(a_section_that_changes_hands_drops_what_waits),
 		cmocka_unit_test(a_reload_loses_nothing),
 		cmocka_unit_test(what_is_under_way_may_end),
 		cmocka_unit_test(a_router_that_has_ended_is_read_to_its_end),
