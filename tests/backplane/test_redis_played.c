@@ -17,13 +17,15 @@ static struct play play;
 static struct rig *g;
 static int pub, sub;
 
+/* What is no matter of time has a lot of it: valgrind is slow. */
 static void
 begin(const char *ini)
 {
 	char *text;
 
 	play_open(&play);
-	text = xasprintf("port = %u\n%s", play.port, ini);
+	text = xasprintf("port = %u\n%s%s", play.port,
+	    strstr(ini, "timeout") == NULL ? "timeout = 1m\n" : "", ini);
 	play.rig = g = rig_new(text);
 	free(text);
 	rig_start(g);
