@@ -6,6 +6,7 @@
  */
 #include <stdlib.h>
 
+#include "common/hash.h"
 #include "common/json.h"
 #include "common/log.h"
 #include "common/util.h"
@@ -30,20 +31,43 @@ struct counts {
 #define COUNTS	(sizeof(struct counts) / sizeof(uint64_t))
 
 struct report {
+	struct hash_link hash;		/* by target */
 	char		*target;
+	bool		 wanted;	/* the settings in force have it */
 	struct buf	 json;		/* with the sums */
 	struct counts	 counts;
 };
 
-static struct report	*reports;
+static struct report	**reports;
 static size_t		 n_reports;
+static struct hash	 by_target;
 
 void	master_on_hook_report(struct child *, struct ipc *,
 	    const struct msg_hook_report *);
 
+static struct bytes
+target_key(const struct hash_link *l)
+{
+	return bytes_str(container_of(l, const struct report, hash)->target);
+}
+
+static struct report *
+report_find(struct bytes target)
+{
+	struct hash_link *l = n_reports == 0 ? NULL :
+	    hash_find(&by_target, target);
+
+	return l != NULL ? container_of(l, struct report, hash) : NULL;
+}
+
+/* There may be thousands that say something each second. */
 static bool
 is_target(struct bytes name)
 {
+	const struct report *r = report_find(name);
+
+	if (r != NULL)
+		return r->wanted;
 	for (size_t i = 0; i < master.config->n_webhook; i++)
 		if (bytes_eq(bytes_str(master.config->webhook[i].label), name))
 			return true;
@@ -51,34 +75,29 @@ is_target(struct bytes name)
 }
 
 static struct report *
-report_find(struct bytes target)
-{
-	for (size_t i = 0; i < n_reports; i++)
-		if (bytes_eq(bytes_str(reports[i].target), target))
-			return &reports[i];
-	return NULL;
-}
-
-static struct report *
 report_add(struct bytes target)
 {
 	struct report *r = report_find(target);
 
-	if (r == NULL) {
-		reports = xreallocarray(reports, n_reports + 1,
-		    sizeof(*reports));
-		r = &reports[n_reports++];
-		*r = (struct report){ .target = bytes_dup(target) };
-	}
-	buf_clear(&r->json);
+	if (r != NULL)
+		return r;
+	if (n_reports == 0)
+		hash_init(&by_target, target_key);
+	reports = xreallocarray(reports, n_reports + 1, sizeof(*reports));
+	r = reports[n_reports++] = xcalloc(1, sizeof(*r));
+	r->target = bytes_dup(target);
+	r->wanted = true;
+	hash_insert(&by_target, &r->hash);
 	return r;
 }
 
 static void
 report_free(struct report *r)
 {
+	hash_remove(&by_target, &r->hash);
 	free(r->target);
 	buf_done(&r->json);
+	free(r);
 }
 
 /* It may come back, and what comes back begins at 0. */
@@ -92,22 +111,46 @@ report_rest(struct report *r)
 	buf_reuse(&r->json);
 }
 
+static void
+mark_wanted(void)
+{
+	struct report *r;
+
+	for (size_t i = 0; i < n_reports; i++)
+		reports[i]->wanted = false;
+	for (size_t i = 0; i < master.config->n_webhook; i++) {
+		r = report_find(bytes_str(master.config->webhook[i].label));
+		if (r != NULL)
+			r->wanted = true;
+	}
+}
+
+static void
+reports_clear(void)
+{
+	hash_done(&by_target);
+	free(reports);
+	reports = NULL;
+	n_reports = 0;
+}
+
 void
 hook_reports_prune(void)
 {
 	size_t kept = 0, gone = 0;
 
+	mark_wanted();
 	for (size_t i = 0; i < n_reports; i++) {
-		struct report *r = &reports[i];
+		struct report *r = reports[i];
 
-		if (!is_target(bytes_str(r->target))) {
+		if (!r->wanted) {
 			report_rest(r);
 			if (++gone > GONE_MAX) {
 				report_free(r);
 				continue;
 			}
 		}
-		reports[kept++] = *r;
+		reports[kept++] = r;
 	}
 	n_reports = kept;
 }
@@ -164,6 +207,22 @@ report_put(struct report *r, const struct json *said)
 	buf_char(&r->json, '}');
 }
 
+static bool
+is_of(const struct report *r, const struct json *said)
+{
+	struct json last, old, new;
+	const struct json_want in_last = { BYTES("app"), &old },
+	    in_said = { BYTES("app"), &new };
+	const char *why;
+
+	if (r->json.n == 0 ||
+	    json_parse(buf_view(&r->json), &last, &why) < 0)
+		return true;
+	json_pick(&last, &in_last, 1);
+	json_pick(said, &in_said, 1);
+	return bytes_eq(old.raw, new.raw);
+}
+
 void
 master_on_hook_report(struct child *c, struct ipc *ipc,
     const struct msg_hook_report *m)
@@ -182,6 +241,9 @@ master_on_hook_report(struct child *c, struct ipc *ipc,
 		return;
 	}
 	r = report_add(m->target);
+	if (!is_of(r, &v))
+		report_rest(r);		/* the courier counts from 0 */
+	buf_clear(&r->json);
 	counts_take(&r->counts, c->generation, &v);
 	report_put(r, &v);
 }
@@ -212,10 +274,10 @@ hook_reports_save(struct state *s)
 
 	for (size_t i = 0; i < n_reports; i++) {
 		to = state_add_hook(s);
-		to->target = xstrdup(reports[i].target);
-		buf_bytes(&to->json, buf_view(&reports[i].json));
+		to->target = xstrdup(reports[i]->target);
+		buf_bytes(&to->json, buf_view(&reports[i]->json));
 		msg_pack_numbers(&to->counts,
-		    (const uint64_t *)(const void *)&reports[i].counts,
+		    (const uint64_t *)(const void *)&reports[i]->counts,
 		    COUNTS);
 	}
 }
@@ -233,6 +295,7 @@ hook_reports_restore(const struct state *s)
 		if (text.n != 0 && json_parse(text, &v, &why) < 0)
 			continue;
 		r = report_add(bytes_str(s->hooks[i].target));
+		buf_clear(&r->json);
 		if (text.n != 0)
 			buf_bytes(&r->json, v.raw);
 		(void)msg_unpack_numbers(buf_view(&s->hooks[i].counts),
@@ -245,8 +308,7 @@ void
 hook_reports_done(void)
 {
 	for (size_t i = 0; i < n_reports; i++)
-		report_free(&reports[i]);
-	free(reports);
-	reports = NULL;
-	n_reports = 0;
+		report_free(reports[i]);
+	if (n_reports > 0)
+		reports_clear();
 }

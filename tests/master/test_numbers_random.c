@@ -84,6 +84,7 @@ static struct numbers_of gone;
 static struct counters	 gone_of[SLOTS];
 static uint64_t		 died;
 static bool		 reported;	/* the target, since it is there */
+static unsigned		 owner;		/* application of the target */
 /* Behind the last step. */
 static struct numbers_of last;
 static struct counters	 last_of[SLOTS];
@@ -244,8 +245,8 @@ tell_target(struct process *p)
 		return;
 	reported = true;
 	p->told.delivered = p->counted.delivered;
-	snprintf(text, sizeof(text), "{\"delivered\":%llu}",
-	    (unsigned long long)p->told.delivered);
+	snprintf(text, sizeof(text), "{\"app\":\"%u\",\"delivered\":%llu}",
+	    owner, (unsigned long long)p->told.delivered);
 	master_on_hook_report(p->child, NULL, &(struct msg_hook_report){
 	    .target = B("crm"), .json = bytes_str(text) });
 }
@@ -398,14 +399,19 @@ exec(void)
 	buf_done(&packed);
 }
 
-/* The target is taken out of the settings, or comes back and begins anew. */
+/* The target is taken out of the settings, or comes back, or becomes another
+ * application's; and begins anew. */
 static void
 settings_change(void)
 {
-	config.n_webhook = config.n_webhook == 0;
 	gone.delivered += courier.told.delivered;
 	courier.told.delivered = courier.counted.delivered = 0;
-	reported = false;
+	if (config.n_webhook != 0 && below(2) == 0) {
+		owner++;
+	} else {
+		config.n_webhook = config.n_webhook == 0;
+		reported = false;
+	}
 	hook_reports_prune();
 }
 
