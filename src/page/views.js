@@ -444,7 +444,10 @@ export class Connections {
 		}
 		this.poll.start();
 	}
-	leave() { this.poll.stop(); }
+	leave() {
+		this.poll.stop();
+		say("conns-done", "");
+	}
 
 	async refresh(still) {
 		const line = { verb: "inspect", app: $("conns-app").value, slow: $("conns-slow").checked, limit: SHOWN };
@@ -470,20 +473,22 @@ export class Connections {
 		}
 	}
 
+	/** How it went stays while the rows are asked for again. */
 	async #act(line, done) {
 		try {
 			const { last } = await this.link.rows(line);
-			say("conns-status", done(last));
+			say("conns-done", done(last) + (last.missing?.length ?
+			    ` Worker ${last.missing.join(", ")} did not answer, and closes its own when it does.` : ""));
 			this.poll.start();
 		} catch (error) {
-			say("conns-status", `That failed: ${error.message}`, true);
+			say("conns-done", `That failed: ${error.message}`, true);
 		}
 	}
 
 	async kick(row) {
 		if (await sure(`Close the connection ${row.socket_id}?`, "Close it"))
 			await this.#act({ verb: "kick", app: row.app, socket: row.socket_id },
-			    (last) => (last.closed === 0 ? "It was gone already." : "The connection is closed."));
+			    (last) => (last.closed !== 0 ? "The connection is closed." : last.missing ? "It was not found." : "It was gone already."));
 	}
 
 	async terminate() {
@@ -493,8 +498,9 @@ export class Connections {
 			$("conns-user").focus();
 		} else if (await sure(`Close all connections of the user ${user}, on all hosts?`, "Close them")) {
 			await this.#act({ verb: "terminate", app: $("conns-app").value, user },
-			    ({ closed = 0, elsewhere = 0 }) => (closed + elsewhere === 0 ? `There are no connections of ${user}.` :
-			        `The connections of ${user} are being closed: ${count(closed)}${elsewhere ? ` here, ${count(elsewhere)} on other hosts` : ""}.`));
+			    ({ closed = 0, elsewhere, missing }) => (!closed && elsewhere === undefined && !missing ? `There are no connections of ${user}.` :
+			        `The connections of ${user} are being closed: ${count(closed)}${elsewhere === undefined ? "" :
+			            ` here; the other hosts were told, where ${count(elsewhere)} signed in`}.`));
 		}
 	}
 }

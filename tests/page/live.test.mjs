@@ -228,6 +228,8 @@ describe("live page", () => {
 		await page.click("#sure-yes");
 		await a.closed(4009);
 		await row(page, "conns", a.id).waitFor({ state: "detached" });
+		// The rows were asked for again, and it stands there yet.
+		await page.locator("#conns-done", { hasText: "The connection is closed." }).waitFor();
 		await page.click("#terminate");
 		await page.locator("#conns-status.wrong", { hasText: "Name a user" }).waitFor();
 		await page.fill("#conns-user", "marked");
@@ -236,6 +238,11 @@ describe("live page", () => {
 		await page.click("#terminate");
 		await page.click("#sure-yes");
 		await b.closed(4009);
+		await row(page, "conns", b.id).waitFor({ state: "detached" });
+		await page.locator("#conns-done", { hasText: "The connections of marked are being closed: 1." }).waitFor();
+		await page.click("#terminate");
+		await page.click("#sure-yes");
+		await page.locator("#conns-done", { hasText: "There are no connections of marked." }).waitFor();
 		clean(page);
 	});
 
@@ -552,6 +559,16 @@ describe("live page, and a server that is played", () => {
 		const third = await tab(t, server, { view: "channels",
 			play: played({ answers: { channels: [[], { ok: false, error: "the router is starting, try again" }] } }) });
 		await third.locator("#channels-status.wrong", { hasText: "the router is starting" }).waitFor();
+		clean(page);
+	});
+
+	test("a user is ended although a worker does not answer, and on other hosts", async (t) => {
+		const page = await tab(t, server, { view: "connections",
+			play: played({ answers: { terminate: [[], { ok: true, closed: 0, elsewhere: 0, missing: [2] }] } }) });
+		await page.fill("#conns-user", "u");
+		await page.click("#terminate");
+		await page.click("#sure-yes");
+		await page.locator("#conns-done", { hasText: "being closed: 0 here; the other hosts were told, where 0 signed in. Worker 2 did not" }).waitFor();
 		clean(page);
 	});
 
