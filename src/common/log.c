@@ -141,12 +141,12 @@ body_vfmt(struct body *b, const char *format, va_list args)
 }
 
 static void
-write_all(const char *text, size_t n)
+write_all(int fd, const char *text, size_t n)
 {
 	ssize_t rc;
 
 	do
-		rc = write(log_.fd, text, n);
+		rc = write(fd, text, n);
 	while (rc < 0 && errno == EINTR);
 	log_.lost += rc < 0;
 }
@@ -184,7 +184,7 @@ line_write(enum log_level level, const struct body *b)
 	    log_line_text(&e, n == 0, log_.colours, line + n);
 	if (!is_syslog())
 		line[n++] = '\n';
-	write_all(line, n);
+	write_all(log_.fd, line, n);
 }
 
 /* ---- repeats ------------------------------------------------------------ */
@@ -424,23 +424,34 @@ fatal(const char *format, ...)
 	abort();
 }
 
+/* To who started this program and sits in front of it: no date needed. */
+static void
+say_plainly(int fd, const char *format, va_list args)
+{
+	struct body b;
+
+	b.n = (size_t)snprintf(b.text, sizeof(b.text), "%.50s: ",
+	    program_invocation_short_name);
+	body_vfmt(&b, format, args);
+	b.text[b.n++] = '\n';
+	write_all(fd, b.text, b.n);
+}
+
 void
 die(const char *format, ...)
 {
-	struct body b;
 	va_list args;
 
-	va_start(args, format);
-	if (log_.who[0] == '\0') {
-		/* Somebody sits in front of it: no date needed. */
-		b.n = (size_t)snprintf(b.text, sizeof(b.text), "%.50s: ",
-		    program_invocation_short_name);
-		body_vfmt(&b, format, args);
-		b.text[b.n++] = '\n';
-		write_all(b.text, b.n);
-	} else {
+	if (log_.who[0] != '\0') {
+		va_start(args, format);
 		emit(LOG_LEVEL_ERROR, format, args);
+		va_end(args);
 	}
-	va_end(args);
+	if (log_.who[0] == '\0' || log_.fd != STDERR_FILENO) {
+		va_start(args, format);
+		say_plainly(log_.who[0] == '\0' ? log_.fd : STDERR_FILENO,
+		    format, args);
+		va_end(args);
+	}
 	exit(1);
 }

@@ -72,7 +72,8 @@ const char *log_value(struct bytes);
 
 /* A broken invariant: one line, then abort(). */
 _Noreturn void fatal(const char *, ...) __attribute__((format(printf, 1, 2)));
-/* The user's mistake: one line to the log, exit status 1. */
+/* The user's mistake: one line to the log, and to stderr if that is not the log;
+ * exit status 1. */
 _Noreturn void die(const char *, ...) __attribute__((format(printf, 1, 2)));
 
 #endif

@@ -306,6 +306,8 @@ title_init(int argc, char **argv)
 	for (size_t i = 0; i < n; i++)
 		copy[i] = title_claim(environ[i]);
 	environ = copy;
+	/* This stands in argv[0], too. */
+	program_invocation_short_name = xstrdup(program_invocation_short_name);
 }
 
 void

@@ -492,6 +492,9 @@ master_main(const struct config_source *source)
 	workers = master_workers(master.config);
 	if (open_all(workers, &why) < 0) {
 		log_error("%s", why);
+		/* Who starts it looks there, and not into [peal] log yet. */
+		if (log_fd() != STDERR_FILENO)
+			dprintf(STDERR_FILENO, "peald: %s\n", why);
 		notify_send("STATUS=%.900s", why);
 		free(why);
 		close_all();

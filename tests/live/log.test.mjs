@@ -88,6 +88,26 @@ test("JSON: the courier's lines are like all others", () => running({
 	assert.match(said.why, / /);
 }));
 
+test("a start that fails says why to who started it, wherever the log goes", () => running({}, async (server) => {
+	const file = path.join(server.dir, "second.log"), ini = path.join(server.dir, "second.ini");
+	const start = (text) => {
+		fs.writeFileSync(ini, text.replace("[peal]\n", `[peal]\nlog = ${file}\n`));
+		return promisify(execFile)(peald, ["-c", ini]).then(() => assert.fail("it has started"), (e) => e);
+	};
+	/* The address of the first one. */
+	const taken = await start(read(server.ini).replace(/^control.*\n/m, "")
+	    .replace("[peal]\n", `[peal]\ncontrol = ${server.dir}/second.sock\n`).replace(/^address = .*/m, `address = 127.0.0.1:${server.port}`));
+	assert.equal(taken.code, 1);
+	assert.match(taken.stderr, /^(lt-)?peald: .*already in use[^\n]*\n$/);
+	assert.match(read(file), / error master: .*already in use/);
+	if (process.getuid() !== 0)
+		return;
+	/* What is found earlier. */
+	const nobody = await start(read(server.ini).replace(/^user = .*\n/m, "").replace("[peal]\n", "[peal]\nuser = no-such-user\n"));
+	assert.equal(nobody.code, 1);
+	assert.match(nobody.stderr, /^(lt-)?peald: .*no user "no-such-user"[^\n]*\n$/);
+}));
+
 test("no secret is in the log, also when somebody debugs", () => running({ peal: { log_level: "debug" },
 	app: { secret: "do-not-tell-this" } }, async (server) => {
 	await traffic(server);
