@@ -45,7 +45,7 @@ on_gone(void *ctx, struct ipc *ipc, const char *why)
 	if (l->master)
 		courier_orphaned(l->courier);
 	else
-		log_debug("router has left why=%s", why);
+		log_debug("router has left why=\"%s\"", why);
 }
 
 static const struct ipc_ops ops = {

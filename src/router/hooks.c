@@ -153,7 +153,7 @@ on_gone(void *ctx, struct ipc *ipc, const char *why)
 
 	(void)ipc;
 	if (!r->stopping && !elder_yielded(r))
-		log_info("the courier has left why=%s", why);
+		log_info("the courier has left why=\"%s\"", why);
 	r->hooks.lost = true;
 }
 
