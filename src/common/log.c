@@ -425,7 +425,7 @@ fatal(const char *format, ...)
 }
 
 /* To who started this program and sits in front of it: no date needed. */
-static void
+static void __attribute__((format(printf, 2, 0)))
 say_plainly(int fd, const char *format, va_list args)
 {
 	struct body b;
