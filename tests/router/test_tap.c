@@ -177,6 +177,35 @@ test_states(void **state)
 	rig_free(g);
 }
 
+/* Workers of a release before tails would end the link. */
+static void
+test_elder_workers(void **state)
+{
+	struct rig *g = rig_new("");
+	struct mate *a = rig_worker(g, 1), *old = rig_stranger(g, 2);
+	int fd;
+
+	(void)state;
+	SAY(old, hello, .version = 5, .slot = 2,
+	    .generation = old->generation);
+	SAY(old, synced, .end_ = "");
+	rig_run(g);
+	fd = tail(g, TAIL(""));
+	rig_later(g, 1);
+	GETS(a, "tailed opened=1, closed=1,");
+	old = rig_stranger(g, 3);
+	SAY(old, hello, .version = 5, .slot = 3,
+	    .generation = old->generation);
+	SAY(old, synced, .end_ = "");
+	rig_run(g);
+	close(fd);
+	rig_later(g, 1000);
+	GETS(a, "tailed opened= closed=");
+	GETS_NONE(&g->mates[1]);
+	GETS_NONE(old);
+	rig_free(g);
+}
+
 /* Workers tell of connections while a tail is there that shows them. */
 static void
 test_connections(void **state)
@@ -590,6 +619,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_messages),
 		cmocka_unit_test(test_states),
+		cmocka_unit_test(test_elder_workers),
 		cmocka_unit_test(test_connections),
 		cmocka_unit_test(test_cut),
 		cmocka_unit_test(test_rate),

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "common/hooked.h"
 #include "common/util.h"
 #include "worker/app.h"
 
@@ -75,6 +76,52 @@ test_again(void **state)
 	assert_null(app_by_key(B("three")));
 	assert_null(app_by_id(B("1")));
 	b->open = 0;
+}
+
+static void
+tailed(const struct bytes *opened, uint32_t n, const struct bytes *closed,
+    uint32_t m)
+{
+	apps_tailed(&(struct msg_tailed){ .opened = { opened, n },
+	    .closed = { closed, m } });
+}
+
+/* The router may know of an application before its settings come, and after
+ * they have gone. */
+static void
+test_tailed(void **state)
+{
+	static char third[] = "third";
+	struct config_app more[3] = { sets[0], sets[1], { .id = third } };
+	struct config grown = { .app = more, .n_app = 3 };
+	struct bytes both[] = { B("third"), B("1"), B("1"), B("nobody") };
+	struct app *a = app_by_id(B("1")), *b = app_by_id(B("second")), *c;
+
+	(void)state;
+	tailed(both, 4, both, 1);
+	assert_int_equal(a->tailed, HOOKED_OPENED);
+	assert_int_equal(b->tailed, 0);
+	apps_init(&grown);
+	c = app_by_id(B("third"));
+	assert_int_equal(c->tailed, HOOKED_OPENED | HOOKED_CLOSED);
+	assert_int_equal(a->tailed, HOOKED_OPENED);
+	assert_int_equal(c->hooks, 0);
+	/* What it says next stands in the place of that. */
+	tailed(NULL, 0, both, 2);
+	assert_int_equal(a->tailed, HOOKED_CLOSED);
+	assert_int_equal(c->tailed, HOOKED_CLOSED);
+	apps_init(&config);
+	apps_init(&grown);
+	assert_ptr_equal(app_by_id(B("third")), c);
+	assert_int_equal(c->tailed, HOOKED_CLOSED);
+	tailed(NULL, 0, NULL, 0);
+	assert_int_equal(a->tailed | b->tailed | c->tailed, 0);
+	/* A router that is lost wants nothing, nor may the next one. */
+	tailed(both, 2, both, 2);
+	apps_tailed(NULL);
+	apps_init(&grown);
+	assert_int_equal(a->tailed | b->tailed | c->tailed, 0);
+	apps_init(&config);
 }
 
 /* The table of reverb.md, b.3 and f.47, and what must not get through. */
@@ -148,6 +195,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_find),
 		TEST(test_again),
+		TEST(test_tailed),
 		TEST(test_origins),
 	};
 
