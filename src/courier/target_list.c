@@ -167,21 +167,54 @@ targets_next(struct courier *c, struct bytes app, unsigned kind,
 
 /* ---- settings -------------------------------------------------------------------- */
 
-static const struct config_app *
-app_named(const struct config *config, const char *name)
+/* Applications of new settings by id: there may be thousands of both. */
+struct named {
+	struct hash_link link;
+	const struct config_app *app;
+};
+
+struct names_of {
+	const struct config *config;
+	struct hash	 by_id;
+	struct named	*all;
+};
+
+static struct bytes
+named_key(const struct hash_link *l)
 {
-	size_t i;
+	return bytes_str(container_of(l, const struct named, link)->app->id);
+}
+
+static void
+named_begin(struct names_of *all, const struct config *config)
+{
+	all->config = config;
+	all->all = xcalloc(config->n_app + 1, sizeof(*all->all));
+	hash_init(&all->by_id, named_key);
+	for (size_t i = 0; i < config->n_app; i++) {
+		all->all[i].app = &config->app[i];
+		hash_insert(&all->by_id, &all->all[i].link);
+	}
+}
+
+static void
+named_end(struct names_of *all)
+{
+	hash_done(&all->by_id);
+	free(all->all);
+}
+
+/* By its id, which is what checked settings have. */
+static const struct config_app *
+app_named(struct names_of *all, const char *name)
+{
+	const struct config *config = all->config;
+	struct hash_link *l;
 
 	if (name == NULL || name[0] == '\0')
 		return config->n_app == 1 ? &config->app[0] : NULL;
-	for (i = 0; i < config->n_app; i++)
-		if (bytes_eq(bytes_str(config->app[i].id), bytes_str(name)))
-			return &config->app[i];
-	for (i = 0; i < config->n_app; i++)
-		if (bytes_eq(bytes_str(config->app[i].label),
-		    bytes_str(name)))
-			return &config->app[i];
-	return NULL;
+	l = hash_find(&all->by_id, bytes_str(name));
+	return l != NULL ? container_of(l, struct named, link)->app : NULL;
 }
 
 static unsigned
@@ -210,10 +243,10 @@ target_of(struct courier *c, const struct config_webhook *w,
 }
 
 static void
-target_set(struct courier *c, const struct config *config,
+target_set(struct courier *c, struct names_of *apps,
     const struct config_webhook *w)
 {
-	const struct config_app *app = app_named(config, w->app);
+	const struct config_app *app = app_named(apps, w->app);
 	struct target *t;
 
 	if (app == NULL || w->url == NULL) {
@@ -240,6 +273,7 @@ target_set(struct courier *c, const struct config *config,
 void
 targets_settings(struct courier *c, const struct config *config)
 {
+	struct names_of apps;
 	struct target *t;
 
 	apps_clear(&c->targets);
@@ -247,8 +281,10 @@ targets_settings(struct courier *c, const struct config *config)
 		t->before = t->set;
 		t->set = NULL;
 	}
+	named_begin(&apps, config);
 	for (size_t i = 0; i < config->n_webhook; i++)
-		target_set(c, config, &config->webhook[i]);
+		target_set(c, &apps, &config->webhook[i]);
+	named_end(&apps);
 }
 
 void
