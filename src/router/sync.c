@@ -133,6 +133,19 @@ sync_forget(struct router *r, struct peer *dead)
 		r->sync.settled++;
 }
 
+/* Each that is there has told, and there were so many: one that was started
+ * meanwhile does not stand for another. */
+static bool
+all_have_told(const struct router *r)
+{
+	const struct peer *p;
+
+	TAILQ_FOREACH(p, &r->peers, link)
+		if (!p->synced && !p->gone)
+			return false;
+	return r->sync.settled >= r->sync.expect;
+}
+
 void
 sync_turn(struct router *r)
 {
@@ -147,9 +160,11 @@ sync_turn(struct router *r)
 	if (!s->on || !s->going)
 		return;
 	if (!s->told) {
-		if (s->settled < s->expect && r->now < s->deadline)
+		bool all = all_have_told(r);
+
+		if (!all && r->now < s->deadline)
 			return;
-		if (s->settled < s->expect)
+		if (!all)
 			log_warn("not all workers have told what they hold");
 		s->told = true;
 		heir_settle(r);

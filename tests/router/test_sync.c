@@ -83,6 +83,39 @@ test_all_waits(void **state)
 	rig_free(g);
 }
 
+/* A worker that was started meanwhile tells that it holds nothing: it does not stand
+ * for one that is slow. */
+static void
+test_another_meanwhile(void **state)
+{
+	struct rig *g = rig_new("");
+	struct mate *a, *b, *c;
+
+	(void)state;
+	rig_starting(g, 2);
+	a = rig_stranger(g, 1);
+	b = rig_stranger(g, 3);
+	c = rig_stranger(g, 2);
+	hello(a, 1);
+	hello(c, 2);
+	join(a, B("u"), 0, JOIN_SYNC);
+	SAY(c, query, .cookie = 3, .kind = QUERY_USERS, .app = B("1"),
+	    .name = B("presence-r"));
+	synced(a);
+	synced(c);
+	rig_run(g);
+	GETS_NONE(c);
+	hello(b, 3);
+	join(b, B("v"), 0, JOIN_SYNC);
+	synced(b);
+	rig_run(g);
+	GETS(c, "row u {}");
+	GETS(c, "row v {}");
+	GETS(c, "done 3");
+	GETS_NONE(c);
+	rig_free(g);
+}
+
 static void
 test_not_for_ever(void **state)
 {
@@ -153,6 +186,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_all_waits),
+		cmocka_unit_test(test_another_meanwhile),
 		cmocka_unit_test(test_not_for_ever),
 		cmocka_unit_test(test_death_while_waiting),
 	};
