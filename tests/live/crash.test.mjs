@@ -22,7 +22,7 @@ async function running(define, options = {}) {
 const replaced = (server, title, old) => until(() => {
 	const now = server.pids(title);
 	return now.length === old.length && !now.some((pid) => old.includes(pid)) && now;
-}, `${title} replaced`, 15000);
+}, `${title} replaced`);
 
 /** So many that each of three workers has some, and not by luck. */
 const MANY = 60;
@@ -146,7 +146,7 @@ test("worker and router killed together", () => running(async (server) => {
 	const alive = await until(async () => {
 		const users = (await server.get(`/channels/${channel}/users`).catch(() => null))?.json?.users;
 		return users && users.length < MANY && users.map((u) => u.id).sort();
-	}, "the census to shrink", 15000);
+	}, "the census to shrink");
 	await until(() => crowd.filter((c) => !c.ended).length === alive.length, "the rest to be cut");
 	assert.deepEqual(crowd.map((c, i) => (c.ended ? null : `u${i}`)).filter(Boolean).sort(), alive);
 	await until(() => server.pids("peald: worker").length === 3, "three workers");

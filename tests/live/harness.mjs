@@ -82,6 +82,8 @@ function settings(dir, { workers, peal, listen, listeners, app, apps, ...rest })
 			jail: process.env.PEAL_TEST_JAIL ?? "on",
 			control: path.join(dir, "control.sock"),
 			drain_timeout: "0",
+			// Beside others a process may not get to run for seconds.
+			watchdog: "60s",
 			...(process.getuid() === 0 ? { user: "nobody" } : {}),
 			...peal,
 		},

@@ -36,17 +36,18 @@ live("inspect", { rooms: { sse_retry: "1s" } }, (s) => {
 	});
 
 	test("by channel, by user, and both, over all workers", async () => {
-		const crowd = await s.server.crowd(12), channel = unique("room"), user = unique("us\"er\n☃");
-		for (const c of crowd.slice(0, 8))
+		// So many that no worker has all of them, and not by luck.
+		const crowd = await s.server.crowd(50), channel = unique("room"), user = unique("us\"er\n☃");
+		for (const c of crowd.slice(0, 40))
 			await c.subscribe(channel);
-		for (const c of crowd.slice(4, 10))
+		for (const c of crowd.slice(34, 46))
 			await c.signin({ id: user });
 		const of = (part) => part.map((c) => c.id).sort();
-		assert.deepEqual(ids(await inspect(s.server, { channel })), of(crowd.slice(0, 8)));
+		assert.deepEqual(ids(await inspect(s.server, { channel })), of(crowd.slice(0, 40)));
 		const signed = await inspect(s.server, { user });
-		assert.deepEqual(ids(signed), of(crowd.slice(4, 10)));
+		assert.deepEqual(ids(signed), of(crowd.slice(34, 46)));
 		assert.ok(rows(signed).every((row) => row.user === user));
-		assert.deepEqual(ids(await inspect(s.server, { app: "main", channel, user })), of(crowd.slice(4, 8)));
+		assert.deepEqual(ids(await inspect(s.server, { app: "main", channel, user })), of(crowd.slice(34, 40)));
 		assert.deepEqual(await inspect(s.server, { channel: unique("none") }), [{ ok: true, total: 0 }]);
 		if (s.workers > 1)
 			assert.ok(new Set(rows(await inspect(s.server, { channel })).map((row) => row.worker)).size > 1);

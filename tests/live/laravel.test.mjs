@@ -211,7 +211,7 @@ live("laravel, restart", { workers: [2] }, (s) => {
 		for (const pid of s.server.pids("peald: worker"))
 			process.kill(pid, "SIGKILL");
 		s.server.allow(/worker|router|link/);
-		await within(again, "subscribed again", 15000);
+		await within(again, "subscribed again");
 		const got = new Promise((resolve) => channel.bind("e", resolve));
 		await s.server.publish("news", "e", "1");
 		await within(got, "event");

@@ -432,7 +432,7 @@ async function settle(server, told, load, fate, before) {
 		await server.ctl("reload");
 		now = await sums(server);
 		return now.waiting === 0 && (fate.lossy || (now.connections === before.connections && now.hooks === before.hooks));
-	}, () => `sums: ${JSON.stringify(before)}, now ${JSON.stringify(now)}`, 5000 * patience);
+	}, () => `sums: ${JSON.stringify(before)}, now ${JSON.stringify(now)}`, 30000 * patience);
 	return now;
 }
 
