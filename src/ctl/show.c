@@ -482,6 +482,13 @@ inspect_row(struct table *t, const struct json *row)
 	table_cell(t, field_texts(row, "names"));
 }
 
+/* Some workers have not answered; they do as they were told when they do. */
+static bool
+is_partial(const struct json *line)
+{
+	return field(line, "missing").type == JSON_ARRAY;
+}
+
 void
 show_inspected(struct bytes answer)
 {
@@ -504,8 +511,7 @@ show_inspected(struct bytes answer)
 		field_put_number(field_number(&row, "total"));
 		puts("; --limit N shows more.");
 	}
-	if (field_texts(&row, "missing").n != 0 ||
-	    field(&row, "missing").type == JSON_ARRAY)
+	if (is_partial(&row))
 		puts("Not all workers have answered.");
 }
 
@@ -536,8 +542,8 @@ show_user_closed(struct bytes answer)
 		field_put_number(field_number(&line, "elsewhere"));
 		fputs(" signed in", stdout);
 	}
-	puts(".");
-	if (field(&line, "missing").type == JSON_ARRAY)
+	puts(is_partial(&line) ? " yet." : ".");
+	if (is_partial(&line))
 		puts("Not all workers have answered; they close theirs when "
 		    "they do.");
 }
@@ -552,7 +558,7 @@ show_socket_closed(struct bytes answer)
 		return;
 	if (field_number(&line, "closed") != 0)
 		puts("Closed 1 connection.");
-	else if (field(&line, "missing").type == JSON_ARRAY)
+	else if (is_partial(&line))
 		puts("Not found, but not all workers have answered; they "
 		    "close it when they do.");
 	else
@@ -566,8 +572,10 @@ closed_status(struct bytes answer)
 	size_t pos = 0;
 
 	return talk_line(answer, &pos, &line) &&
-	    field_number(&line, "closed") + field_number(&line, "elsewhere") >
-	    0 ? STATUS_OK : STATUS_REFUSED;
+	    (field_number(&line, "closed") != 0 ||
+	    field_number(&line, "elsewhere") != 0 ||
+	    is_partial(&line)) ?
+	    STATUS_OK : STATUS_REFUSED;
 }
 
 /* ---- webhooks ------------------------------------------------------------- */

@@ -59,6 +59,15 @@ control_free(struct control *c)
 	free(c);
 }
 
+/* Who asked is gone; what it asked for is done. */
+static void
+control_gone(struct control *c)
+{
+	if (c->inspection != NULL && c->user.n != 0)
+		control_kick(c);
+	control_free(c);
+}
+
 static void
 control_replaced(struct control *c)
 {
@@ -247,7 +256,7 @@ control_ask_end(struct peer *from, uint64_t cookie)
 	struct control *c = find_ask(from->router, from, cookie);
 
 	if (c != NULL)
-		control_free(c);
+		control_gone(c);
 }
 
 /* ---- turns -------------------------------------------------------------- */
@@ -277,7 +286,7 @@ controls_write(struct router *r)
 		if (c->tap == NULL || tap_due(c->tap))
 			sink_flush(&c->sink);
 		if (c->sink.over)
-			control_free(c);
+			control_gone(c);
 	}
 	taps_turn(r);
 }

@@ -64,6 +64,9 @@ struct control {
 	bool			 counted;	/* total is told */
 };
 
+/* Closes the user's connections, which are counted, or need not be. */
+void	control_kick(struct control *);
+
 /* NULL: there is none of that name. */
 const struct verb *verb_find(struct bytes name);
 

@@ -241,25 +241,30 @@ run_inspect(struct control *c, const struct request *q)
 		inspect(c, &m, inspected);
 }
 
+void
+control_kick(struct control *c)
+{
+	passage_kick(c->router, NULL, &(struct msg_kick){
+	    .app = buf_view(&c->app), .user = buf_view(&c->user) });
+}
+
 /* The workers have counted them; others may have come since, somewhere. */
 static void
 counted(void *to, const struct inspection_end *end)
 {
 	struct control *c = to;
 	struct buf *out = &c->sink.out;
-	struct msg_kick m = { .app = buf_view(&c->app),
-	    .user = buf_view(&c->user) };
-	struct census *all = census_find(c->router, m.app);
+	struct census *all = census_find(c->router, buf_view(&c->app));
 
 	c->inspection = NULL;
 	buf_fmt(out, "{\"ok\":true,\"closed\":%" PRIu64, end->total);
 	if (!carrier_alone(c->router))
 		buf_fmt(out, ",\"elsewhere\":%" PRIu64,
-		    all != NULL ? users_away(all, m.user) : 0);
+		    all != NULL ? users_away(all, buf_view(&c->user)) : 0);
 	add_missing(out, end);
 	buf_str(out, "}\n");
 	c->sink.ended = true;
-	passage_kick(c->router, NULL, &m);
+	control_kick(c);
 }
 
 static void

@@ -2,6 +2,7 @@
 // Single connections as they are seen by the control socket: who they are, what
 // they are in, what waits for them; and closing one of them.
 import assert from "node:assert/strict";
+import net from "node:net";
 import { test } from "node:test";
 import { Server, live, unique, until, within } from "./harness.mjs";
 import { Events, Room } from "./rooms.mjs";
@@ -189,6 +190,8 @@ test("a worker that hangs is named, and the others have answered", async () => {
 	let hung;
 	try {
 		const crowd = await server.crowd(12);
+		for (const c of crowd.slice(1, 4))
+			await c.signin({ id: "7" });
 		const lines = await inspect(server);
 		const where = new Map(rows(lines).map((row) => [row.socket_id, row.worker]));
 		const slot = where.get(crowd[0].id);
@@ -200,10 +203,20 @@ test("a worker that hangs is named, and the others have answered", async () => {
 		assert.deepEqual(ids(some), [...where].filter(([, at]) => at !== slot).map(([id]) => id).sort());
 		const [kick] = await within(server.ask({ verb: "kick", socket: crowd[0].id }), "an answer");
 		assert.deepEqual(kick, { ok: true, closed: 0, missing: [slot] });
+		// Who does not wait for the answer has what it asked for, too.
+		const hasty = net.connect(server.control);
+		await within(new Promise((resolve) => hasty.end(`${JSON.stringify({ verb: "kick", user: "7" })}\n`, resolve)), "the question to be written");
+		hasty.destroy();
+		for (const c of crowd.slice(1, 4))
+			if (where.get(c.id) !== slot)
+				await c.closed(4009);
 		process.kill(hung, "SIGCONT");
 		// It was asked, and does as it was told.
 		await crowd[0].closed(4009);
-		assert.equal((await inspect(server)).at(-1).total, 11);
+		for (const c of crowd.slice(1, 4))
+			if (where.get(c.id) === slot)
+				await c.closed(4009);
+		assert.equal((await inspect(server)).at(-1).total, 8);
 	} finally {
 		process.kill(hung, "SIGCONT");
 		await server.stop();
