@@ -15,7 +15,7 @@ const files = process.argv.slice(2);
 
 /** Those that take half a minute and more, the longest first: begun last, one of
  * them would run alone in the end. */
-const LONG = ["benchmark", "webhooks", "cluster", "handover-faults", "tail", "badinput",
+const LONG = ["benchmark", "webhooks", "cluster", "handover-faults", "badinput",
     "webhooks-crash", "metrics", "webhooks-targets", "proxy", "reload-crash", "reload", "pressure"];
 const rank = (file) => [...LONG, path.basename(file, ".test.mjs")].indexOf(path.basename(file, ".test.mjs"));
 files.sort((a, b) => rank(a) - rank(b));
