@@ -100,7 +100,7 @@ static void
 send_fixed(struct client *c, struct frame **made, struct bytes words)
 {
 	if (*made == NULL)
-		*made = client_frame_text(words, 0);
+		*made = frame_kept(client_frame_text(words, 0));
 	client_send(c, *made);
 }
 

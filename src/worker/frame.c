@@ -35,6 +35,13 @@ frame_of(struct bytes b)
 	return f;
 }
 
+struct frame *
+frame_kept(struct frame *f)
+{
+	backlog_sub(FRAME_COST + f->n);
+	return f;
+}
+
 void
 frame_unref(struct frame *f)
 {

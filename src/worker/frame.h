@@ -22,6 +22,9 @@ struct frame {
 struct frame *frame_new(size_t n);
 /* One reference, a copy of the octets. */
 struct frame *frame_of(struct bytes);
+/* The same one, whose reference is kept as long as the process lives: it waits for
+ * nobody, so it does not count as backlog. */
+struct frame *frame_kept(struct frame *);
 static inline struct frame *
 frame_ref(struct frame *f)
 {

@@ -295,6 +295,20 @@ sockets_inherit(void **state)
 	listeners_stop();
 }
 
+/* A frame that is made once and sent again and again waits for nobody. */
+static void
+what_is_kept_waits_for_nobody(void **state)
+{
+	static struct frame *pong;
+	uint64_t before = counter.backlog;
+
+	(void)state;
+	pong = frame_kept(frame_of(B("pong")));
+	assert_int_equal(counter.backlog, before);
+	frame_unref(frame_ref(pong));
+	assert_int_equal(counter.backlog, before);
+}
+
 int
 main(void)
 {
@@ -307,6 +321,7 @@ main(void)
 		T(who_reads_stays),
 		T(only_as_many_as_needed),
 		T(buried_by_and_by),
+		cmocka_unit_test(what_is_kept_waits_for_nobody),
 		cmocka_unit_test_setup_teardown(sockets_inherit, core_setup,
 		    core_teardown),
 	};
