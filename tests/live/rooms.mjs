@@ -83,6 +83,14 @@ export class Room extends Inbox {
 		return room;
 	}
 
+	/** Open and in the room: an answer of the API comes when the router has read all
+	 * workers, so what is said from now on is heard. */
+	static async join(server, target, options) {
+		const room = await Room.open(server, target, options);
+		await server.get("/connections");
+		return room;
+	}
+
 	/** The handshake must be refused with this HTTP status; gives the text. */
 	static async refused(server, target, status, { ws = {} } = {}) {
 		const socket = new WebSocket(`ws://${server.address}${target}`, ws);

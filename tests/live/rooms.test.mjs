@@ -14,7 +14,7 @@ live("rooms", {
 	"rooms private": { path: "/p", sse_path: "/p-sse/", channel: "private-room-", event: "client-said" },
 	"rooms binary": { path: "/b", sse_path: "", channel: "bin-", binary: "yes" },
 }, (s) => {
-	const open = (target, options) => Room.open(s.server, target, options);
+	const open = (target, options) => Room.join(s.server, target, options);
 
 	test("a text goes to all, the sender too, byte for byte and in order", async () => {
 		const room = unique(), all = await Promise.all(Array.from({ length: 8 },
@@ -191,7 +191,7 @@ live("rooms with rules", {
 	"rooms rate": { path: "/rate", sse_path: "", message_rate: "3", max_message_size: "100",
 	    ping_interval: "1s", max_room_name: "5" },
 }, (s) => {
-	const open = (target, options) => Room.open(s.server, target, options);
+	const open = (target, options) => Room.join(s.server, target, options);
 	const refused = (target, status, options) => Room.refused(s.server, `/ws${target}`, status, options);
 
 	test("a token opens its own room until it expires", async () => {
@@ -274,8 +274,8 @@ live("rooms of slow readers", {
 	rooms: { max_message_size: "64k" },
 }, (s) => {
 	test("one that does not read is cut off, the others hear all", async () => {
-		const [talker, good] = [await Room.open(s.server, "/?room=1"), await Room.open(s.server, "/?room=1")];
-		const bad = await Room.open(s.server, "/?room=1");
+		const [talker, good] = [await Room.join(s.server, "/?room=1"), await Room.join(s.server, "/?room=1")];
+		const bad = await Room.join(s.server, "/?room=1");
 		bad.socket.pause();
 		const text = "x".repeat(60000);
 		let n = 0;
@@ -297,12 +297,12 @@ test("settings: a section that goes takes its clients along, others stay", async
 	const server = await Server.start({ rooms: {}, "rooms b": { path: "/b", sse_path: "", channel: "b-" } });
 	try {
 		const fs = await import("node:fs");
-		const [a, b] = [await Room.open(server, "/?room=1"), await Room.open(server, "/b?room=1")];
+		const [a, b] = [await Room.join(server, "/?room=1"), await Room.join(server, "/b?room=1")];
 		const text = fs.readFileSync(server.ini, "utf8");
 		fs.writeFileSync(server.ini, text.replace("channel = b-", "channel = c-\nmax_message_size = 5"));
 		await server.ctl("reload");
 		await b.closed(1008, "Room closed");
-		const c = await Room.open(server, "/b?room=1");
+		const c = await Room.join(server, "/b?room=1");
 		c.send("12345");
 		await c.expect("12345");
 		c.send("123456");
@@ -316,7 +316,7 @@ test("settings: a section that goes takes its clients along, others stay", async
 
 test("stop: clients are told to come again (1012)", async () => {
 	const server = await Server.start({ rooms: {} });
-	const a = await Room.open(server, "/?room=1");
+	const a = await Room.join(server, "/?room=1");
 	server.clients.clear();
 	server.child.kill("SIGTERM");
 	await a.closed(1012, "Server is restarting");

@@ -17,7 +17,7 @@ live("events of rooms", {
 	"rooms p": { path: "/p", sse_path: "/p/", channel: "private-r-", event: "client-said" },
 }, (s) => {
 	const join = (room, options) => Events.join(s.server, `/sse/${room}`, options);
-	const open = (room) => Room.open(s.server, `/?room=${room}`);
+	const open = (room) => Room.join(s.server, `/?room=${room}`);
 
 	test("head and stream, octet for octet", async () => {
 		const room = unique("raw"), wire = await s.server.wire(), ws = await open(room);
@@ -266,7 +266,7 @@ test("stop: streams end", async () => {
 test("a slow reader is cut off", async () => {
 	const server = await Server.start({ rooms: { max_message_size: "64k" }, websocket: { max_backlog: "65536" } });
 	try {
-		const events = await Events.join(server, "/sse/1"), ws = await Room.open(server, "/?room=1");
+		const events = await Events.join(server, "/sse/1"), ws = await Room.join(server, "/?room=1");
 		const text = "x".repeat(60000);
 		events.response.pause();
 		await until(async () => {
@@ -284,7 +284,7 @@ test("a slow reader is cut off", async () => {
 test("more was missed than may wait for a client: in several streams, nothing is left out", async () => {
 	const server = await Server.start({ rooms: { history: "100" }, websocket: { max_backlog: "65536" } });
 	try {
-		const ws = await Room.open(server, "/?room=1"), first = await Events.join(server, "/sse/1");
+		const ws = await Room.join(server, "/?room=1"), first = await Events.join(server, "/sse/1");
 		const texts = Array.from({ length: 100 }, (_, i) => `${i} ${"x".repeat(9000)}`);
 		let id = first.lastEventId, streams = 0;
 		first.close();

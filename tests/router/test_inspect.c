@@ -209,7 +209,7 @@ test_kick(void **state)
 	answers(g, fd, "{\"ok\":true,\"closed\":1}\n");
 	kick_user(g, "kick", 2, 0, 0);
 	kick_user(g, "terminate", 3, 2, 1);
-	/* Who asks no more wants nobody closed. */
+	/* Who does not wait for the number has what it asked for, too. */
 	fd = ask(g, "{\"verb\":\"kick\",\"user\":\"u\"}");
 	rig_run(g);
 	close(fd);
@@ -219,6 +219,7 @@ test_kick(void **state)
 	rig_run(g);
 	GETS(a, "inspect 4 app=1 channel= user=u socket=0.0 slow=0 limit=0"
 	    " kick=0");
+	GETS(a, "terminate u");
 	GETS_NONE(a);
 	answers(g, ask(g, "{\"verb\":\"kick\"}"),
 	    "{\"ok\":false,\"error\":\"a user is needed\"}\n");
