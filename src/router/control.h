@@ -31,7 +31,8 @@
  *	kick		user: all connections that signed in as this user, or are
  *			it in a presence channel, on all hosts; last: closed, how
  *			many of this host that are; elsewhere, where hosts are
- *			joined: those that signed in there; missing
+ *			joined: those that signed in there; missing.  It is done
+ *			even if the asker goes before the answer
  *			socket: one of this host; last: closed (0 or 1), missing
  *	terminate	user: the same as kick
  *	tail		channel (a name, or a prefix and *), kinds (a list of
