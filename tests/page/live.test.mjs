@@ -52,6 +52,8 @@ const go = async (page, view) => {
 	await page.waitForSelector(`#view-${view}:not([hidden])`);
 	assert.equal(await page.locator(".view:visible").count(), 1);
 };
+/** A view is entered when the browser has told its new address, after the click. */
+const holds = (page, id, value) => until(async () => await page.inputValue(`#${id}`) === value, `${value} in ${id}`);
 const row = (page, table, text) => page.locator(`#${table} tbody tr`, { hasText: text });
 const clean = (page) => assert.deepEqual(page.errors, []);
 const wide = (page) => page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
@@ -204,11 +206,11 @@ describe("live page", () => {
 		await c.subscribe("linked");
 		await row(page, "channels", "linked").getByRole("button").click();
 		await page.click("#channel-tail");
-		assert.equal(await page.inputValue("#tail-channel"), "linked");
+		await holds(page, "tail-channel", "linked");
 		await page.locator("#tail-status", { hasText: "Following" }).waitFor();
 		await go(page, "channels");
 		await page.click("#channel-conns");
-		assert.equal(await page.inputValue("#conns-channel"), "linked");
+		await holds(page, "conns-channel", "linked");
 		await row(page, "conns", c.id).waitFor();
 		assert.equal(await page.locator("#conns tbody tr").count(), 1);
 		c.socket.close();
@@ -222,7 +224,7 @@ describe("live page", () => {
 		await button.click();
 		await page.locator("#sure", { hasText: a.id }).waitFor();
 		await page.keyboard.press("Escape");
-		assert.equal(await page.isVisible("#sure"), false);
+		await page.locator("#sure").waitFor({ state: "hidden" });
 		await a.ping();
 		await button.click();
 		await page.click("#sure-yes");

@@ -27,6 +27,9 @@ describe("rooms in a browser", () => {
 		await server?.stop();
 	});
 
+	/** An answer of the API comes when the router has read all workers: who is open by
+	 * now hears what is said from now on. */
+	const entered = () => server.get("/connections");
 	const heard = (name) => page.evaluate((n) => window[n].heard, name);
 	const stream = (name, room) => page.evaluate(([n, r]) => new Promise((resolve) => {
 		const source = window[n] = new EventSource(`/sse/${r}`);
@@ -47,6 +50,7 @@ describe("rooms in a browser", () => {
 	test("a text goes to a socket and to a stream of the page", async () => {
 		assert.equal(await socket("a", "one"), "chat");
 		await stream("events", "one");
+		await entered();
 		const texts = ["hello", "two\nlines", " a blank first", "é😀", ""];
 		for (const text of texts)
 			await say("a", text);
@@ -59,6 +63,7 @@ describe("rooms in a browser", () => {
 	test("a stream that is cut off comes back and has missed nothing", async () => {
 		await socket("b", "two");
 		await stream("cut", "two");
+		await entered();
 		let n = 0;
 		const more = async () => { await say("b", `text ${n++}`); };
 		await more();
