@@ -339,7 +339,7 @@ kinds_of(const struct field *f, const char **why)
 		if (name.type == JSON_STRING)
 			kind = tap_kind(json_text(&name, &room));
 		if (kind < 0) {
-			*why = "there is no such kind of event";
+			*why = tap_no_kind();
 			bits = 0;
 			break;
 		}

@@ -70,6 +70,20 @@ tap_kind(struct bytes name)
 	return -1;
 }
 
+const char *
+tap_no_kind(void)
+{
+	static struct buf text;
+
+	buf_clear(&text);
+	buf_str(&text, "there is no such kind of event; there are ");
+	for (int i = 0; i < TAP_KINDS; i++) {
+		buf_str(&text, i != 0 ? ", " : "");
+		buf_bytes(&text, names[i]);
+	}
+	return buf_cstr(&text);
+}
+
 /* ---- life --------------------------------------------------------------- */
 
 static void

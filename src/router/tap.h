@@ -76,6 +76,8 @@ struct tap_wish {
 
 /* -1: there is no kind of that name. */
 int	tap_kind(struct bytes name);
+/* That there is none, and which there are; good until the next call. */
+const char *tap_no_kind(void);
 
 /* NULL: there are too many. */
 struct tap *tap_open(struct router *, struct sink *, const struct tap_wish *);

@@ -159,9 +159,10 @@ describe("tails", { concurrency: 3 }, () => {
 			await Promise.all(tails.map((tail) => tail.close()));
 		});
 
-		test("an unknown kind is refused", async () => {
+		test("an unknown kind is refused, and which there are is said", async () => {
 			assert.deepEqual(await s.server.ask({ verb: "tail", kinds: ["published", "nothing"] }),
-			    [{ ok: false, error: "there is no such kind of event" }]);
+			    [{ ok: false, error: "there is no such kind of event; there are published, client_event, occupied, " +
+			    "vacated, member_added, member_removed, opened, closed" }]);
 		});
 	});
 

@@ -416,7 +416,8 @@ test_limits(void **state)
 		close(fds[i]);
 	fd = tail(g, TAIL(",\"kinds\":[\"none\"]"));
 	tells(g, fd, "{\"ok\":false,\"error\":\"there is no such kind of "
-	    "event\"}\n");
+	    "event; there are published, client_event, occupied, vacated, "
+	    "member_added, member_removed, opened, closed\"}\n");
 	close(fd);
 	fd = tail(g, TAIL(",\"kinds\":\"none\""));
 	tells(g, fd, "{\"ok\":false,\"error\":\"kinds is a list of names\"}\n");

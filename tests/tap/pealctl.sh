@@ -198,7 +198,7 @@ ok "and ends after as many as were asked for" test $? = 0
 kill "$loop" && wait "$loop" 2>/dev/null
 exec 3<&-
 ctl -c "$ini" tail --kind nonsense
-ok "tail of an unknown kind" says 1 'kind'
+ok "tail of an unknown kind names those there are" says 1 'there are published, client_event'
 
 # ---- settings in force -------------------------------------------------------------
 ctl -c "$ini" config
