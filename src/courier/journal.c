@@ -207,6 +207,19 @@ write_waiting(struct journal *j)
 	return 0;
 }
 
+/* After one failure the kernel may call clean what never reached the disk, so what
+ * it says of this file next proves nothing. */
+static int
+sync_written(struct journal *j)
+{
+	if (!j->durable)
+		return 0;
+	if (!j->unsafe && fdatasync(j->fd[j->active]) == 0)
+		return 0;
+	j->unsafe = true;
+	return -1;
+}
+
 /* What is written here next needs room on a disk that may be full by then. */
 static void
 file_reserve(struct journal *j, unsigned i)
@@ -266,15 +279,12 @@ journal_write(struct journal *j)
 
 	if (j->fd[0] >= 0 && j->fd[1] >= 0 && j->generation == 0)
 		return -1;
-	if (j->waiting.n == 0 && !j->unsynced)
+	if (j->waiting.n == 0 && !j->unsafe)
 		return 0;
-	if (j->durable)
-		j->unsynced = true;
-	if (write_waiting(j) == 0 &&
-	    (!j->unsynced || fdatasync(j->fd[j->active]) == 0)) {
+	if (write_waiting(j) == 0 && sync_written(j) == 0) {
 		if (j->broken)
 			log_info("journal: it is written again");
-		j->broken = j->unsynced = false;
+		j->broken = false;
 		return 0;
 	}
 	saved = errno;
@@ -323,7 +333,7 @@ journal_compact(struct journal *j, void (*tell)(void *ctx), void *ctx)
 	}
 	if (was.broken)
 		log_info("journal: it is written again");
-	j->lost = j->unsynced = j->broken = false;
+	j->lost = j->unsafe = j->broken = false;
 	j->told = j->end;
 	/* What waited is told with the rest. */
 	buf_done(&was.waiting);

@@ -39,7 +39,8 @@ struct journal {
 	int		 fd[2];
 	bool		 durable;	/* what is written must reach the disk */
 	bool		 broken;	/* the last write did not succeed */
-	bool		 unsynced;	/* written, and not on the disk */
+	bool		 unsafe;	/* what is written may not be on the disk,
+					   and will not be */
 	unsigned	 active;	/* index of the file in force */
 	uint64_t	 generation;	/* of it; 0: it is not begun */
 	uint64_t	 end;		/* octets of it that are good */
@@ -66,7 +67,8 @@ bool	journal_open(struct journal *, void (*take)(void *ctx, struct bytes),
 void	journal_add(struct journal *, struct bytes record);
 
 /* Writes all that waits.  -1: it could not, and waits on (logged once), or the
- * journal could not be begun. */
+ * journal could not be begun.  Once a file could not be brought to the disk, it is
+ * -1 until journal_compact() has told all into the other one. */
 int	journal_write(struct journal *);
 
 /* Is it time to call journal_compact()?  After all is written. */

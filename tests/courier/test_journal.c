@@ -362,6 +362,43 @@ a_disk_that_is_full(void **state)
 	assert_string_equal(taken.p, "one;two;three;");
 }
 
+/* What was written may never reach the disk, even if the next attempt succeeds:
+ * only the other file does, once it has all. */
+static void
+a_disk_that_fails_once(void **state)
+{
+	int none = open("/dev/null", O_RDWR | O_CLOEXEC);
+	unsigned n = 2, was = j.active;
+	int good[2] = { j.fd[0], j.fd[1] };
+
+	(void)state;
+	assert_true(none >= 0);
+	j.durable = true;
+	add("one");
+	assert_int_equal(journal_write(&j), 0);
+	j.fd[was] = none;		/* takes all, and cannot be synced */
+	add("two");
+	assert_int_equal(journal_write(&j), -1);
+	assert_true(j.broken);
+	j.fd[was] = good[was];
+	assert_int_equal(journal_write(&j), -1);
+	add("three");
+	assert_int_equal(journal_write(&j), -1);
+	j.fd[!was] = none;
+	assert_int_equal(journal_compact(&j, tell_some, &n), -1);
+	j.fd[!was] = good[!was];
+	assert_int_equal(journal_write(&j), -1);
+	assert_true(j.broken);
+	assert_int_equal(journal_compact(&j, tell_some, &n), 0);
+	assert_false(j.broken);
+	assert_int_not_equal(j.active, was);
+	add("four");
+	assert_int_equal(journal_write(&j), 0);
+	close(none);
+	assert_true(reopen());
+	assert_string_equal(taken.p, "told 0;told 1;four;");
+}
+
 static void
 disk(rlim_t octets)
 {
@@ -458,6 +495,7 @@ main(void)
 		TEST(it_is_long_when_it_has_doubled),
 		TEST(long_records),
 		TEST(a_disk_that_is_full),
+		TEST(a_disk_that_fails_once),
 		TEST(a_disk_that_is_full_from_the_first),
 		TEST(old_octets_are_no_records),
 		TEST(files_that_cannot_be_read),
