@@ -148,11 +148,12 @@ child_spawn(struct child *c)
 	}
 	c->ipc = ipc_new(master.base, ends[0], false, &child_ops, c);
 	c->fresh = c->own = true;
+	/* One that was told to make room has not died. */
+	c->spawns += !c->told_to_stop;
 	c->told_to_stop = false;
 	c->yielded = false;
 	c->lost[0] = '\0';
 	c->generation = ++master.generation[c->slot];
-	c->spawns++;
 	c->spawned_ms = c->heard_ms = clock_ms();
 	c->asked = c->answered = 0;
 	c->version = c->waiting = 0;

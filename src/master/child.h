@@ -91,7 +91,9 @@ struct child {
 	bool			 own;		/* started by this binary */
 	bool			 told_to_stop;
 	uint64_t		 generation;	/* of the present process */
-	unsigned		 spawns;	/* processes in this place so far */
+	unsigned		 spawns;	/* processes in this place so far,
+						   but those that followed one
+						   that was told to stop */
 	unsigned		 fails;		/* early deaths in a row */
 	uint64_t		 since_ms;	/* start of the present state */
 	uint64_t		 spawned_ms;

@@ -34,6 +34,12 @@ test("reloads one behind the other that replace the courier lose no event", { sk
 	const heard = () => new Set(target.events.map((e) => Number(e.data)));
 	await until(() => heard().size === said, () => `heard ${heard().size} of ${said}`);
 	assert.equal((await server.ctl("status")).totals.hooks_untold, 0);
+	// Nobody has died.
+	const { restarts } = await until(async () => {
+		const { courier } = await server.ctl("status");
+		return courier.generation > 1 && courier.state === "up" && courier;
+	}, "another courier");
+	assert.equal(restarts, 0);
 }));
 
 const edit = (server, from, to) => fs.writeFileSync(server.ini, fs.readFileSync(server.ini, "utf8").replace(from, to));
