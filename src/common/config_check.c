@@ -163,19 +163,22 @@ config_check_origins(struct config_draft *d, const struct config_mark *m,
 	return 0;
 }
 
-static bool
-shares_key(const struct config_app *a, const struct config_app *b,
+/* Which of those in front has a key of this one: the first, and which key. */
+static size_t
+shares_key(struct config_draft *d, const struct config_app *me,
     const char **key)
 {
-	size_t i, j;
+	size_t i, with, first = CONFIG_NO_NAME;
 
-	for (i = 0; i < a->key.n; i++)
-		for (j = 0; j < b->key.n; j++)
-			if (strcmp(a->key.at[i], b->key.at[j]) == 0) {
-				*key = a->key.at[i];
-				return true;
-			}
-	return false;
+	for (i = 0; i < me->key.n; i++) {
+		with = config_names_find(&d->apps.by_key,
+		    bytes_str(me->key.at[i]));
+		if (with < first) {
+			first = with;
+			*key = me->key.at[i];
+		}
+	}
+	return first;
 }
 
 /* Against all apps in front of it. */
@@ -183,18 +186,28 @@ static int
 check_distinct(struct config_draft *d, const struct config_mark *m, size_t n)
 {
 	const struct config_app *app = d->config->app, *me = &app[n];
-	const char *key;
-	size_t i;
+	const char *key = NULL;
+	size_t by_id, by_key;
 
-	for (i = 0; i < n; i++) {
-		if (strcmp(app[i].id, me->id) == 0)
-			return config_draft_refuse_key(d, m, "id",
-			    "%s: [app %s] has this id", me->id, app[i].label);
-		if (shares_key(me, &app[i], &key))
-			return config_draft_refuse_key(d, m, "key",
-			    "%s: [app %s] has this key", key, app[i].label);
-	}
+	by_id = config_names_find(&d->apps.by_id, bytes_str(me->id));
+	by_key = shares_key(d, me, &key);
+	if (by_id != CONFIG_NO_NAME && by_id <= by_key)
+		return config_draft_refuse_key(d, m, "id",
+		    "%s: [app %s] has this id", me->id, app[by_id].label);
+	if (by_key != CONFIG_NO_NAME)
+		return config_draft_refuse_key(d, m, "key",
+		    "%s: [app %s] has this key", key, app[by_key].label);
 	return 0;
+}
+
+static void
+take_names(struct config_apps *names, const struct config_app *app, size_t n)
+{
+	config_names_add(&names->by_id, bytes_str(app->id), n);
+	if (app->label != NULL)
+		config_names_add(&names->by_label, bytes_str(app->label), n);
+	for (size_t i = 0; i < app->key.n; i++)
+		config_names_add(&names->by_key, bytes_str(app->key.at[i]), n);
 }
 
 static int
@@ -211,6 +224,7 @@ check_apps(struct config_draft *d)
 		    config_check_origins(d, m, &app[i].allowed_origins) < 0 ||
 		    check_distinct(d, m, i) < 0)
 			return -1;
+		take_names(&d->apps, &app[i], i);
 		if (app[i].max_message_size == 0)
 			app[i].max_message_size = MESSAGE_MAX;
 	}
@@ -222,23 +236,32 @@ config_check_app(struct config_draft *d, const struct config_mark *m,
     char **app)
 {
 	const struct config *c = d->config;
-	size_t i;
+	size_t i = 0, by_label;
 
 	if (*app == NULL && c->n_app > 1)
 		return config_draft_refuse_key(d, m, "app",
 		    "is missing: there are several applications");
-	for (i = 0; i < c->n_app && *app != NULL; i++)
-		if (strcmp(c->app[i].id, *app) == 0 ||
-		    (c->app[i].label != NULL &&
-		    strcmp(c->app[i].label, *app) == 0))
-			break;
-	if (i == c->n_app)
+	if (*app != NULL) {
+		/* One's label may be another's id: the first is meant. */
+		i = config_names_find(&d->apps.by_id, bytes_str(*app));
+		by_label = config_names_find(&d->apps.by_label,
+		    bytes_str(*app));
+		i = by_label < i ? by_label : i;
+	}
+	if (i == CONFIG_NO_NAME)
 		return config_draft_refuse_key(d, m, "app",
 		    "%s: no [app] has this label or id",
 		    log_bytes(bytes_str(*app)));
 	free(*app);
 	*app = xstrdup(c->app[i].id);
 	return 0;
+}
+
+const struct config_app *
+config_app_of(struct config_draft *d, const char *id)
+{
+	return &d->config->app[config_names_find(&d->apps.by_id,
+	    bytes_str(id))];
 }
 
 /* ---- the rest ------------------------------------------------------------ */

@@ -42,17 +42,25 @@ visit_keys(struct visitor *v, const struct config_section *s, void *a, void *b)
 			    a, b, k->live });
 }
 
-static void *
-with_label(const struct config *c, const struct config_section *s,
-    const char *label)
+static struct config_names
+labels_of(const struct config *c, const struct config_section *s)
 {
+	struct config_names labels = { .begun = false };
 	size_t i;
 
 	for (i = 0; i < config_count(c, s); i++)
-		if (bytes_eq(bytes_str(*config_label(config_at(c, s, i))),
-		    bytes_str(label)))
-			return config_at(c, s, i);
-	return NULL;
+		config_names_add(&labels,
+		    bytes_str(*config_label(config_at(c, s, i))), i);
+	return labels;
+}
+
+static void *
+with_label(const struct config *c, const struct config_section *s,
+    struct config_names *labels, const char *label)
+{
+	size_t i = config_names_find(labels, bytes_str(label));
+
+	return i != CONFIG_NO_NAME ? config_at(c, s, i) : NULL;
 }
 
 /* Without a listener, or a door of rooms, processes must be made anew; apps and
@@ -68,13 +76,14 @@ static void
 visit_section(struct visitor *v, const struct config_section *s,
     const struct config *a, const struct config *b)
 {
+	struct config_names of_a = labels_of(a, s), of_b = labels_of(b, s);
 	bool live = comes_and_goes(s);
 	void *x, *y;
 	size_t i;
 
 	for (i = 0; i < config_count(a, s); i++) {
 		x = config_at(a, s, i);
-		y = with_label(b, s, *config_label(x));
+		y = with_label(b, s, &of_b, *config_label(x));
 		if (y != NULL)
 			visit_keys(v, s, x, y);
 		else
@@ -83,10 +92,12 @@ visit_section(struct visitor *v, const struct config_section *s,
 	}
 	for (i = 0; i < config_count(b, s); i++) {
 		y = config_at(b, s, i);
-		if (with_label(a, s, *config_label(y)) == NULL)
+		if (with_label(a, s, &of_a, *config_label(y)) == NULL)
 			see(v, &(struct difference){ s, NULL, *config_label(y),
 			    NULL, y, live });
 	}
+	config_names_done(&of_a);
+	config_names_done(&of_b);
 }
 
 static void

@@ -12,45 +12,6 @@
 #include "common/log.h"
 #include "common/util.h"
 
-static struct config_mark *
-add_mark(struct config_draft *d, const struct config_section *s, size_t index,
-    struct config_place place)
-{
-	struct config_mark *m;
-
-	d->marks = xreallocarray(d->marks, d->n_marks + 1, sizeof *d->marks);
-	m = &d->marks[d->n_marks++];
-	m->section = s;
-	m->index = index;
-	m->place = place;
-	m->keys = xcalloc(s->n_keys, sizeof *m->keys);
-	return m;
-}
-
-void
-config_draft_init(struct config_draft *d)
-{
-	const struct config_section *s;
-
-	*d = (struct config_draft){ .config = config_new() };
-	for (s = config_sections(); s->name != NULL; s++)
-		if (!s->many)
-			add_mark(d, s, 0, (struct config_place){ NULL, 0 });
-}
-
-void
-config_draft_done(struct config_draft *d)
-{
-	size_t i;
-
-	for (i = 0; i < d->n_marks; i++)
-		free(d->marks[i].keys);
-	free(d->marks);
-	config_env_done(&d->env);
-	buf_done(&d->why);
-	config_free(d->config);
-}
-
 static void *
 mark_struct(const struct config_draft *d, const struct config_mark *m)
 {
@@ -63,39 +24,103 @@ mark_label(const struct config_draft *d, const struct config_mark *m)
 	return bytes_str(*config_label(mark_struct(d, m)));
 }
 
+static struct config_marks *
+marks_of(struct config_draft *d, const struct config_section *s)
+{
+	return &d->marks[s - config_sections()];
+}
+
+/* Of the section's last instance. */
+static struct config_mark *
+add_mark(struct config_draft *d, const struct config_section *s,
+    struct config_place place)
+{
+	struct config_marks *all = marks_of(d, s);
+	struct config_mark *m = xcalloc(1, sizeof *m);
+
+	m->section = s;
+	m->index = all->n;
+	m->place = place;
+	m->keys = xcalloc(s->n_keys, sizeof *m->keys);
+	all->at = xreallocarray(all->at, all->n + 1, sizeof(*all->at));
+	all->at[all->n] = m;
+	config_names_add(&all->by_label, mark_label(d, m), all->n++);
+	return m;
+}
+
+static size_t
+count_sections(void)
+{
+	size_t n;
+
+	for (n = 0; config_sections()[n].name != NULL; n++)
+		;
+	return n;
+}
+
+void
+config_draft_init(struct config_draft *d)
+{
+	const struct config_section *s;
+
+	*d = (struct config_draft){ .config = config_new() };
+	d->marks = xcalloc(count_sections(), sizeof(*d->marks));
+	for (s = config_sections(); s->name != NULL; s++)
+		if (!s->many)
+			add_mark(d, s, (struct config_place){ NULL, 0 });
+}
+
+static void
+marks_done(struct config_marks *all)
+{
+	for (size_t i = 0; i < all->n; i++) {
+		free(all->at[i]->keys);
+		free(all->at[i]);
+	}
+	free(all->at);
+	config_names_done(&all->by_label);
+}
+
+void
+config_draft_done(struct config_draft *d)
+{
+	for (size_t i = 0; i < count_sections(); i++)
+		marks_done(&d->marks[i]);
+	free(d->marks);
+	config_names_done(&d->apps.by_id);
+	config_names_done(&d->apps.by_key);
+	config_names_done(&d->apps.by_label);
+	config_env_done(&d->env);
+	buf_done(&d->why);
+	config_free(d->config);
+}
+
 struct config_mark *
 config_draft_find(struct config_draft *d, const char *section,
     struct bytes label)
 {
-	size_t i;
+	struct config_marks *all = marks_of(d,
+	    config_section_find(bytes_str(section)));
+	size_t i = config_names_find(&all->by_label, label);
 
-	for (i = 0; i < d->n_marks; i++)
-		if (strcmp(d->marks[i].section->name, section) == 0 &&
-		    bytes_eq(mark_label(d, &d->marks[i]), label))
-			return &d->marks[i];
-	return NULL;
+	return i != CONFIG_NO_NAME ? all->at[i] : NULL;
 }
 
 struct config_mark *
 config_draft_nth(struct config_draft *d, const char *section, size_t i)
 {
-	size_t m;
+	const struct config_marks *all = marks_of(d,
+	    config_section_find(bytes_str(section)));
 
-	for (m = 0; m < d->n_marks; m++)
-		if (strcmp(d->marks[m].section->name, section) == 0 &&
-		    d->marks[m].index == i)
-			return &d->marks[m];
-	return NULL;
+	return i < all->n ? all->at[i] : NULL;
 }
 
 struct config_mark *
 config_draft_add(struct config_draft *d, const struct config_section *s,
     struct bytes label, struct config_place place)
 {
-	size_t i = config_count(d->config, s);
-
 	config_append(d->config, s, label);
-	return add_mark(d, s, i, place);
+	return add_mark(d, s, place);
 }
 
 void

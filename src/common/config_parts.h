@@ -12,6 +12,7 @@
 
 #include "common/buf.h"
 #include "common/config.h"
+#include "common/config_names.h"
 
 /* ---- the table (config_table.c) ------------------------------------------ */
 
@@ -157,11 +158,23 @@ struct config_mark {
 	struct config_place *keys;	/* by number of the key */
 };
 
+/* Those of one section, by number and by label. */
+struct config_marks {
+	struct config_mark **at;
+	size_t		 n;
+	struct config_names by_label;
+};
+
+/* What an application is called, and its number.  Filled by the checks. */
+struct config_apps {
+	struct config_names by_id, by_key, by_label;
+};
+
 struct config_draft {
 	struct config	*config;
 	struct config_env env;
-	struct config_mark *marks;
-	size_t		 n_marks;
+	struct config_marks *marks;	/* by number of the section */
+	struct config_apps apps;
 	struct buf	 why;		/* the first complaint */
 };
 
@@ -175,7 +188,7 @@ struct config_mark *config_draft_find(struct config_draft *,
 /* The i-th one of this section, NULL if there are fewer. */
 struct config_mark *config_draft_nth(struct config_draft *,
 	    const char *section, size_t i);
-/* Adds one; the pointer is good until the next one is added. */
+/* Adds one; the label must be a new one. */
 struct config_mark *config_draft_add(struct config_draft *,
 	    const struct config_section *, struct bytes label,
 	    struct config_place);
@@ -239,6 +252,8 @@ int	config_check_webhooks(struct config_draft *);
  * Becomes the id, by which every process knows it. */
 int	config_check_app(struct config_draft *, const struct config_mark *,
 	    char **app);
+/* The application that a section's `app` has become. */
+const struct config_app *config_app_of(struct config_draft *, const char *id);
 /* allowed_origins of a section. */
 int	config_check_origins(struct config_draft *, const struct config_mark *,
 	    const struct config_strings *);

@@ -240,14 +240,12 @@ check_headers(const struct check *k)
 static int
 check_key(const struct check *k)
 {
-	const struct config *c = k->d->config;
 	const char *key = k->hook->key;
-	const struct config_app *app = c->app;
+	const struct config_app *app;
 
 	if (key == NULL)
 		return 0;
-	while (strcmp(app->id, k->hook->app) != 0)
-		app++;
+	app = config_app_of(k->d, k->hook->app);
 	for (size_t i = 0; i < app->key.n; i++)
 		if (strcmp(app->key.at[i], key) == 0)
 			return 0;

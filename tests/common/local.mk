@@ -52,6 +52,7 @@ config_tests = \
 	tests/common/test_config_rooms \
 	tests/common/test_config_seen \
 	tests/common/test_config_ini \
+	tests/common/test_config_many \
 	tests/common/test_config_pack \
 	tests/common/test_config_value \
 	tests/common/test_config_webhook
@@ -72,6 +73,11 @@ tests_common_test_config_env_SOURCES = tests/common/test_config_env.c
 tests_common_test_config_env_LDADD = $(TEST_LDADD)
 tests_common_test_config_ini_SOURCES = tests/common/test_config_ini.c
 tests_common_test_config_ini_LDADD = $(TEST_LDADD)
+tests_common_test_config_many_SOURCES = tests/common/test_config_many.c \
+	tests/common/test_config.h
+tests_common_test_config_many_LDADD = $(TEST_LDADD)
+tests_common_test_config_many_LDFLAGS = $(AM_LDFLAGS) \
+	-Wl,--wrap=strcmp -Wl,--wrap=memcmp -Wl,--wrap=bcmp
 tests_common_test_config_pack_SOURCES = tests/common/test_config_pack.c
 tests_common_test_config_pack_LDADD = $(TEST_LDADD)
 tests_common_test_config_value_SOURCES = tests/common/test_config_value.c
