@@ -38,7 +38,8 @@ struct report {
 	struct counts	 counts;
 };
 
-static struct report	**reports;
+static struct report	**reports;	/* those that are gone first, in the
+					   order in which they went */
 static size_t		 n_reports;
 static struct hash	 by_target;
 
@@ -134,25 +135,41 @@ reports_clear(void)
 	n_reports = 0;
 }
 
+/* Those that are gone to the front, as they stand; so many there are. */
+static size_t
+gone_first(void)
+{
+	struct report **all = xcalloc(n_reports, sizeof(*all));
+	size_t n = 0, gone;
+
+	for (size_t i = 0; i < n_reports; i++)
+		if (!reports[i]->wanted)
+			all[n++] = reports[i];
+	gone = n;
+	for (size_t i = 0; i < n_reports; i++)
+		if (reports[i]->wanted)
+			all[n++] = reports[i];
+	free(reports);
+	reports = all;
+	return gone;
+}
+
 void
 hook_reports_prune(void)
 {
-	size_t kept = 0, gone = 0;
+	size_t gone, over;
 
+	if (n_reports == 0)
+		return;
 	mark_wanted();
-	for (size_t i = 0; i < n_reports; i++) {
-		struct report *r = reports[i];
-
-		if (!r->wanted) {
-			report_rest(r);
-			if (++gone > GONE_MAX) {
-				report_free(r);
-				continue;
-			}
-		}
-		reports[kept++] = r;
-	}
-	n_reports = kept;
+	gone = gone_first();
+	for (size_t i = 0; i < gone; i++)
+		report_rest(reports[i]);
+	over = gone > GONE_MAX ? gone - GONE_MAX : 0;
+	for (size_t i = 0; i < over; i++)
+		report_free(reports[i]);
+	n_reports -= over;
+	memmove(reports, reports + over, n_reports * sizeof(*reports));
 }
 
 static void

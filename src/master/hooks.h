@@ -4,7 +4,7 @@
  * /metrics.  Objects of JSON as courier/target.h has them, checked as such.  A courier
  * counts from its start: the counts of those before it are added, so that none goes
  * back.  Of a target that is none of the settings in force the counts alone are kept,
- * of 64 such at most: it may come back.
+ * of the 64 that went last: it may come back.
  *
  * Runs in: master.  Owns: the newest of each.  Dies: hook_reports_done().
  */

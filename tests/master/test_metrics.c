@@ -769,6 +769,68 @@ test_report_hooks(void **state)
 	buf_done(&text);
 }
 
+/* ---- targets that go and come back ---------------------------------------- */
+
+#define TARGETS		70
+
+static void
+target_says(struct child *courier, const char *target, unsigned delivered)
+{
+	struct buf json = { 0 };
+
+	buf_fmt(&json, "{\"target\":\"%s\",\"app\":\"1001\",\"delivered\":%u}",
+	    target, delivered);
+	master_on_hook_report(courier, NULL, &(struct msg_hook_report){
+	    .target = bytes_str(target), .json = buf_view(&json) });
+	buf_done(&json);
+}
+
+static void
+in_force(struct config_webhook *first, size_t n)
+{
+	config.webhook = first;
+	config.n_webhook = n;
+	hook_reports_prune();
+}
+
+/* The counts of the last 64 that went are there when they come back. */
+static void
+test_gone_hooks(void **state)
+{
+	struct child *courier = &master.crew[CREW_BESIDE]->at[0];
+	static struct config_webhook many[TARGETS];
+	static char label[TARGETS][8];
+	struct buf text = { 0 };
+	struct json all, one;
+	const char *why;
+	size_t pos = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < TARGETS; i++) {
+		snprintf(label[i], sizeof(label[i]), "t%u", i);
+		many[i].label = label[i];
+	}
+	in_force(many, TARGETS);
+	for (unsigned i = 0; i < TARGETS; i++)
+		target_says(courier, label[i], i + 1);
+	in_force(many, 10);
+	in_force(many + 5, 5);		/* 65 are gone: 10 was the first */
+	in_force(many + 6, 4);		/* and then 11 */
+	in_force(many, TARGETS);
+	for (unsigned i = 0; i < TARGETS; i++)
+		target_says(courier, label[i], 0);
+	hooks_json(&text);
+	assert_int_equal(json_parse(buf_view(&text), &all, &why), 0);
+	for (unsigned i = 0; i < TARGETS; i++) {
+		assert_true(json_next(&all, &pos, NULL, &one));
+		assert_int_equal(number(&one, "delivered"),
+		    i == 10 || i == 11 ? 0 : i + 1);
+	}
+	buf_done(&text);
+	config.webhook = hooks;
+	config.n_webhook = 1;
+}
+
 #define TEST(name)	cmocka_unit_test_setup_teardown(name, service_up, \
 			    service_down)
 
@@ -782,7 +844,7 @@ main(int argc, char **argv)
 		TEST(test_unused),
 		TEST(test_all_there), TEST(test_golden), TEST(test_report),
 		TEST(test_report_apps),
-		TEST(test_report_hooks),
+		TEST(test_report_hooks), TEST(test_gone_hooks),
 	};
 	struct buf text = { 0 };
 	FILE *f;
