@@ -25,6 +25,7 @@
 #include "master/metrics.h"
 #include "master/reload.h"
 #include "master/report.h"
+#include "master/rundir.h"
 #include "master/state.h"
 #include "master/status.h"
 #include "master/stop.h"
@@ -485,23 +486,6 @@ path_in_force(void)
 	return config_control_path(&settled);
 }
 
-/* One that is there stays as it is; but nobody else may own it, or he could put
- * a socket of his own in the place of ours. */
-static int
-directory_check(const char *dir)
-{
-	struct stat st;
-
-	if (stat(dir, &st) < 0)
-		return -1;
-	if (S_ISDIR(st.st_mode) && (st.st_uid == 0 ||
-	    st.st_uid == geteuid() || st.st_uid == master.uid))
-		return 0;
-	errno = EPERM;
-	return -1;
-}
-
-/* Makes the directory (not its parents). */
 static int
 directory_make(const char *path)
 {
@@ -512,11 +496,8 @@ directory_make(const char *path)
 	if (slash == NULL || slash == path)
 		return 0;
 	dir = bytes_dup(bytes_of(path, (size_t)(slash - path)));
-	r = mkdir(dir, geteuid() == 0 ? 0750 : 0700);
-	if (r == 0 && geteuid() == 0)
-		r = chown(dir, 0, master.gid);
-	else if (r < 0 && errno == EEXIST)
-		r = directory_check(dir);
+	r = rundir_make(dir, master.config->peal.control == NULL, master.uid,
+	    master.gid);
 	free(dir);
 	return r;
 }

@@ -8,6 +8,7 @@ master_tests = \
 	tests/master/test_metrics \
 	tests/master/test_numbers_random \
 	tests/master/test_pidfile \
+	tests/master/test_rundir \
 	tests/master/test_resolve \
 	tests/master/test_spawn \
 	tests/master/test_spool \
@@ -32,6 +33,8 @@ tests_master_test_numbers_random_SOURCES = tests/master/test_numbers_random.c
 tests_master_test_numbers_random_LDADD = $(TEST_LDADD)
 tests_master_test_pidfile_SOURCES = tests/master/test_pidfile.c
 tests_master_test_pidfile_LDADD = $(TEST_LDADD)
+tests_master_test_rundir_SOURCES = tests/master/test_rundir.c
+tests_master_test_rundir_LDADD = $(TEST_LDADD)
 tests_master_test_resolve_SOURCES = tests/master/test_resolve.c
 tests_master_test_resolve_LDADD = $(TEST_LDADD)
 tests_master_test_spawn_SOURCES = tests/master/test_spawn.c
