@@ -10,7 +10,7 @@ import { spawn } from "node:child_process";
 import path from "node:path";
 
 const jobs = Number(process.env.PEAL_TEST_JOBS ?? 3);
-const limit = Number(process.env.PEAL_TEST_MINUTES ?? 10) * 60000;
+const limit = Number(process.env.PEAL_TEST_MINUTES ?? 20) * 60000;
 const files = process.argv.slice(2);
 
 /** Those that take half a minute and more, the longest first: begun last, one of

@@ -10,7 +10,7 @@ import os from "node:os";
 import path from "node:path";
 import { after, describe, test } from "node:test";
 import { WebSocketServer } from "ws";
-import { APP, Server, live, peald, pealctl, until, within } from "./harness.mjs";
+import { APP, LIMIT, Server, live, pealctl, peald, until, within } from "./harness.mjs";
 
 const program = process.env.PEAL_BENCHMARK ?? path.join(path.dirname(peald), "peal-benchmark");
 const dir = fs.mkdtempSync(path.join(os.tmpdir(), "peal-benchmark-"));
@@ -30,7 +30,7 @@ function start(args, env = {}) {
 	const out = within(new Promise((resolve, reject) => {
 		child.once("error", reject);
 		child.once("close", (status, signal) => resolve({ status, signal, stdout, stderr }));
-	}), () => `peal-benchmark ${args.join(" ")}: ${stderr}`, 120000).catch((error) => {
+	}), () => `peal-benchmark ${args.join(" ")}: ${stderr}`, 2 * LIMIT).catch((error) => {
 		child.kill("SIGKILL");
 		throw error;
 	});

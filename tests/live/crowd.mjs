@@ -63,7 +63,7 @@ export class Crowd {
 					this.#woken = look;
 			};
 			look();
-		}), `crowd: ${what}`, 60000 * patience).finally(() => { this.#woken = null; });
+		}), `crowd: ${what}`).finally(() => { this.#woken = null; });
 	}
 
 	/** All that was counted so far. */
@@ -78,7 +78,7 @@ export class Crowd {
 		return until(async () => {
 			const now = await this.mark();
 			return now.received >= received + n && now;
-		}, `${n} messages more`, 30000 * patience);
+		}, `${n} messages more`);
 	}
 
 	/** Everybody is in again. */
@@ -86,7 +86,7 @@ export class Crowd {
 		return until(async () => {
 			const now = await this.mark();
 			return now.open === this.ready.open && now;
-		}, "all clients to be back", 30000 * patience);
+		}, "all clients to be back");
 	}
 
 	/** No more is sent; what was counted when all had arrived. */

@@ -7,7 +7,7 @@ import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { test } from "node:test";
-import { Server, decoded, patience, peald, pealctl, until } from "./harness.mjs";
+import { LIMIT, Server, decoded, pealctl, peald, until } from "./harness.mjs";
 
 const faulty = process.env.PEALD_FAULTS ?? path.join(path.dirname(peald), "tests/live/peald-faults");
 const CLIENTS = 300;		// more than one slice of worker/handover.c
@@ -73,7 +73,7 @@ class Scene {
 		fs.writeFileSync(this.server.ini, workers ? text.replace(/workers = \d+/, `workers = ${workers}`) :
 		    text.replace(/watchdog = \d+/, `watchdog = ${30 + this.turn}`));
 		return new Promise((resolve) => {
-			execFile(pealctl, ["-s", this.server.control, "reload"], { timeout: 60000 * patience },
+			execFile(pealctl, ["-s", this.server.control, "reload"], { timeout: LIMIT },
 			    (error, out, err) => resolve({ code: error ? error.code ?? error.signal : 0, text: out + err }));
 		});
 	}
@@ -85,7 +85,7 @@ class Scene {
 	}
 
 	idle() {
-		return until(async () => (await this.server.ctl("status").catch(() => ({}))).phase === "idle", "the old ones to go", 60000);
+		return until(async () => (await this.server.ctl("status").catch(() => ({}))).phase === "idle", "the old ones to go");
 	}
 
 	/** What the survivors have heard and are counted as.  mayReturn: of a worker
@@ -148,7 +148,7 @@ async function fails(s, plan, most, least, { meanwhile = () => {}, mayReturn } =
 	fs.writeFileSync(s.plan, plan);
 	const quiet = s.load();
 	const answer = s.reload();
-	await until(() => fs.readFileSync(s.plan, "utf8").startsWith("!"), "the fault", 30000);
+	await until(() => fs.readFileSync(s.plan, "utf8").startsWith("!"), "the fault");
 	await meanwhile();
 	await answer;
 	await s.idle();

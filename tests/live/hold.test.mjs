@@ -7,7 +7,7 @@ import fs from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { Server, until, within } from "./harness.mjs";
+import { LIMIT, Server, until, within } from "./harness.mjs";
 
 const CLIENTS = 15000, PROCESSES = 3;
 const sanitized = process.env.PEAL_TEST_SANITIZED !== undefined;
@@ -24,7 +24,7 @@ function answer(child, key) {
 			}
 		});
 		child.once("exit", () => reject(new Error("client process ended")));
-	}), key, 120000);
+	}), key, 2 * LIMIT);
 }
 
 const memory = (pids) => pids.map((pid) => Number(/^RssAnon:\s+(\d+)/m.exec(fs.readFileSync(`/proc/${pid}/status`, "utf8"))[1]))

@@ -368,7 +368,7 @@ export class Redis {
 /** Redis's own notion of who is who takes a while: no event says it. */
 const settled = (probe, what) => until(async () => {
 	try { return await probe(); } catch { return false; }
-}, what, 60000);
+}, what);
 
 export class Sentinels {
 	name = "mymaster";

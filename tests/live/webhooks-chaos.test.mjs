@@ -12,7 +12,7 @@ import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { test } from "node:test";
-import { Server, patience, peald, unique, until } from "./harness.mjs";
+import { Server, peald, unique, until } from "./harness.mjs";
 import { Target, aware } from "./targets.mjs";
 
 const SOAK = Number(process.env.PEAL_TEST_SOAK ?? 0);
@@ -402,7 +402,7 @@ async function whole(server) {
 		s = await server.ctl("status").catch((error) => ({ state: error.message }));
 		return s.state === "running" && s.phase === "idle" && s.router.state === "up" &&
 		    s.workers.every((w) => w.state === "up") && (!s.courier || s.courier.state === "up");
-	}, () => `all processes: ${JSON.stringify(s)}`, 60000 * patience);
+	}, () => `all processes: ${JSON.stringify(s)}`);
 }
 
 async function settle(server, told, load, fate, before) {
@@ -417,7 +417,7 @@ async function settle(server, told, load, fate, before) {
 	await until(() => same() && told.ended() && (fate.routers || told.missing().length <= untold), () => {
 		const known = [...told.known].sort();
 		return `the target to know all:\n  truth ${truth}\n  known ${known}\n  missing ${told.missing().slice(0, 20)}`;
-	}, 30000 * patience);
+	});
 	assert.deepEqual(told.faults.slice(0, 5), [], "what the target was told");
 	if (!fate.routers)
 		assert.equal(told.again, 0, "words told twice");
@@ -432,7 +432,7 @@ async function settle(server, told, load, fate, before) {
 		await server.ctl("reload");
 		now = await sums(server);
 		return now.waiting === 0 && (fate.lossy || (now.connections === before.connections && now.hooks === before.hooks));
-	}, () => `sums: ${JSON.stringify(before)}, now ${JSON.stringify(now)}`, 30000 * patience);
+	}, () => `sums: ${JSON.stringify(before)}, now ${JSON.stringify(now)}`);
 	return now;
 }
 
