@@ -25,7 +25,7 @@ const fronts = async (server, id = "1001") =>
 	(await report(server)).apps.find((app) => app.app === id).fronts;
 
 /** Waits until the report says so; what each process counts is told once a second. */
-const reported = (server, probe, what) => until(async () => probe(await report(server)), what, 30000 * patience);
+const reported = (server, probe, what) => until(async () => probe(await report(server)), what);
 
 /** Numbers that only grow, by name, of a report. */
 function grown(r) {
@@ -142,6 +142,7 @@ live("numbers", {
 			return f.pusher?.connections === 6 && f.rooms?.connections === 1 &&
 			    f.sse?.connections === 1 && f.api?.published === 2 && f.rooms?.messages_out === 1;
 		}, "all of it to be told");
+		await server.told();
 		const now = await report(server), f = now.apps[0].fronts;
 		assert.equal(now.apps[0].label, "main");
 		assert.deepEqual(f.api, { published: 2, requests: 2 });
@@ -171,6 +172,7 @@ live("numbers", {
 		await clients[0].close();
 		await clients[1].kill();
 		await reported(server, (r) => r.apps[0].fronts.pusher.connections === 4, "two to be gone");
+		await server.told();
 		const after = await report(server);
 		assert.equal(after.apps[0].fronts.pusher.closed, 2);
 		assert.equal(after.closes.PEER_FRAME, 1);
@@ -192,13 +194,14 @@ live("numbers", {
 			const h = (await report(server)).histograms;
 			return ["publish_seconds", "fanout_seconds", "route_seconds"].map((name) => h[name]);
 		};
+		await server.told();
 		const before = await of();
 		for (let i = 0; i < 10; i++) {
 			await server.publish(channel, "e", String(i));
 			await c.expect("e", channel);
 		}
 		await until(async () => (await of()).every((h, i) => h.count >= before[i].count + 10),
-		    "ten of each", 30000 * patience);
+		    "ten of each");
 		const now = await of();
 		for (const [i, h] of now.entries()) {
 			assert.equal(h.count, before[i].count + 10);
@@ -228,7 +231,9 @@ live("numbers", {
 	});
 
 	test("what an API call that waits or fails counts for", async () => {
-		const { server } = s, before = await fronts(server);
+		const { server } = s;
+		await server.told();
+		const before = await fronts(server);
 		const { status } = await server.request("POST", "/apps/1001/events?auth_key=app-key&auth_signature=x", "{}");
 		assert.ok(status >= 400);
 		await server.publish(unique(), "e", "x");
@@ -272,6 +277,7 @@ test("a worker that is killed: nothing goes back, what it held is closed", async
 		await c.expect("e", "room");
 	await reported(server, (r) => r.apps[0].fronts.pusher?.connections === 12 &&
 	    r.apps[0].fronts.pusher.messages_out === 36, "twelve");
+	await server.told();
 	const before = await report(server);
 	server.allow(/has died|router lost|worker has left/);
 	const held = before.workers.find((w) => w.slot === 1).counters;
@@ -337,7 +343,8 @@ test("reloads: nothing goes back, connections are handed over and not opened ane
 		await server.publish("room", "e", "2");
 		for (const c of clients)
 			await c.expect("e", "room");
-		await reported(server, (r) => r.apps[0].fronts.pusher.messages_out === 40, "ten more");
+		await reported(server, (r) => r.apps[0].fronts.pusher.messages_out === 40 &&
+		    r.apps[0].fronts.api.published === 2, "ten more");
 		const after = await report(server), pusher = after.apps[0].fronts.pusher;
 		assert.equal(pusher.opened, 10);
 		assert.equal(pusher.closed, 0);

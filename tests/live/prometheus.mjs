@@ -48,7 +48,7 @@ ${more}`);
 			for (const stream of [prom.child.stdout, prom.child.stderr])
 				stream.on("data", (part) => { prom.log += part; });
 			await until(() => prom.ended || fetch(`http://${prom.address}/-/ready`).then((r) => r.ok, () => false),
-			    () => `prometheus to be ready: ${prom.log}`, 60000 * patience);
+			    () => `prometheus to be ready: ${prom.log}`);
 			if (!prom.ended)
 				return prom;
 			if (attempt === 3)
@@ -70,6 +70,14 @@ ${more}`);
 		const all = await this.query(expression);
 		assert.ok(all.length <= 1, `${expression}: ${JSON.stringify(all)}`);
 		return all.length ? Number(all[0].value[1]) : undefined;
+	}
+
+	/** The same where there must be one: a scrape may have taken too long. */
+	now(expression) {
+		return until(async () => {
+			const number = await this.value(expression);
+			return number !== undefined && { number };
+		}, expression).then(({ number }) => number);
 	}
 
 	/** Waits until the expression is this number. */
