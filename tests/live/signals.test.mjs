@@ -7,7 +7,7 @@ import path from "node:path";
 import { test } from "node:test";
 import { Server, patience, until, within } from "./harness.mjs";
 
-const DRAIN = 2 * patience;		// seconds
+const DRAIN = 2 + 2 * patience;		// seconds
 
 /** A server with clients; when[i]: ms after go() at which client i was told. */
 async function crowded(n, drain = DRAIN, more = {}) {
@@ -33,7 +33,8 @@ test("TERM: everybody is told 4200, spread over drain_timeout, in no order", asy
 	await all_told(crowd);
 	await turned();
 	const sorted = [...when].sort((a, b) => a - b), spread = sorted.at(-1) - sorted[0];
-	assert.ok(spread > DRAIN * 500, `all within ${Math.round(spread)} ms`);
+	// What came while this process did not run looks as if it came at once.
+	assert.ok(spread > DRAIN * 250, `all within ${Math.round(spread)} ms`);
 	assert.notDeepEqual(when, sorted);
 	await within(server.gone, "the end");
 	assert.equal(server.status, 0);

@@ -9,7 +9,7 @@ import os from "node:os";
 import path from "node:path";
 import { after, test } from "node:test";
 import tls from "node:tls";
-import { Server, frame, patience, until, within } from "./harness.mjs";
+import { LIMIT, Server, frame, patience, until, within } from "./harness.mjs";
 
 const CLIENTS = 3000, RATE = 1000;
 
@@ -46,7 +46,7 @@ function come(server, connect = () => net.connect(server.port, "127.0.0.1"), rea
 
 /** Who did not get in. */
 async function refused(crowd) {
-	const answers = await within(Promise.all(crowd.map((c) => c.there)), "all to get in", 60000 * patience);
+	const answers = await within(Promise.all(crowd.map((c) => c.there)), "all to get in", 2 * LIMIT);
 	return answers.filter((why) => why !== null);
 }
 
@@ -64,11 +64,11 @@ test("3,000 clients reconnect at once: the rate is held, all get in, the API has
 	try {
 		crowd = Array.from({ length: CLIENTS }, () => come(server));
 		assert.deepEqual(await refused(crowd), []);
-		settings(server, `accept_rate = ${RATE}`);
+		// So slow that most of them wait for as long as the rate stays.
+		settings(server, "accept_rate = 1");
 		assert.match((await server.ctl("reload")).changed, /accept_rate/);
 		server.allow(/worker \d/);
 		const lost = crowd.map((c) => c.lost), workers = server.pids("peald: worker");
-		const began = performance.now();
 		for (const pid of workers)
 			process.kill(pid, "SIGKILL");
 		await within(Promise.all(lost), "all to be lost");
@@ -81,12 +81,15 @@ test("3,000 clients reconnect at once: the rate is held, all get in, the API has
 		const { status } = await server.call("POST", `/apps/${server.app.id}/events`, { name: "e", channel: "all", data: "1" }, api);
 		assert.equal(status, 200);
 		assert.ok(waiting, "the API was answered after all others");
+		const began = performance.now();
+		settings(server, `accept_rate = ${RATE}`);
+		assert.match((await server.ctl("reload")).changed, /accept_rate/);
 		assert.deepEqual(await all, []);
 		const took = performance.now() - began;
-		t.diagnostic(`${CLIENTS} at ${RATE} a second: all were there ${Math.round(took)} ms after their workers had died`);
-		// Each worker may begin with a tenth of a second's worth, and one
-		// may get a little less than half of them.
-		assert.ok(took >= (CLIENTS / RATE) * 1000 * 0.85, `all were there after ${Math.round(took)} ms`);
+		t.diagnostic(`${CLIENTS} at ${RATE} a second: all were there after ${Math.round(took)} ms`);
+		// Each worker may begin with a tenth of a second's worth, some were let
+		// in before, and one may get a little less than half of them.
+		assert.ok(took >= (CLIENTS / RATE) * 1000 * 0.7, `all were there after ${Math.round(took)} ms`);
 		assert.ok(await until(() => held(server), "accept_held"));
 		await until(async () => (await server.call("GET", `/apps/${server.app.id}/channels/all`, undefined,
 		    { ...api, query: { info: "subscription_count" } })).json.subscription_count === CLIENTS, "all to be counted");
@@ -180,7 +183,7 @@ test("who is refused costs no more than who is let in", async (t) => {
 	const cost = async (name, come_in, n = N) => {
 		const before = cpu(server), began = performance.now();
 		crowd = Array.from({ length: n }, come_in);
-		const answers = await within(Promise.all(crowd.map((c) => c.there)), name, 60000 * patience);
+		const answers = await within(Promise.all(crowd.map((c) => c.there)), name, 2 * LIMIT);
 		costs[name] = Math.round((cpu(server) - before) * 1000 / n);
 		t.diagnostic(`${name}: ${n} in ${Math.round(performance.now() - began)} ms, ${costs[name]} us of a worker each`);
 		return answers.filter((why) => why !== null);
@@ -192,7 +195,7 @@ test("who is refused costs no more than who is let in", async (t) => {
 	};
 	const secure = () => tls.connect({ host: "127.0.0.1", port: Number(server.addresses[1].split(":")[1]), ca });
 	try {
-		assert.deepEqual(await cost("TLS", () => come(server, secure, "secureConnect")), []);
+		assert.deepEqual(await cost("TLS", () => come(server, secure, "secureConnect"), N / 4), []);
 		await leave();
 		assert.deepEqual(await cost("plain", () => come(server)), []);
 		const inside = crowd;

@@ -10,15 +10,19 @@ import { live, patience, unique, within } from "./harness.mjs";
 const SOON = 400 * patience;	// ms; a quiet worker wakes each second anyway
 const who = (user_id) => ({ user_id, user_info: {} });
 
-/** The median of n tries. */
-async function median(n, run) {
+/**
+ * Twice it comes soon: who waits for the clock has to wait for most of a second
+ * each time, but for the first.  On a busy machine it may take some tries.
+ */
+async function soon(prepare, run) {
 	const times = [];
-	for (let i = 0; i < n; i++) {
-		const start = performance.now();
-		await run(i);
+	for (let quick = 0; quick < 2; ) {
+		const it = await prepare(times.length), start = performance.now();
+		await run(it);
 		times.push(performance.now() - start);
+		quick += times.at(-1) < SOON;
+		assert.ok(quick === 2 || times.length < 50, `ms: ${times.map(Math.round).join()}`);
 	}
-	return times.sort((a, b) => a - b)[n >> 1];
 }
 
 live("turns", { workers: [1] }, (s) => {
@@ -27,18 +31,15 @@ live("turns", { workers: [1] }, (s) => {
 		const stays = await s.server.connect();
 		stays.subscribing(channel, who("stays"));
 		await stays.skipTo("pusher_internal:subscription_succeeded");
-		const leavers = [];
-		for (let i = 0; i < 7; i++) {
+		await soon(async (i) => {
 			const c = await s.server.connect();
 			c.subscribing(channel, who(`u${i}`));
 			await stays.skipTo("pusher_internal:member_added");
-			leavers.push(c);
-		}
-		const ms = await median(leavers.length, async (i) => {
-			leavers[i].socket.terminate();
+			return c;
+		}, async (leaver) => {
+			leaver.socket.terminate();
 			await stays.skipTo("pusher_internal:member_removed");
 		});
-		assert.ok(ms < SOON, `${ms} ms`);
 	});
 
 	test("requests behind each other do not wait for the clock", async () => {
@@ -46,7 +47,7 @@ live("turns", { workers: [1] }, (s) => {
 		const body = JSON.stringify({ name: "e", channel: "c", data: "1" });
 		const one = `POST ${target}?${server.sign("POST", target, body)} HTTP/1.1\r\n` +
 		    `Host: x\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
-		const ms = await median(7, async () => {
+		await soon(() => {}, async () => {
 			const socket = net.connect(server.port, "127.0.0.1");
 			let got = "";
 			socket.write(one.repeat(4));
@@ -57,7 +58,6 @@ live("turns", { workers: [1] }, (s) => {
 			})), () => `four answers; have ${got}`);
 			socket.destroy();
 		});
-		assert.ok(ms < SOON, `${ms} ms`);
 	});
 });
 
