@@ -10,7 +10,7 @@ import os from "node:os";
 import path from "node:path";
 import { test } from "node:test";
 import { unique, until } from "./harness.mjs";
-import { Fleet, Stream, backplane, sound, subscribed } from "./hosts.mjs";
+import { Fleet, STEADY, Stream, backplane, sound, subscribed } from "./hosts.mjs";
 
 const who = (user_id) => ({ user_id, user_info: {} });
 
@@ -60,7 +60,7 @@ test("clocks a day apart, and jumping", { skip: possible ? false : "needs root a
 	execFileSync("cp", ["-a", "/etc", path.join(dir, "etc")]);
 	fs.writeFileSync(path.join(dir, "etc/ld.so.preload"), `${so}\n`);
 	const through = ["unshare", "-m", "sh", "-c", `mount --bind ${dir}/etc /etc && exec "$@"`, "sh"];
-	const fleet = await Fleet.start({ hosts: 2, http: { timestamp_window: "0" }, each: (i) => (i === 1 ? { through } : {}) });
+	const fleet = await Fleet.start({ hosts: 2, http: { timestamp_window: "0" }, backplane: STEADY, each: (i) => (i === 1 ? { through } : {}) });
 	try {
 		const room = unique("presence-clock"), cache = unique("cache-clock"), crowd = await fleet.crowd();
 		const [router] = fleet.hosts[1].pids("peald: router");

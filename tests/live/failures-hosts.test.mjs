@@ -73,7 +73,7 @@ test("a host killed: its members leave elsewhere within host_timeout, once; star
 	t.diagnostic(`between the others: ${sound(report, { lossless: () => true })}`);
 }));
 
-test("a host killed and started again before host_timeout: its users do not blink, counts are exact when the old row is gone", (t) => running({ hosts: 2 }, async (fleet) => {
+test("a host killed and started again before host_timeout: its users do not blink, counts are exact when the old row is gone", (t) => running({ hosts: 2, backplane: { host_timeout: "15s" } }, async (fleet) => {
 	const { room, members } = await inhabited(fleet);
 	await lost(fleet, 1);
 	await fleet.add(1);
@@ -117,7 +117,7 @@ test("a host frozen and thawed: its members leave and come back; its own clients
 		await c.skipTo("end", room);
 }));
 
-test("a router killed under load: what its host answered with 200 comes once and in order on it; nobody blinks elsewhere", (t) => running({ hosts: 2, workers: [2, 2] }, async (fleet) => {
+test("a router killed under load: what its host answered with 200 comes once and in order on it; nobody blinks elsewhere", (t) => running({ hosts: 2, workers: [2, 2], backplane: { host_timeout: "30s" } }, async (fleet) => {
 	const { room, members, both } = await inhabited(fleet);
 	const stream = await Stream.start(fleet, { pause: 1 });
 	for (let round = 0; round < 3; round++) {

@@ -83,7 +83,7 @@ test("Redis frozen past the time-out and thawed: local delivery within echo_time
 	await fleet.joined();
 	say(`hosts joined ${since(back)} after it went on`);
 	const local = stream.report().filter((p) => p.local);
-	assert.ok(local.every((p) => p.slowest < 5000 * patience), JSON.stringify(local));
+	assert.ok(local.every((p) => p.slowest < 15000 * patience), JSON.stringify(local));
 }));
 
 test("Redis frozen for less than the time-out: nothing is lost at all", (t) => failing(t, { backplane: { timeout: "30s" } }, async ({ fleet, stream, say }) => {

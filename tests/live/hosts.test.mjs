@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { decoded, unique, until } from "./harness.mjs";
-import { backplane, fleet, subscribed } from "./hosts.mjs";
+import { STEADY, backplane, fleet, subscribed } from "./hosts.mjs";
 
 const who = (user_id) => ({ user_id, user_info: { name: `N ${user_id}` } });
 const KINDS = ["", "private-", "presence-", "private-encrypted-", "cache-", "presence-cache-"];
@@ -19,7 +19,7 @@ async function quiet(host, clients, channel, more) {
 }
 
 for (const [hosts, workers] of [[2, [1]], [3, [1, 2, 2]]])
-	fleet(`${hosts} hosts, ${workers} workers`, { hosts, workers, app: { client_events: "all" } }, (f) => {
+	fleet(`${hosts} hosts, ${workers} workers`, { hosts, workers, app: { client_events: "all" }, backplane: STEADY }, (f) => {
 		for (const kind of KINDS)
 			test(`${kind || "public"}: an API event on any host reaches all, byte for byte`, async () => {
 				const channel = unique(`${kind}all`), crowd = await f.fleet.crowd(3);

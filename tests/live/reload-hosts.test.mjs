@@ -4,8 +4,8 @@
 import assert from "node:assert/strict";
 import fs from "node:fs";
 import { after, before, describe, test } from "node:test";
-import { Server, patience, unique, until } from "./harness.mjs";
-import { Fleet, Stream, TROUBLE, backplane, sound, subscribed } from "./hosts.mjs";
+import { Server, unique, until } from "./harness.mjs";
+import { Fleet, STEADY, Stream, TROUBLE, backplane, sound, subscribed } from "./hosts.mjs";
 import { Redis } from "./redis.mjs";
 import { Events } from "./rooms.mjs";
 
@@ -24,7 +24,7 @@ async function reload(host) {
 	await until(() => {
 		const now = [...host.pids("peald: router"), ...host.pids("peald: worker")];
 		return now.length === old.length && !now.some((pid) => old.includes(pid));
-	}, "the old processes to leave", 30000 * patience);
+	}, "the old processes to leave");
 	return took;
 }
 
@@ -73,7 +73,7 @@ describe("a reload among hosts", () => {
 	let fleet, hosts;
 
 	before(async () => {
-		fleet = await Fleet.start({ hosts: 3, workers: 2, rooms: {},
+		fleet = await Fleet.start({ hosts: 3, workers: 2, rooms: {}, backplane: STEADY,
 		    app: { subscription_count: "yes", client_events: "all" } });
 		hosts = fleet.hosts;
 	});
@@ -97,9 +97,12 @@ describe("a reload among hosts", () => {
 		}
 		await hosts[1].publish(cache, "last", "kept");
 		await fleet.settled();
-		await new Promise((resolve) => setTimeout(resolve, 500));
-		for (const c of [...members, ...watchers, ...audience])
-			await quiet(c);
+		// What they are told of each other has come when nothing comes any more.
+		await until(async () => {
+			await new Promise((resolve) => setTimeout(resolve, 500));
+			const heard = await Promise.all([...members, ...watchers, ...audience].map(quiet));
+			return heard.every((frames) => frames.length === 0);
+		}, "silence");
 		const before = await Promise.all(hosts.slice(1).map(told));
 		assert.equal(before[0].hosts_lost, 0);
 		const stream = await Stream.start(fleet);
