@@ -117,7 +117,7 @@ test("the router killed under a stream: what was answered 200 arrives once and i
 	const sent = [];
 	for (let n = 0; n < 300; n++) {
 		if (n % 100 === 50) {
-			process.kill((await until(() => server.pids("peald: router"), "a router"))[0], "SIGKILL");
+			process.kill(await until(() => server.pids("peald: router")[0], "a router"), "SIGKILL");
 			killed++;
 		}
 		const { status } = await server.call("POST", `/apps/${server.app.id}/events`, { name: "n", data: String(n), channel });

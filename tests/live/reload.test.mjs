@@ -408,7 +408,7 @@ async function raising(server, define) {
 	await define({ old, router, answer, fresh: (title) => server.pids(title).filter((pid) => !old.includes(pid)) });
 }
 
-const slow = { workers: 2, peal: { watchdog: `${patience}s` } };
+const slow = { workers: 2, peal: { watchdog: "6s" } };
 
 test("a new process that dies before it is ready: nothing has changed", () => running({ ...slow, peal: { watchdog: "60s" } }, async (server) => {
 	const channel = unique(), clients = await audience(server, 8, channel);

@@ -186,7 +186,7 @@ live("rooms with rules", {
 	workers: [2],
 	http: { path: "/ws" },
 	app: { max_connections: 3 },
-	rooms: { path: "/t", sse_path: "", channel: "private-t-", token_secret: SECRET, token_timeout: "1s" },
+	rooms: { path: "/t", sse_path: "", channel: "private-t-", token_secret: SECRET, token_timeout: "4s" },
 	"rooms read": { path: "/r", sse_path: "", publish: "no", allowed_origins: "good.example" },
 	"rooms rate": { path: "/rate", sse_path: "", message_rate: "3", max_message_size: "100",
 	    ping_interval: "1s", max_room_name: "5" },

