@@ -2,14 +2,14 @@
 //
 // Good sessions with random damage: octets changed, cut out, doubled, cut off,
 // sent in random pieces.  Whatever becomes of them, no process ends, nobody else
-// notices, and the censuses are empty in the end.  The seed is in the test's
-// name; PEAL_TEST_SEED sets it.
+// notices, and the censuses are empty in the end.  PEAL_TEST_SEED sets another
+// seed.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import zlib from "node:zlib";
 import { frame, live, until } from "./harness.mjs";
 
-const seed = Number(process.env.PEAL_TEST_SEED ?? Date.now() % 1e9);
+const seed = Number(process.env.PEAL_TEST_SEED ?? 1);
 const SESSIONS = 400, AT_ONCE = 25;
 
 /** A small generator (mulberry32), so that a seed gives the same damage again. */

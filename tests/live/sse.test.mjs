@@ -2,7 +2,7 @@
 // Rooms as server-sent events: the stream octet for octet, coming back with
 // Last-Event-ID, and who is refused how.
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { beforeEach, test } from "node:test";
 import { Server, live, unique, until } from "./harness.mjs";
 import { Events, Room, token } from "./rooms.mjs";
 
@@ -205,6 +205,9 @@ live("events of rooms with rules", {
 	rooms: { channel: "private-room-", token_secret: SECRET, allowed_origins: "good.example", sse_keepalive: "1s", history_ttl: "1s" },
 }, (s) => {
 	const target = (room) => `/sse/${room}?token=${token(SECRET, room)}`;
+	/** Whose place is free again. */
+	const gone = () => until(async () => (await s.server.get("/connections")).json.connections === 0, "all gone");
+	beforeEach(gone);
 
 	test("a token in the query; none is 401, a wrong one 403", async () => {
 		await Events.open(s.server, "/sse/7", { status: 401 });
@@ -231,18 +234,19 @@ live("events of rooms with rules", {
 		await s.server.publish("private-room-ttl", "message", "old");
 		await events.expect("old");
 		events.close();
+		await gone();
 		await until(async () => {
 			const text = unique("new");
 			const back = await Events.join(s.server, target("ttl"), { headers: { "Last-Event-ID": id } });
 			await s.server.publish("private-room-ttl", "message", text);
 			const first = await back.next();
 			back.close();
+			await gone();
 			return first.data !== "old";
 		}, "what is old is not heard again");
 	});
 
 	test("over max_connections it is 429, before the stream", async () => {
-		await until(async () => (await s.server.get("/connections")).json.connections === 0, "all gone");
 		const two = [await Events.join(s.server, target("a")), await Events.join(s.server, target("b"))];
 		const over = await Events.open(s.server, target("c"), { status: 429 });
 		assert.equal(over.response.headers["retry-after"], "1");

@@ -100,6 +100,7 @@ live("users", {}, (s) => {
 		const x = unique("x"), y = unique("y"), [w, a, b, c] = await s.server.crowd(4);
 		const events = async () => decoded(await w.expect("pusher_internal:watchlist_events")).events;
 		await a.signin({ id: x });
+		await s.server.get("/connections");	// the router has read all workers
 		await w.signin({ id: unique("watcher"), watchlist: [x, y] });
 		assert.deepEqual(await events(), [{ name: "online", user_ids: [x] }, { name: "offline", user_ids: [y] }]);
 		await b.signin({ id: y });
