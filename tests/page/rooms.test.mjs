@@ -2,23 +2,16 @@
 // Rooms in a real browser: its WebSocket, and its EventSource, which comes back
 // by itself and says what it heard last.
 import assert from "node:assert/strict";
-import fs from "node:fs";
-import path from "node:path";
 import { after, before, describe, test } from "node:test";
-import { chromium } from "playwright-core";
-import { Server, patience, until } from "../live/harness.mjs";
-
-const browserPath = process.env.CHROMIUM ?? ["chromium", "chromium-browser", "google-chrome"]
-    .flatMap((name) => (process.env.PATH ?? "").split(":").map((dir) => path.join(dir, name))).find((file) => fs.existsSync(file));
+import { Server, until } from "../live/harness.mjs";
+import { blank, launch } from "./browser.mjs";
 
 describe("rooms in a browser", () => {
 	let server, browser, page;
 	before(async () => {
-		assert.ok(browserPath, "no Chromium found; CHROMIUM names it");
+		browser = await launch();
 		server = await Server.start({ workers: 2, rooms: { sse_retry: "100ms" } });
-		browser = await chromium.launch({ executablePath: browserPath, args: ["--no-sandbox", "--disable-gpu"] });
-		page = await browser.newPage();
-		page.setDefaultTimeout(8000 * patience);
+		page = await blank(browser);
 		// Any page of that origin will do.
 		await page.goto(`http://${server.address}/up`);
 	});
