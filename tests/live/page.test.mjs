@@ -222,16 +222,19 @@ describe("who may", () => {
 			v.send({ do: "login", token });
 			return v.next();
 		};
-		const answers = [];
-		for (let i = 0; i < 3; i++)
-			answers.push(await attempt(`wrong ${i}`));
-		assert.ok(!answers[0].wait && !answers[1].wait, JSON.stringify(answers));
-		assert.ok(answers[2].wait > 0);
-		// Not even the right one is looked at, as long as the wait lasts.
-		const early = await attempt(TOKEN);
-		if (early.ok === false)
-			assert.match(early.error, /Too many attempts/);
-		let last;
+		let answers, early, last;
+		// Not even the right one is looked at, as long as the wait lasts.  (If it
+		// was over, all begins anew.)
+		await until(async () => {
+			answers = [];
+			for (let i = 0; i < 3; i++)
+				answers.push(await attempt(`wrong ${i}`));
+			assert.ok(!answers[0].wait && !answers[1].wait, JSON.stringify(answers));
+			assert.ok(answers[2].wait > 0);
+			early = await attempt(TOKEN);
+			return !early.ok;
+		}, "the right token to be too early");
+		assert.match(early.error, /Too many attempts/);
 		await until(async () => (last = await attempt("wrong again")).error === "Wrong token.", "the wait to end");
 		assert.ok(last.wait > answers[2].wait, JSON.stringify([answers[2], last]));
 		await until(async () => (await attempt(TOKEN)).ok, "the right token to be looked at");
@@ -303,15 +306,21 @@ describe("questions", () => {
 		c.socket.close();
 	});
 
+	/** Of all workers: one that has no time for two seconds is left out. */
+	const whole = (line) => until(async () => {
+		const answer = await v.good(line);
+		return answer.last.missing ? null : answer;
+	}, `an answer to ${JSON.stringify(line)}`);
+
 	test("users of a presence channel, and single connections", async () => {
 		const name = unique("presence"), c = await server.connect();
 		await c.subscribe(name, { user_id: "u1", user_info: { name: "Ada" } });
 		const users = await v.good({ verb: "users", channel: name });
 		assert.deepEqual(users.rows.map((r) => r.id), ["u1"]);
-		const { rows, last } = await v.good({ verb: "inspect", channel: name });
+		const { rows, last } = await whole({ verb: "inspect", channel: name });
 		assert.equal(last.total, 1);
 		assert.equal(rows[0].socket_id, c.id);
-		assert.deepEqual((await v.good({ verb: "inspect", socket: c.id })).rows.map((r) => r.channels), [1]);
+		assert.deepEqual((await whole({ verb: "inspect", socket: c.id })).rows.map((r) => r.channels), [1]);
 		c.socket.close();
 	});
 
@@ -382,7 +391,8 @@ describe("questions", () => {
 		await b.signin({ id: "marked" });
 		await v.good({ verb: "publish", channel: name, event: "test", data: '{"a":1}' });
 		assert.equal((await a.expect("test", name)).data, '{"a":1}');
-		assert.equal((await v.good({ verb: "kick", socket: a.id })).last.closed, 1);
+		const { closed, missing } = (await v.good({ verb: "kick", socket: a.id })).last;
+		assert.ok(closed === 1 || missing, "the connection is found");
 		await a.closed(4009);
 		await v.good({ verb: "terminate", user: "marked" });
 		await b.closed(4009);
@@ -431,15 +441,13 @@ describe("reports", () => {
 		const all = await Promise.all([1, 2, 3].map(() => Viewer.open(server)));
 		for (const v of all)
 			v.client.send({ do: "watch" });
-		const heard = [];
-		for (const v of all) {
-			const texts = [];
-			for (let i = 0; i < 4; i++)
-				texts.push((await v.client.next("reports")).report.time);
-			heard.push(texts);
-		}
-		const common = heard[0].filter((t) => heard.every((other) => other.includes(t)));
-		assert.ok(common.length >= 2, JSON.stringify(heard));
+		// One begins to watch after the other, and who asks makes one more.
+		const heard = all.map(() => new Set());
+		const common = () => [...heard[0]].filter((time) => heard.every((other) => other.has(time)));
+		for (let i = 0; i < 10 && common().length < 2; i++)
+			for (const [k, v] of all.entries())
+				heard[k].add((await v.client.next("reports")).report.time);
+		assert.ok(common().length >= 2, JSON.stringify(heard.map((times) => [...times])));
 	}));
 });
 
