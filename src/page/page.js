@@ -15,23 +15,25 @@ const link = new Link(address.href);
 // ---- where we are -------------------------------------------------------------
 
 const asking = {
-	channels: new Channels(link, (name, what) => { passed = { name, what }; }),
+	channels: new Channels(link),
 	events: new Events(link),
 	connections: new Connections(link),
 	hosts: new Hosts(link),
 };
 const NAMES = ["overview", "channels", "events", "connections", "hosts", "webhooks", "reloads"];
-let seen = null, passed = null, focus = false;
+let seen = null, entered = "", focus = false;
 
+/** The address says which view, and of what: #events?channel=news&app=1001. */
 function show() {
 	const inside = link.greeting !== null && link.state !== "out";
-	const wanted = location.hash.slice(1);
+	const [wanted, what] = location.hash.slice(1).split("?", 2);
 	const name = inside ? (NAMES.includes(wanted) ? wanted : "overview") : null;
 	$("login").hidden = inside || link.state !== "out";
 	$("nav").hidden = $("logout").hidden = !inside;
-	if (name === seen)
+	if (name === seen && location.hash === entered)
 		return;
-	asking[seen]?.leave();
+	if (name !== seen)
+		asking[seen]?.leave();
 	for (const n of NAMES)
 		$(`view-${n}`).hidden = n !== name;
 	for (const a of $("nav").querySelectorAll("a")) {
@@ -41,10 +43,10 @@ function show() {
 			a.removeAttribute("aria-current");
 	}
 	seen = name;
+	entered = location.hash;
 	if (!name)
 		return;
-	asking[name]?.enter(passed?.name === name ? passed.what : {});
-	passed = null;
+	asking[name]?.enter(Object.fromEntries(new URLSearchParams(what)));
 	if (focus)
 		$(`${name}-h`).focus();
 	focus = true;
@@ -55,7 +57,7 @@ addEventListener("hashchange", () => {
 	if (location.hash !== "#main")
 		show();
 	else
-		history.replaceState(null, "", `#${seen ?? ""}`);
+		history.replaceState(null, "", entered || "#");
 });
 document.querySelector(".skip").onclick = (e) => { e.preventDefault(); $("main").focus(); };
 

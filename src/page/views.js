@@ -115,6 +115,12 @@ export function facts(id, pairs) {
 	});
 }
 
+/** In a list of applications; one that is not there leaves it as it is. */
+function select(id, value) {
+	if ([...$(id).options].some((o) => o.value === value))
+		$(id).value = value;
+}
+
 /** Asks before something is closed. */
 export function sure(question, yes) {
 	const dialog = $("sure");
@@ -123,7 +129,8 @@ export function sure(question, yes) {
 	dialog.returnValue = "no";
 	dialog.showModal();
 	return new Promise((resolve) => {
-		dialog.onclose = () => resolve(dialog.returnValue === "yes");
+		// That of the last question may be told when this one is open.
+		dialog.onclose = () => dialog.open || resolve(dialog.returnValue === "yes");
 	});
 }
 
@@ -150,7 +157,7 @@ const SHOWN = 200;
 export class Channels {
 	#chosen = null;
 
-	constructor(link, go) {
+	constructor(link) {
 		this.link = link;
 		this.table = new Table("channels", [
 			{ head: "Channel", kind: "name", header: true, cell: (r) => r.channel, make: (tr) => el("button", {
@@ -164,10 +171,9 @@ export class Channels {
 		], { key: (r) => r.id, empty: "No members.", caption: "Members of the channel" });
 		this.poll = repeat(2000, (still) => this.refresh(still));
 		$("channels-form").onsubmit = (e) => { e.preventDefault(); this.poll.start(); };
-		$("channels-match").oninput = $("channels-app").onchange = () => this.poll.start();
+		$("channels-match").oninput = () => this.poll.start();
+		$("channels-app").onchange = () => { this.#lead(); this.poll.start(); };
 		$("channel-close").onclick = () => this.choose(null);
-		$("channel-tail").onclick = () => go("events", { channel: this.#chosen });
-		$("channel-conns").onclick = () => go("connections", { channel: this.#chosen });
 	}
 
 	enter() { this.poll.start(); }
@@ -180,10 +186,18 @@ export class Channels {
 		put($("channel-facts"), "");
 		this.members.update([]);
 		if (name) {
+			this.#lead();
 			$("channel").scrollIntoView({ block: "nearest" });
 			$("channel-h").focus({ preventScroll: true });
 			this.poll.start();
 		}
+	}
+
+	/** Links that another tab understands, too. */
+	#lead() {
+		const what = new URLSearchParams({ channel: this.#chosen ?? "", app: $("channels-app").value });
+		$("channel-tail").href = `#events?${what}`;
+		$("channel-conns").href = `#connections?${what}`;
 	}
 
 	async refresh(still) {
@@ -249,12 +263,15 @@ export class Events {
 		link.addEventListener("state", () => this.#wanted && link.state === "in" && this.#follow());
 	}
 
-	enter({ channel } = {}) {
-		if (channel === undefined)
+	enter({ channel, app }) {
+		if (!channel)
 			return;
 		$("tail-channel").value = $("publish-channel").value = channel;
-		$("tail-app").value = $("publish-app").value = $("channels-app").value;
-		this.start();
+		select("tail-app", app);
+		select("publish-app", app);
+		// What is followed already goes on.
+		if (this.#wanted?.channel !== channel || this.#wanted.app !== $("tail-app").value)
+			this.start();
 	}
 	leave() {}
 
@@ -433,14 +450,15 @@ export class Connections {
 		this.poll = repeat(3000, (still) => this.refresh(still));
 		$("conns-form").onsubmit = (e) => { e.preventDefault(); this.poll.start(); };
 		$("conns-slow").onchange = $("conns-app").onchange = () => this.poll.start();
+		$("conns-user").oninput = () => say("conns-done", "");
 		$("terminate").onclick = () => this.terminate();
 	}
 
-	enter({ channel } = {}) {
-		if (channel !== undefined) {
+	enter({ channel, app }) {
+		if (channel) {
 			$("conns-channel").value = channel;
 			$("conns-user").value = $("conns-socket").value = "";
-			$("conns-app").value = $("channels-app").value;
+			select("conns-app", app);
 		}
 		this.poll.start();
 	}
@@ -494,7 +512,7 @@ export class Connections {
 	async terminate() {
 		const user = $("conns-user").value.trim();
 		if (!user) {
-			say("conns-status", "Name a user first.", true);
+			say("conns-done", "Name a user first.", true);
 			$("conns-user").focus();
 		} else if (await sure(`Close all connections of the user ${user}, on all hosts?`, "Close them")) {
 			await this.#act({ verb: "terminate", app: $("conns-app").value, user },
