@@ -91,8 +91,10 @@ function settings(dir, { workers, peal, listen, listeners, app, apps, ...rest })
 		listen: { address: "127.0.0.1:0", ...listen },
 		...listeners,
 	};
+	// Who is silent for half a minute on a busy machine must not be asked whether
+	// he lives: tests look at each frame.
 	for (const [name, keys] of Object.entries(apps ?? { main: app }))
-		all[`app ${name}`] = { ...(apps ? {} : APP), ...keys };
+		all[`app ${name}`] = { ...(apps ? {} : APP), ping_interval: "10m", ...keys };
 	return { ...all, ...rest };
 }
 
