@@ -1,20 +1,11 @@
 // SPDX-License-Identifier: MIT
 // In Reverb's place: a Laravel site's own .env decides, nothing else is said.
 import assert from "node:assert/strict";
-import net from "node:net";
 import { test } from "node:test";
 import { Server, decoded, until } from "./harness.mjs";
-import { Redis } from "./redis.mjs";
+import { Redis, freePort } from "./redis.mjs";
 
 const APP = { id: "384729", key: "k2j4h5g6f7", secret: "s3cr3ts3cr3t" };
-
-/** A port that was free a moment ago. */
-const freePort = () => new Promise((resolve) => {
-	const probe = net.createServer().listen(0, "127.0.0.1", () => {
-		const { port } = probe.address();
-		probe.close(() => resolve(port));
-	});
-});
 
 /** Starts with this .env; the file only says where to run in a test. */
 async function reverb(lines, { args = [], env = {}, workers = 2 } = {}, define) {

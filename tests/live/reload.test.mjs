@@ -11,6 +11,7 @@ import path from "node:path";
 import { after, test } from "node:test";
 import tls from "node:tls";
 import { Server, patience, peald, pealctl, unique, until, within } from "./harness.mjs";
+import { freePort } from "./redis.mjs";
 
 const dir = fs.mkdtempSync(path.join(os.tmpdir(), "peal-reload-"));
 const key = path.join(dir, "key.pem"), chain = path.join(dir, "chain.pem");
@@ -153,14 +154,6 @@ test("the binary is replaced; HUP does it, too", () => {
 		edit(server, /\[app main\]/, "$&\nclient_events = all");
 		assert.match((await reload(server)).text, /^reloaded: app\.main\.client_events\n$/);
 		fs.renameSync(`${copy}.away`, copy);
-	});
-});
-
-/** A port that is free now. */
-const freePort = () => new Promise((resolve) => {
-	const s = net.createServer().listen(0, "127.0.0.1", () => {
-		const { port } = s.address();
-		s.close(() => resolve(port));
 	});
 });
 
