@@ -87,6 +87,13 @@ process_ping(struct ipc *master, const struct msg_ping *m)
 }
 
 void
+process_needs(const struct config *c, const char *what)
+{
+	if (c == NULL)
+		die("%s came before the settings", what);
+}
+
+void
 process_lock(enum jail_role role, const struct config *c)
 {
 	const char *why;

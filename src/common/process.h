@@ -33,6 +33,9 @@ void	process_start(const struct msg_start *);
 struct config *process_settings(const struct msg_settings *);
 void	process_log(const struct msg_log *);
 void	process_ping(struct ipc *master, const struct msg_ping *);
+/* Ends the process if there are no settings yet: what the master says, such as
+ * "go", needs them. */
+void	process_needs(const struct config *, const char *what);
 /* On go: no way back. */
 void	process_lock(enum jail_role, const struct config *);
 

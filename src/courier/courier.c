@@ -328,8 +328,7 @@ courier_on_go(struct link *from, struct ipc *ipc, const struct msg_go *m)
 	struct courier *c = from->courier;
 
 	(void)m;
-	if (c->config == NULL)
-		fatal("go came before the settings");
+	process_needs(c->config, "go");
 	process_lock(JAIL_COURIER, c->config);
 	ledger_open(c);
 	c->going = true;

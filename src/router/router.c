@@ -274,8 +274,7 @@ router_on_worker_link(struct peer *from, struct ipc *ipc,
     const struct msg_worker_link *m)
 {
 	(void)ipc;
-	if (from->router->config == NULL)
-		fatal("a worker's link came before the settings");
+	process_needs(from->router->config, "a worker's link");
 	peer_new(from->router, m->fd, m->slot, m->generation);
 }
 
@@ -284,8 +283,7 @@ router_on_go(struct peer *from, struct ipc *ipc, const struct msg_go *m)
 {
 	struct router *r = from->router;
 
-	if (r->config == NULL)
-		fatal("go came before the settings");
+	process_needs(r->config, "go");
 	process_lock(carrier_alone(r) ? JAIL_ROUTER : JAIL_ROUTER_BACKPLANE,
 	    r->config);
 	carrier_start(r);

@@ -158,6 +158,7 @@ worker_on_listener(struct worker *w, struct ipc *from,
     const struct msg_listener *m)
 {
 	(void)from;
+	process_needs(w->config, "a listener");
 	if (m->section >= w->config->n_listen)
 		fatal("listener of an unknown section");
 	listener_add(m);
@@ -197,6 +198,7 @@ worker_on_certificate(struct worker *w, struct ipc *from,
 	struct pem *p;
 
 	(void)from;
+	process_needs(w->config, "a certificate");
 	if (m->section >= w->config->n_listen)
 		fatal("certificate of an unknown section");
 	p = &pems[m->section];
@@ -236,6 +238,7 @@ worker_on_go(struct worker *w, struct ipc *from, const struct msg_go *m)
 	unsigned i;
 
 	(void)from, (void)m;
+	process_needs(w->config, "go");
 	for (i = 0; i < w->config->n_listen; i++)
 		make_context(i);
 	page_load();

@@ -11,6 +11,7 @@ common_tests = \
 	tests/common/test_json \
 	tests/common/test_log \
 	tests/common/test_msg \
+	tests/common/test_process \
 	tests/common/test_tls \
 	tests/common/test_util
 check_PROGRAMS += $(common_tests)
@@ -40,6 +41,8 @@ tests_common_test_log_LDADD = $(TEST_LDADD)
 tests_common_test_log_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=clock_ms
 tests_common_test_msg_SOURCES = tests/common/test_msg.c
 tests_common_test_msg_LDADD = $(TEST_LDADD)
+tests_common_test_process_SOURCES = tests/common/test_process.c
+tests_common_test_process_LDADD = $(TEST_LDADD)
 tests_common_test_tls_SOURCES = tests/common/test_tls.c
 tests_common_test_tls_LDADD = $(TEST_LDADD)
 tests_common_test_util_SOURCES = tests/common/test_util.c
