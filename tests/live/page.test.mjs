@@ -427,10 +427,12 @@ describe("reports", () => {
 		assert.equal(one.id, id);
 		assert.equal(one.report.workers.length, 1);
 		v.client.send({ do: "watch" });
+		// At the turn of a second the first may come twice: it is fresh yet.
 		const times = [];
-		for (let i = 0; i < 3; i++)
+		for (let i = 0; i < 10 && new Set(times).size < 3; i++)
 			times.push((await v.client.next("reports")).report.time);
-		assert.ok(times[0] < times[1] && times[1] < times[2], String(times));
+		assert.equal(new Set(times).size, 3, String(times));
+		assert.deepEqual(times, [...times].sort((a, b) => a - b));
 		v.client.send({ do: "unwatch" });
 		await v.good({ verb: "hosts" });
 		const text = JSON.stringify(one);
