@@ -61,16 +61,26 @@ control_free(struct control *c)
 
 /* Who asked is gone; what it asked for is done. */
 static void
-control_gone(struct control *c)
+control_do(struct control *c)
 {
 	if (c->inspection != NULL && c->user.n != 0)
 		control_kick(c);
-	control_free(c);
 }
 
 static void
+control_gone(struct control *c)
+{
+	control_do(c);
+	control_free(c);
+}
+
+/* Who is there is to ask again; has he gone, unnoticed yet? */
+static void
 control_replaced(struct control *c)
 {
+	sink_check(&c->sink);
+	if (c->sink.over)
+		control_do(c);
 	control_stop(c);
 	sink_again(&c->sink, REPLACED);
 }
@@ -311,7 +321,7 @@ controls_forget(struct router *r, const struct peer *dead)
 	for (c = LIST_FIRST(&r->controls); c != NULL; c = next) {
 		next = LIST_NEXT(c, link);
 		if (c->sink.peer == dead)
-			control_free(c);
+			control_gone(c);
 	}
 }
 

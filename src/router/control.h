@@ -44,7 +44,19 @@
  *
  * Lists go out as fast as they are read.  Who does not read for half a minute is
  * left.  A router that is replaced answers what it can, and then says so: tails
- * and questions to workers end at once.
+ * and questions to workers end at once.  How those end that wait for something:
+ *
+ *			the asker goes	a worker dies,	the router is replaced
+ *					or is late
+ *	lists		forgotten	-		go on while they are
+ *							read, then "again"
+ *	inspect		forgotten	missing		"again"
+ *	kick, socket	workers know	missing		"again"
+ *	kick, user	done at once	missing		"again"; done if nobody
+ *							is there to ask
+ *	tail		forgotten	-		"again"
+ *
+ * A worker that dies takes what it asked for others with it: these have gone.
  *
  * Runs in: the router.  Dies: when the answer is written, or the other side has
  * gone.  Fuzzed: tests/fuzz/fuzz_control.c.

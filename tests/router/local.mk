@@ -4,6 +4,7 @@ router_tests = \
 	tests/router/test_answer \
 	tests/router/test_carrier \
 	tests/router/test_control \
+	tests/router/test_control_random \
 	tests/router/test_count \
 	tests/router/test_envelope \
 	tests/router/test_history \
@@ -40,6 +41,11 @@ tests_router_test_answer_LDFLAGS = $(router_ldflags)
 tests_router_test_control_SOURCES = tests/router/test_control.c $(router_driver)
 tests_router_test_control_LDADD = $(TEST_LDADD)
 tests_router_test_control_LDFLAGS = $(router_ldflags)
+tests_router_test_control_random_SOURCES = \
+	tests/router/test_control_random.c tests/router/asked.c \
+	tests/router/asked.h $(router_driver)
+tests_router_test_control_random_LDADD = $(TEST_LDADD)
+tests_router_test_control_random_LDFLAGS = $(router_ldflags)
 tests_router_test_count_SOURCES = tests/router/test_count.c $(router_driver)
 tests_router_test_count_LDADD = $(TEST_LDADD)
 tests_router_test_count_LDFLAGS = $(router_ldflags)
