@@ -33,31 +33,27 @@ bit_of(const char *name)
 	return 0;
 }
 
-static bool
-is_for(const struct config *c, const struct config_webhook *hook,
-    const struct config_app *app)
-{
-	struct bytes name = bytes_str(hook->app);
-
-	if (name.n == 0)
-		return c->n_app == 1;
-	return bytes_eq(name, bytes_str(app->id)) ||
-	    bytes_eq(name, bytes_str(app->label));
-}
-
 unsigned
-hooked(const struct config *c, const struct config_app *app)
+hooked(const struct config_webhook *hook)
 {
 	unsigned bits = 0;
 
-	for (size_t i = 0; i < c->n_webhook; i++) {
-		const struct config_webhook *hook = &c->webhook[i];
+	for (size_t k = 0; k < hook->events.n; k++)
+		bits |= bit_of(hook->events.at[k]);
+	return bits;
+}
 
-		if (!is_for(c, hook, app))
-			continue;
-		for (size_t k = 0; k < hook->events.n; k++)
-			bits |= bit_of(hook->events.at[k]);
-	}
-	/* As with Pusher, who counts for subscribers counts for webhooks. */
+struct bytes
+hooked_app(const struct config *c, const struct config_webhook *hook)
+{
+	struct bytes id = bytes_str(hook->app);
+
+	return id.n == 0 && c->n_app == 1 ? bytes_str(c->app[0].id) : id;
+}
+
+/* As with Pusher, who counts for subscribers counts for webhooks. */
+unsigned
+hooked_for(const struct config_app *app, unsigned bits)
+{
 	return app->subscription_count ? bits : bits & ~HOOKED_COUNTS;
 }

@@ -18,7 +18,11 @@
 #define HOOKED_OPENED	32	/* connection_opened */
 #define HOOKED_CLOSED	64	/* connection_closed */
 
-/* Those of an application's [webhook]s together; 0: it has none. */
-unsigned hooked(const struct config *, const struct config_app *);
+/* Those of one section, and whose: the application's id (checked settings name it
+ * so).  All sections of an application together are what it wants, as far as
+ * hooked_for() lets them. */
+unsigned hooked(const struct config_webhook *);
+struct bytes hooked_app(const struct config *, const struct config_webhook *);
+unsigned hooked_for(const struct config_app *, unsigned bits);
 
 #endif

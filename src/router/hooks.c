@@ -390,12 +390,18 @@ hooks_done(struct router *r)
 static void
 settings(struct router *r)
 {
-	r->hooks.wanted = 0;
-	for (size_t i = 0; i < r->config->n_app; i++) {
-		const struct config_app *app = &r->config->app[i];
-		struct census *c = census_get(r, bytes_str(app->id));
+	const struct config *set = r->config;
+	struct census *c;
 
-		c->hooks = hooked(r->config, app);
+	r->hooks.wanted = 0;
+	for (size_t i = 0; i < set->n_webhook; i++) {
+		c = census_find(r, hooked_app(set, &set->webhook[i]));
+		if (c != NULL)
+			c->hooks |= hooked(&set->webhook[i]);
+	}
+	for (size_t i = 0; i < set->n_app; i++) {
+		c = census_get(r, bytes_str(set->app[i].id));
+		c->hooks = hooked_for(&set->app[i], c->hooks);
 		r->hooks.wanted |= c->hooks;
 	}
 }

@@ -23,6 +23,7 @@ struct way {
 
 static struct app **apps;	/* all there ever were; none is freed */
 static size_t n_apps;
+static struct hash all;		/* the same, by id */
 static struct way *ways;
 static struct hash by_key, by_id;
 static bool ready;
@@ -31,6 +32,12 @@ static struct bytes
 way_name(const struct hash_link *link)
 {
 	return container_of(link, const struct way, link)->name;
+}
+
+static struct bytes
+app_id(const struct hash_link *link)
+{
+	return container_of(link, const struct app, link)->id;
 }
 
 static struct bytes
@@ -49,22 +56,32 @@ lookup(struct hash *table, struct bytes name)
 	return container_of(link, struct way, link)->app;
 }
 
+/* NULL: there never was one. */
+static struct app *
+app_known(struct bytes id)
+{
+	struct hash_link *link = n_apps > 0 ? hash_find(&all, id) : NULL;
+
+	return link != NULL ? container_of(link, struct app, link) : NULL;
+}
+
 /* The app of this id from earlier settings, with its channels and clients, or
  * a new one. */
 static struct app *
 app_take(struct bytes id)
 {
-	struct app *app;
-	size_t i;
+	struct app *app = app_known(id);
 
-	for (i = 0; i < n_apps; i++)
-		if (bytes_eq(apps[i]->id, id))
-			return apps[i];
+	if (app != NULL)
+		return app;
+	if (n_apps == 0)
+		hash_init(&all, app_id);
 	app = xcalloc(1, sizeof(*app));
 	app->id = bytes_of(bytes_dup(id), id.n);
 	hash_init(&app->channels, channel_key);
 	apps = xreallocarray(apps, n_apps + 1, sizeof(*apps));
 	apps[n_apps++] = app;
+	hash_insert(&all, &app->link);
 	return app;
 }
 
@@ -107,12 +124,13 @@ static size_t n_tailed;
 static void
 tailed_apply(void)
 {
-	for (size_t i = 0; i < n_apps; i++) {
+	struct app *app;
+
+	for (size_t i = 0; i < n_apps; i++)
 		apps[i]->tailed = 0;
-		for (size_t k = 0; k < n_tailed; k++)
-			if (bytes_eq(apps[i]->id, tailed[k].id))
-				apps[i]->tailed |= tailed[k].bit;
-	}
+	for (size_t k = 0; k < n_tailed; k++)
+		if ((app = app_known(tailed[k].id)) != NULL)
+			app->tailed |= tailed[k].bit;
 }
 
 static void
@@ -150,6 +168,22 @@ apps_tailed(const struct msg_tailed *m)
 
 /* ---- the table ------------------------------------------------------------ */
 
+static void
+hooks_apply(const struct config *config)
+{
+	struct app *app;
+	size_t i;
+
+	for (i = 0; i < n_apps; i++)
+		apps[i]->hooks = 0;
+	for (i = 0; i < config->n_webhook; i++) {
+		app = app_by_id(hooked_app(config, &config->webhook[i]));
+		if (app != NULL)
+			app->hooks |= hooked_for(app->set,
+			    hooked(&config->webhook[i]));
+	}
+}
+
 void
 apps_init(const struct config *config)
 {
@@ -159,18 +193,16 @@ apps_init(const struct config *config)
 	size_t i, k;
 
 	reset_ways(config);
-	for (i = 0; i < n_apps; i++)
-		apps[i]->hooks = 0;
 	w = ways;
 	for (i = 0; i < config->n_app; i++) {
 		set = &config->app[i];
 		app = app_take(bytes_str(set->id));
 		app->set = set;
-		app->hooks = hooked(config, set);
 		add_way(&by_id, w++, set->id, app);
 		for (k = 0; k < set->key.n; k++)
 			add_way(&by_key, w++, set->key.at[k], app);
 	}
+	hooks_apply(config);
 	tailed_apply();
 }
 
@@ -200,12 +232,12 @@ app_has_key(const struct app *app, struct bytes key)
 bool
 apps_use(const struct config *config)
 {
-	size_t i, k;
+	const struct config_app *end = config->app + config->n_app;
+	size_t i;
 
 	for (i = 0; i < n_apps; i++)
-		for (k = 0; k < config->n_app; k++)
-			if (apps[i]->set == &config->app[k])
-				return true;
+		if (apps[i]->set >= config->app && apps[i]->set < end)
+			return true;
 	return false;
 }
 

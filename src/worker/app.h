@@ -16,6 +16,7 @@
 #define APP_WAYS	6	/* in: the API and front doors, see usage.h */
 
 struct app {
+	struct hash_link	 link;		/* by id */
 	const struct config_app	*set;		/* its settings */
 	struct bytes		 id;
 	struct hash		 channels;	/* of struct channel */

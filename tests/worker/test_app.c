@@ -124,6 +124,44 @@ test_tailed(void **state)
 	apps_init(&config);
 }
 
+/* What all [webhook]s of an application want together, and no other's. */
+static void
+test_hooks(void **state)
+{
+	char *of_channels[] = { (char []){ "channel_vacated" },
+	    (char []){ "subscription_count" } };
+	char *of_clients[] = { (char []){ "client_event" } };
+	struct config_webhook hooks[] = {
+		{ .app = first, .events = { of_channels, 2 } },
+		{ .app = second, .events = { of_channels, 2 } },
+		{ .app = first, .events = { of_clients, 1 } },
+		{ .app = (char []){ "nobody" }, .events = { of_clients, 1 } },
+		{ .events = { of_clients, 1 } },	/* of which one? */
+	};
+	struct config told = { .app = sets, .n_app = 2,
+	    .webhook = hooks, .n_webhook = NELEM(hooks) };
+	struct app *a = app_by_id(B("1")), *b = app_by_id(B("second"));
+
+	(void)state;
+	sets[1].subscription_count = true;
+	apps_init(&told);
+	assert_int_equal(a->hooks, HOOKED_CHANNELS | HOOKED_CLIENT);
+	assert_int_equal(b->hooks, HOOKED_CHANNELS | HOOKED_COUNTS);
+	/* Where there is one application, it is meant; the other is gone. */
+	told.n_app = 1;
+	hooks[0].app = NULL;
+	hooks[2].app = NULL;
+	apps_init(&told);
+	assert_int_equal(a->hooks, HOOKED_CHANNELS | HOOKED_CLIENT);
+	assert_int_equal(b->hooks, 0);
+	told.n_webhook = 0;
+	apps_init(&told);
+	assert_int_equal(a->hooks | b->hooks, 0);
+	assert_true(apps_use(&told));
+	sets[1].subscription_count = false;
+	apps_init(&config);
+}
+
 /* The table of reverb.md, b.3 and f.47, and what must not get through. */
 static void
 test_origins(void **state)
@@ -196,6 +234,7 @@ main(void)
 		TEST(test_find),
 		TEST(test_again),
 		TEST(test_tailed),
+		TEST(test_hooks),
 		TEST(test_origins),
 	};
 
