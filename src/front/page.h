@@ -57,8 +57,9 @@ int	page_line(const struct json *asked, bool actions, struct buf *out,
 /*
  * Wrong tokens of an address: after a few of them it must wait, a second at
  * first, then always twice as long, five minutes at most; then nobody looks at
- * its token.  A worker looks at twenty tokens a second at most.  Of IPv6 a
- * network of 64 bits is one address; from: as conn_from() has it.
+ * its token.  Each worker counts by itself, so with N workers it waits N times as
+ * long, half an hour at most.  A worker looks at twenty tokens a second at most.
+ * Of IPv6 a network of 64 bits is one address; from: as conn_from() has it.
  */
 unsigned knock_wait(const char *from, uint32_t now);	/* seconds, 0: go on */
 void	knock_wrong(const char *from, uint32_t now);

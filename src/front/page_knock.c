@@ -8,10 +8,11 @@
 
 #include "common/ip.h"
 #include "common/util.h"
+#include "worker/worker.h"
 
 #define KNOCKERS	64	/* the one that was wrong longest ago goes */
 #define FREE		3	/* wrong ones without a pause */
-#define WAIT_MOST	300	/* seconds */
+#define WAIT_MOST	300	/* seconds, with one worker */
 #define FORGOTTEN	1800	/* seconds after the last wrong one */
 #define A_SECOND	20	/* tokens that are looked at */
 
@@ -74,6 +75,16 @@ oldest(void)
 	return k;
 }
 
+/* Each worker counts by itself, and the kernel chooses who is asked: of many, each
+ * makes an address wait so many times longer. */
+static unsigned
+of_workers(void)
+{
+	uint64_t n = worker.config->peal.workers;
+
+	return n > 1 ? (unsigned)n : 1;
+}
+
 void
 knock_wrong(const char *from, uint32_t now)
 {
@@ -89,8 +100,9 @@ knock_wrong(const char *from, uint32_t now)
 		return;
 	more = k->wrong - FREE;
 	wait = more < 9 ? 1u << more : WAIT_MOST;
+	wait = (wait < WAIT_MOST ? wait : WAIT_MOST) * of_workers();
 	/* A part of this second is over. */
-	k->until = now + 1 + (wait < WAIT_MOST ? wait : WAIT_MOST);
+	k->until = now + 1 + (wait < FORGOTTEN ? wait : FORGOTTEN);
 }
 
 void

@@ -318,6 +318,32 @@ whose_attempts(void **state)
 	assert_int_equal(knock_wait("203.0.113.2", now + 1), 0);
 }
 
+/* Each worker knows of its own only: all together are to be no quicker. */
+static void
+attempts_at_many_workers(void **state)
+{
+	uint32_t now = worker.now + 100;
+	unsigned waits[2][12];
+
+	(void)state;
+	for (int many = 0; many < 2; many++) {
+		fake.config.peal.workers = many ? 8 : 1;
+		for (size_t i = 0; i < NELEM(waits[many]); i++) {
+			knock_wrong("192.0.2.9", now);
+			waits[many][i] = knock_wait("192.0.2.9", now);
+		}
+		knock_right("192.0.2.9");
+	}
+	fake.config.peal.workers = 0;
+	assert_int_equal(waits[1][0], 0);
+	assert_int_equal(waits[1][1], 0);
+	for (size_t i = 2; i < 9; i++)
+		assert_int_equal(waits[1][i] - 1, 8 * (waits[0][i] - 1));
+	/* As long as it is remembered, no longer. */
+	assert_int_equal(waits[0][11], 301);
+	assert_int_equal(waits[1][11], 1801);
+}
+
 static void
 so_many_viewers(void **state)
 {
@@ -610,6 +636,7 @@ main(void)
 		TEST(the_greeting),
 		TEST(wrong_ones_wait),
 		TEST(whose_attempts),
+		TEST(attempts_at_many_workers),
 		TEST(so_many_viewers),
 		TEST(so_many_strangers),
 		TEST(lines),
