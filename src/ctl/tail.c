@@ -213,10 +213,13 @@ static bool
 follow(struct tail *t, const char *path, struct bytes line, char **why)
 {
 	uint64_t since = clock_ms();
+	int r;
 
 	buf_clear(&t->last);
 	t->told = false;
-	if (talk_stream(path, line, on_line, t, NULL, why) < 0 || t->done)
+	r = talk_stream(path, line, on_line, t, STDOUT_FILENO, NULL, why);
+	t->done |= r > 0;
+	if (r < 0 || t->done)
 		return false;
 	if (t->last.n > 0 && !call_again(buf_view(&t->last))) {
 		*why = call_error(buf_view(&t->last));

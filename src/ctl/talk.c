@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <glob.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -265,12 +266,23 @@ give_lines(struct buf *in, bool (*take)(void *, struct bytes), void *arg)
 	return more;
 }
 
+/* Until there is something to read; false if whoever reads `out`, a pipe or the
+ * like, has gone. */
+static bool
+wait_readable(int fd, int out)
+{
+	struct pollfd p[2] = { { .fd = fd, .events = POLLIN }, { .fd = out } };
+
+	(void)!poll(p, NELEM(p), -1);
+	return (p[1].revents & (POLLERR | POLLHUP)) == 0;
+}
+
 int
 talk_stream(const char *path, struct bytes line,
-    bool (*take)(void *, struct bytes), void *arg,
+    bool (*take)(void *, struct bytes), void *arg, int out,
     const volatile sig_atomic_t *stop, char **why)
 {
-	int fd = dial_why(path, why);
+	int fd = dial_why(path, why), r = 0;
 	struct buf in = { 0 };
 	bool more = true;
 	ssize_t n;
@@ -279,6 +291,10 @@ talk_stream(const char *path, struct bytes line,
 		return -1;
 	(void)!send_all(fd, line);
 	while (more && (stop == NULL || !*stop)) {
+		if (out >= 0 && !wait_readable(fd, out)) {
+			r = 1;
+			break;
+		}
 		n = recv(fd, buf_room(&in, 65536), 65536, 0);
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -289,7 +305,7 @@ talk_stream(const char *path, struct bytes line,
 	}
 	close(fd);
 	buf_done(&in);
-	return 0;
+	return r;
 }
 
 bool

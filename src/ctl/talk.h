@@ -29,10 +29,11 @@ int	talk(const char *path, struct bytes line, struct buf *answer,
  * Sends the line, and gives each line of the answer as it comes, until `take`
  * says that it was the last it wants, the other side closes or breaks off, or
  * stop (may be NULL) becomes true: a signal's handler sets it.  -1 with *why if
- * nobody is there to speak to.
+ * nobody is there to speak to.  1 if nobody reads the descriptor `out` (-1: it
+ * does not matter) any more.
  */
 int	talk_stream(const char *path, struct bytes line,
-	    bool (*take)(void *, struct bytes), void *arg,
+	    bool (*take)(void *, struct bytes), void *arg, int out,
 	    const volatile sig_atomic_t *stop, char **why);
 
 /*

@@ -437,8 +437,8 @@ static int
 ask(const struct top *t, struct bytes line, struct buf *answer, char **why)
 {
 	buf_clear(answer);
-	return talk_stream(t->path, line, keep_line, answer, &interrupted,
-	    why);
+	return talk_stream(t->path, line, keep_line, answer, -1,
+	    &interrupted, why);
 }
 
 enum sampled { TAKEN, CUT_OFF, NOBODY };

@@ -108,6 +108,23 @@ test("one argument is the application if there is one of that name or id", async
 	}
 });
 
+test("a tail that nobody reads any more ends, though nothing happens", async () => {
+	const server = await Server.start({ workers: 1 });
+	const tail = follower(server, "silence");
+	try {
+		await until(async () => (await server.ctl("status")).totals.tails === 1, "the tail");
+		tail.child.stdout.destroy();
+		assert.equal(await within(tail.ended, "its end"), 0);
+		// By a pipe of a shell, too.
+		const both = spawn("sh", ["-c", '"$0" -s "$1" tail silence | :', pealctl, server.control]);
+		const code = new Promise((resolve) => both.on("close", resolve));
+		assert.equal(await within(code, "the end of both"), 0);
+	} finally {
+		tail.kill();
+		await server.stop();
+	}
+});
+
 test("connections of all applications that are tailed, without a webhook", async () => {
 	const apps = { shop: { id: "1", key: "k1", secret: "s1" }, other: { id: "2", key: "k2", secret: "s2" } };
 	const server = await Server.start({ apps, workers: 2, router: { publish_window: "16m" } });
