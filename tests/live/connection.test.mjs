@@ -147,7 +147,7 @@ live("connection", {}, (s) => {
 	});
 });
 
-live("liveness", { parallel: true, app: { ping_interval: "1s", activity_timeout: "7s" } }, (s) => {
+live("liveness", { parallel: true, app: { ping_interval: "2s", activity_timeout: "7s" } }, (s) => {
 	test("activity_timeout of the app is announced", async () => {
 		const c = await s.server.open();
 		assert.equal(decoded(await c.next()).activity_timeout, 7);
