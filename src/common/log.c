@@ -2,8 +2,8 @@
  *
  * The log, see log.h.
  *
- * Works in the jail: nothing but clock_gettime(2) and write(2), and nothing is
- * allocated.
+ * Works in the jail: nothing but clock_gettime(2), poll(2) and write(2), and
+ * nothing is allocated.
  */
 #include "common/log.h"
 
@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -23,6 +24,7 @@
 #define SHOWN_SLOTS	8
 #define KINDS		64	/* of lines whose repeats are counted */
 #define FACILITY	(3 << 3)	/* of syslog: daemons */
+#define PATIENCE	500	/* ms for a reader, once in LOG_WINDOW */
 
 static struct {
 	char		 who[40];
@@ -31,6 +33,8 @@ static struct {
 	bool		 journal;	/* fd leads to systemd's journal */
 	bool		 datagrams;	/* or is a socket as syslog has it */
 	bool		 syslog;	/* settings say syslog */
+	bool		 stalls;	/* fd waits for a reader: pipe, terminal */
+	uint64_t	 impatient;	/* until then nobody waits for it */
 	uint64_t	 lost;		/* lines that nobody took */
 	enum log_format	 format;
 	enum log_level	 level;
@@ -70,6 +74,15 @@ takes_datagrams(int fd)
 	    type == SOCK_DGRAM;
 }
 
+static bool
+waits_for_reader(int fd)
+{
+	struct stat file;
+
+	return isatty(fd) == 1 ||
+	    (fstat(fd, &file) == 0 && S_ISFIFO(file.st_mode));
+}
+
 /* Settings and descriptor come to a process one after the other: until both say
  * syslog, lines have the form that standard error wants. */
 static bool
@@ -85,6 +98,8 @@ log_to_fd(int fd)
 	log_.colours = isatty(fd) == 1 && getenv("NO_COLOR") == NULL;
 	log_.journal = is_journal(fd);
 	log_.datagrams = takes_datagrams(fd);
+	log_.stalls = waits_for_reader(fd);
+	log_.impatient = 0;
 }
 
 int
@@ -151,6 +166,33 @@ write_all(int fd, const char *text, size_t n)
 	log_.lost += rc < 0;
 }
 
+static bool
+is_writable(int fd, int ms)
+{
+	struct pollfd p = { .fd = fd, .events = POLLOUT };
+	int n;
+
+	do
+		n = poll(&p, 1, ms);
+	while (n < 0 && errno == EINTR);
+	return n != 0;
+}
+
+/* Who reads our standard error may stop, and the terminal may be held: that
+ * must not stop the service.  One that is only slow is waited for. */
+static bool
+is_read(void)
+{
+	uint64_t now;
+
+	if (!log_.stalls || is_writable(log_.fd, 0))
+		return true;
+	if ((now = clock_ms()) < log_.impatient)
+		return false;
+	log_.impatient = now + LOG_WINDOW;
+	return is_writable(log_.fd, PATIENCE);
+}
+
 /* Readers of syslog and of the journal know the time, and want the level in
  * front: error is 3, warning 4, info 6, debug 7. */
 static size_t
@@ -184,7 +226,10 @@ line_write(enum log_level level, const struct body *b)
 	    log_line_text(&e, n == 0, log_.colours, line + n);
 	if (!is_syslog())
 		line[n++] = '\n';
-	write_all(log_.fd, line, n);
+	if (is_read())
+		write_all(log_.fd, line, n);
+	else
+		log_.lost++;
 }
 
 /* ---- repeats ------------------------------------------------------------ */

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pty.h>
 #include <regex.h>
 #include <signal.h>
@@ -369,6 +370,40 @@ test_syslog_to_come(void **state)
 	close(ends[1]);
 }
 
+/* Nobody reads our standard error: we go on, and say so when somebody does. */
+static void
+test_reader_stopped(void **state)
+{
+	char page[4096] = { 0 };
+	int ends[2];
+	ssize_t n;
+
+	(void)state;
+	assert_int_equal(pipe(ends), 0);
+	fcntl(ends[1], F_SETFL, O_NONBLOCK);
+	while (write(ends[1], page, sizeof(page)) > 0)
+		;
+	fcntl(ends[1], F_SETFL, 0);
+	log_to_fd(ends[1]);
+	alarm(60);		/* it did not go on */
+	for (int i = 0; i < 50; i++)
+		log_warn("w a=%d", i);
+	log_due();
+	alarm(0);
+	fcntl(ends[0], F_SETFL, O_NONBLOCK);
+	while (read(ends[0], page, sizeof(page)) > 0)
+		assert_int_equal(page[0], 0);
+	log_due();
+	n = read(ends[0], line, sizeof(line) - 1);
+	assert_true(n > 0);
+	line[n] = '\0';
+	assert_matches(line, STAMP "warn worker/2: lines lost n=50\n$");
+	log_warn("w a=1");
+	assert_true(read(ends[0], line, sizeof(line) - 1) > 0);
+	close(ends[0]);
+	close(ends[1]);
+}
+
 static void
 test_journal(void **state)
 {
@@ -541,6 +576,7 @@ main(void)
 		TEST(test_value_in_json),
 		TEST(test_syslog),
 		TEST(test_syslog_to_come),
+		TEST(test_reader_stopped),
 		TEST(test_journal),
 		TEST(test_repeats),
 		TEST(test_repeats_in_turns),
