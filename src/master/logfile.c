@@ -68,6 +68,19 @@ syslog_place(void)
 	return (struct place){ file.st_dev, file.st_ino, file.st_ctim };
 }
 
+/* Not held up by a pipe that nobody reads: that is refused. */
+static int
+file_open(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC |
+	    O_NOCTTY | O_NONBLOCK, 0640);
+	int flags;
+
+	if (fd >= 0 && (flags = fcntl(fd, F_GETFL)) >= 0)
+		(void)fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
+	return fd;
+}
+
 static int
 open_where(const char *where)
 {
@@ -75,8 +88,7 @@ open_where(const char *where)
 		return STDERR_FILENO;
 	if (strcmp(where, LOG_SYSLOG) == 0)
 		return syslog_open();
-	return open(where,
-	    O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
+	return file_open(where);
 }
 
 static int

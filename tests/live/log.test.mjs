@@ -108,6 +108,15 @@ test("a start that fails says why to who started it, wherever the log goes", () 
 	assert.match(nobody.stderr, /^(lt-)?peald: .*no user "no-such-user"[^\n]*\n$/);
 }));
 
+test("a pipe that nobody reads is refused, and the service goes on", () => running({}, async (server) => {
+	server.allow(/reload refused: /);
+	const file = path.join(server.dir, "pipe");
+	await promisify(execFile)("mkfifo", [file]);
+	await assert.rejects(settle(server, `log = ${file}`), /\[peal\] log: .*pipe: /);
+	await promisify(execFile)(pealctl, ["-s", server.control, "status"]);
+	await traffic(server);
+}));
+
 test("no secret is in the log, also when somebody debugs", () => running({ peal: { log_level: "debug" },
 	app: { secret: "do-not-tell-this" } }, async (server) => {
 	await traffic(server);
