@@ -87,6 +87,8 @@ describe("live page", () => {
 		await inside(page);
 		const other = await tab(t, server, { login: false });
 		await other.waitForSelector("#login");
+		// Chromium is in no hurry to tell a tab behind another of a click.
+		await page.bringToFront();
 		await page.click("#logout");
 		await page.waitForSelector("#state[data-state=out]");
 		await page.reload();
