@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * One socket: see conn.h.
+ * One socket, but for what it reads and writes: see conn.h.
  */
 #include <sys/epoll.h>
 #include <assert.h>
@@ -18,7 +18,8 @@
 #include "worker/address.h"
 #include "worker/backlog.h"
 #include "worker/client.h"
-#include "worker/conn.h"
+#include "worker/conn_input.h"
+#include "worker/conn_output.h"
 #include "worker/conn_queue.h"
 #include "worker/listener.h"
 #include "worker/proxy.h"
@@ -26,37 +27,18 @@
 #include "worker/table.h"
 #include "worker/worker.h"
 
-#define SCRATCH		(256u << 10)	/* one read; one gathered TLS write */
-#define KEEP_MAX	(32u << 10)	/* kept input up to here is copied into
-					   scratch, more is read in place */
-#define READS_A_TURN	4		/* one peer must not hold the loop */
-#define WRITES_A_TURN	128	/* sockets written before others may
-					   speak, and the router is read: who is
-					   behind them gets what it said with
-					   the same write */
 #define FREED_A_TURN	(1u << 19)	/* frames of those who die: 2 ms */
-#define MOVING		2	/* seconds more for each write while closing */
-#define IOV		64
 #define EVENTS		512
-
-TAILQ_HEAD(conn_list, conn);
 
 static struct {
 	int			 epoll;
 	struct event		*event;
-	struct conn_list	 dirty;		/* have something to write */
-	uint64_t		 dirtied, written;	/* on it, off it */
-	struct conn_list	 again;		/* have kept input to show */
-	uint32_t		 n_again;
 	struct conn_list	 dead;
-	char			 scratch[SCRATCH];
 	uint32_t		 swept;		/* next index of the table */
 	uint32_t		 late;		/* of all that are there */
 } conns;
 
 static void	on_ready(evutil_socket_t, short, void *);
-static void	conn_read(struct conn *);
-static void	conn_flush(struct conn *);
 
 const char *
 conn_name(const struct conn *c)
@@ -83,18 +65,11 @@ conn_client(struct conn *c)
 	return table_client(c);
 }
 
-static void
-again_add(struct conn *c)
+void
+conn_stage(struct conn *c, const struct conn_stage *stage, void *of_stage)
 {
-	TAILQ_INSERT_TAIL(&conns.again, c, link);
-	conns.n_again++;
-}
-
-static void
-again_remove(struct conn *c)
-{
-	TAILQ_REMOVE(&conns.again, c, link);
-	conns.n_again--;
+	c->stage = stage;
+	c->of_stage = of_stage;
 }
 
 /* ---- the epoll set --------------------------------------------------------- */
@@ -102,8 +77,8 @@ again_remove(struct conn *c)
 void
 conns_init(struct event_base *base, uint64_t id_base)
 {
-	TAILQ_INIT(&conns.dirty);
-	TAILQ_INIT(&conns.again);
+	input_init();
+	output_init();
 	TAILQ_INIT(&conns.dead);
 	table_init(id_base);
 	conns.epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -115,8 +90,7 @@ conns_init(struct event_base *base, uint64_t id_base)
 		fatal("cannot watch the clients' epoll set");
 }
 
-/* Asks epoll for what this conn wants now, if that changed. */
-static void
+void
 conn_watch(struct conn *c, bool in, bool out)
 {
 	struct epoll_event ev = { .data.ptr = c };
@@ -145,7 +119,7 @@ on_ready(evutil_socket_t fd, short what, void *arg)
 		if (c->dead || c->frozen)
 			continue;
 		if (ev[i].events & EPOLLOUT)
-			conn_flush(c);
+			output_flush(c);
 		if (c->dead)
 			continue;
 		if (!c->armed && ev[i].events & (EPOLLHUP | EPOLLERR))
@@ -153,7 +127,7 @@ on_ready(evutil_socket_t fd, short what, void *arg)
 			    CLOSE_PEER_RESET);
 		else if (ev[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR) ||
 		    (c->tls != NULL && !tls_established(c->tls)))
-			conn_read(c);
+			input_read(c);
 	}
 }
 
@@ -196,421 +170,23 @@ conns_accept(int fd, const struct listener *l, const struct sockaddr *from)
 	return c;
 }
 
-/* ---- reading ----------------------------------------------------------------- */
-
-/* Keeps what the stage did not use; p may be c->in itself. */
-static void
-conn_keep(struct conn *c, const char *p, size_t n)
-{
-	if (n == 0) {
-		if (c->in_cap > 0) {
-			free(c->in);
-			c->in = NULL;
-			c->in_cap = 0;
-		}
-		c->in_n = 0;
-		return;
-	}
-	if (n > c->in_cap) {
-		char *fresh = xmalloc(n);
-
-		memcpy(fresh, p, n);
-		free(c->in);
-		c->in = fresh;
-		c->in_cap = n;
-	} else
-		memmove(c->in, p, n);
-	c->in_n = n;
-}
-
-/* Shows n octets at p to the stage until it uses no more of them. */
-static void
-conn_feed(struct conn *c, char *p, size_t n)
-{
-	size_t used;
-
-	while (n > 0 && !c->dead && !c->paused) {
-		const struct conn_stage *stage = c->stage;
-
-		if (c->closing) {
-			n = 0;
-			break;
-		}
-		used = stage->input(c, p, n);
-		if (c->dead)
-			return;
-		assert(used <= n);
-		p += used;
-		n -= used;
-		if (used == 0 && c->stage == stage)
-			break;
-	}
-	if (!c->dead)
-		conn_keep(c, p, c->closing ? 0 : n);
-}
-
-/* Up to n octets, to stand behind those that p has already. */
-static ssize_t
-conn_recv(struct conn *c, char *p, size_t have, size_t n)
-{
-	ssize_t got;
-
-	if (c->tls == NULL) {
-		got = c->stage == &proxy_stage ? proxy_recv(c->fd, p, have) :
-		    recv(c->fd, p + have, n, MSG_DONTWAIT);
-		if (got < 0 && (errno == EAGAIN || errno == EINTR))
-			return TLS_WANT_READ;
-		return got;
-	}
-	return tls_read(c->tls, p + have, n > INT32_MAX ? INT32_MAX : n);
-}
-
-static void
-conn_eof(struct conn *c, ssize_t got)
-{
-	enum close_reason why =
-	    got == 0 ? CLOSE_PEER_CLOSED : CLOSE_PEER_RESET;
-
-	c->eof = 1;
-	if (c->tls != NULL && !tls_established(c->tls))
-		why = CLOSE_TLS_FAILED;
-	if (got < 0 || c->first == NULL) {
-		conn_kill(c, c->closing ? c->reason : why);
-		return;
-	}
-	/* The peer only stopped sending: what we owe it still goes out. */
-	conn_watch(c, false, c->blocked);
-	conn_finish(c, why, 5);
-}
-
-/* Where the next octets go: behind what is kept. */
-static char *
-conn_room(struct conn *c, size_t *room)
-{
-	if (c->in_n <= KEEP_MAX) {
-		if (c->in_n > 0)
-			memcpy(conns.scratch, c->in, c->in_n);
-		*room = SCRATCH - c->in_n;
-		return conns.scratch;
-	}
-	if (c->in_cap - c->in_n < SCRATCH / 4) {
-		c->in_cap += c->in_cap / 2 + SCRATCH / 4;
-		c->in = xrealloc(c->in, c->in_cap);
-	}
-	*room = c->in_cap - c->in_n;
-	return c->in;
-}
-
-/* Has something to be shown to its stage this turn.  A conn that is dirty
- * waits in that list first. */
-static void
-conn_again(struct conn *c)
-{
-	if (c->again || c->frozen)
-		return;
-	c->again = 1;
-	if (!c->dirty)
-		again_add(c);
-}
-
-static void
-conn_read(struct conn *c)
-{
-	unsigned turn;
-
-	if (c->paused && !c->closing) {
-		/* The peer goes on while its last request is worked on. */
-		conn_watch(c, false, c->blocked);
-		return;
-	}
-	/* What is here already comes first, or a peer that sends faster than
-	 * it is answered would fill our memory. */
-	if (c->again && c->in_n > 0 && !c->closing)
-		return;
-	for (turn = 0; turn < READS_A_TURN && !c->dead && !c->eof; turn++) {
-		size_t room, have = c->in_n;
-		char *p = conn_room(c, &room);
-		ssize_t got = conn_recv(c, p, have, room);
-
-		if (got == TLS_WANT_READ)
-			return;
-		if (got == TLS_WANT_WRITE) {
-			conn_watch(c, c->armed, true);
-			return;
-		}
-		if (got <= 0) {
-			conn_eof(c, got);
-			return;
-		}
-		counter.bytes_in += got;
-		conn_feed(c, p, have + got);
-		if (c->paused)
-			return;
-		if ((size_t)got < room &&
-		    (c->tls == NULL || !tls_pending(c->tls)))
-			return;
-	}
-	/* TLS octets that epoll cannot see must not be forgotten. */
-	if (!c->dead && c->tls != NULL && tls_pending(c->tls))
-		conn_again(c);
-}
-
-void
-conn_pause(struct conn *c)
-{
-	c->paused = 1;
-}
-
-void
-conn_resume(struct conn *c)
-{
-	if (!c->paused || c->dead)
-		return;
-	c->paused = 0;
-	if (!c->armed && !c->eof)
-		conn_watch(c, true, c->blocked);
-	conn_again(c);
-}
-
-void
-conn_stage(struct conn *c, const struct conn_stage *stage, void *of_stage)
-{
-	c->stage = stage;
-	c->of_stage = of_stage;
-}
-
-/* Shows kept input again, and reads what TLS holds. */
-static void
-conn_go_on(struct conn *c)
-{
-	if (c->paused || c->dead)
-		return;
-	if (c->in_n > 0) {
-		size_t n = c->in_n;
-
-		if (n <= SCRATCH) {
-			memcpy(conns.scratch, c->in, n);
-			conn_feed(c, conns.scratch, n);
-		} else
-			conn_feed(c, c->in, n);
-	}
-	if (!c->dead && !c->paused && !c->eof && c->tls != NULL &&
-	    tls_pending(c->tls))
-		conn_read(c);
-}
-
-/* ---- writing ----------------------------------------------------------------- */
-
-static void
-conn_dirty(struct conn *c)
-{
-	if (c->dirty || c->blocked || c->dead || c->sealed)
-		return;
-	if (c->again)
-		again_remove(c);
-	c->dirty = 1;
-	conns.dirtied++;
-	TAILQ_INSERT_TAIL(&conns.dirty, c, link);
-}
-
-/* It was to end while somebody else may have it already. */
-static bool
-ends_later(const struct conn *c)
-{
-	return c->sealed && c->reason != CLOSE_NONE;
-}
-
-void
-conn_too_slow(struct conn *c)
-{
-	static struct notice notice;
-
-	counter.slow_readers++;
-	address_log(&notice, c, "client reads too slowly", NULL);
-	conn_kill(c, CLOSE_SLOW_READER);
-}
-
-/* One frame alone may be larger than the limit (an answer of the API); what piles
- * up behind it may not. */
-static bool
-is_over(const struct conn *c)
-{
-	return c->first != NULL &&
-	    queue_backlog(c) > worker.config->websocket.max_backlog;
-}
-
-/* Too much waits, and its peer is to blame: what this turn or those before have
- * brought, and nobody has tried to write yet, says nothing about who reads. */
-static bool
-is_behind(struct conn *c)
-{
-	if (!is_over(c))
-		return false;
-	if (!c->dirty)
-		return true;
-	conn_flush(c);
-	return (c->blocked || c->frozen) && is_over(c);
-}
-
-void
-conn_send(struct conn *c, struct frame *f)
-{
-	if (c->dead || c->closing || ends_later(c))
-		return;
-	if (is_behind(c))
-		conn_too_slow(c);
-	if (c->dead || ends_later(c))
-		return;
-	queue_push(c, frame_ref(f));
-	conn_dirty(c);
-}
-
-bool
-conn_half_full(const struct conn *c)
-{
-	return c->first != NULL &&
-	    queue_backlog(c) > worker.config->websocket.max_backlog / 2;
-}
-
-void
-conn_send_bytes(struct conn *c, struct bytes b)
-{
-	struct frame *f;
-
-	if (c->dead || c->closing)
-		return;
-	f = frame_of(b);
-	conn_send(c, f);
-	frame_unref(f);
-}
-
-/* n octets are out. */
-static void
-conn_wrote(struct conn *c, size_t n)
-{
-	counter.bytes_out += n;
-	queue_wrote(c, n);
-	c->stuck = 0;
-	/* Closing: a peer that reads gets the time it needs. */
-	if (c->closing && c->deadline < worker.now + MOVING)
-		c->deadline = worker.now + MOVING;
-}
-
-static ssize_t
-conn_write_plain(struct conn *c)
-{
-	struct iovec iov[IOV];
-	struct msghdr m = { .msg_iov = iov };
-	/* The FIN of conn_shut() goes into the same segment. */
-	int flags = MSG_NOSIGNAL | MSG_DONTWAIT |
-	    (c->closing && !c->dead ? MSG_MORE : 0);
-	ssize_t n;
-
-	if (c->more == NULL)
-		n = send(c->fd, c->first->p + c->sent, c->first->n - c->sent,
-		    flags);
-	else {
-		m.msg_iovlen = queue_gather(c, iov, IOV);
-		n = sendmsg(c->fd, &m, flags);
-	}
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return TLS_WANT_WRITE;
-	return n;
-}
-
-/* One record for all that waits: SSL_write costs by the call. */
-static ssize_t
-conn_write_tls(struct conn *c)
-{
-	static char room[16384];
-	struct iovec iov[IOV];
-	unsigned i, n;
-	size_t have = 0;
-
-	if (c->more == NULL)
-		return tls_write(c->tls, c->first->p + c->sent,
-		    c->first->n - c->sent);
-	n = queue_gather(c, iov, IOV);
-	for (i = 0; i < n && have < sizeof(room); i++) {
-		size_t take = iov[i].iov_len;
-
-		if (take > sizeof(room) - have)
-			take = sizeof(room) - have;
-		memcpy(room + have, iov[i].iov_base, take);
-		have += take;
-	}
-	return tls_write(c->tls, room, have);
-}
-
-static void
-conn_shut(struct conn *c)
-{
-	if (c->shut)
-		return;
-	c->shut = 1;
-	/* A FIN after the last octet; the socket is closed when the peer has
-	 * closed too: close(2) with unread input would send a RST that may
-	 * overtake what we said. */
-	if (c->tls != NULL) {
-		tls_free(c->tls);
-		c->tls = NULL;
-	}
-	shutdown(c->fd, SHUT_WR);
-	if (c->eof)
-		conn_kill(c, c->reason);
-	else if (!c->armed)
-		conn_watch(c, true, false);
-}
-
-static void
-conn_flush(struct conn *c)
-{
-	unsigned turn;
-
-	for (turn = 0; c->first != NULL && turn < READS_A_TURN; turn++) {
-		ssize_t n = c->tls != NULL ? conn_write_tls(c) :
-		    conn_write_plain(c);
-
-		if (n == TLS_WANT_WRITE || n == TLS_WANT_READ) {
-			if (c->stuck == 0)
-				c->stuck = worker.now;
-			conn_watch(c, c->armed, n == TLS_WANT_WRITE);
-			return;
-		}
-		if (n <= 0) {
-			conn_kill(c, CLOSE_PEER_RESET);
-			return;
-		}
-		conn_wrote(c, n);
-	}
-	if (c->first != NULL) {
-		conn_watch(c, c->armed, true);
-		return;
-	}
-	if (c->blocked)
-		conn_watch(c, c->armed, false);
-	if (c->closing)
-		conn_shut(c);
-}
-
 /* ---- ending ------------------------------------------------------------------ */
 
 /* Neither dirty nor with input to show any more. */
 static void
 conn_unlist(struct conn *c)
 {
-	if (c->dirty) {
-		TAILQ_REMOVE(&conns.dirty, c, link);
-		conns.written++;
-	} else if (c->again)
-		again_remove(c);
+	if (c->dirty)
+		output_remove(c);
+	else if (c->again)
+		input_remove(c);
 	c->dirty = c->again = 0;
 }
 
 void
 conn_finish(struct conn *c, enum close_reason why, unsigned seconds)
 {
-	if (c->dead || c->closing || ends_later(c))
+	if (c->dead || c->closing || conn_ends_later(c))
 		return;
 	c->reason = why;
 	if (c->sealed)
@@ -618,15 +194,15 @@ conn_finish(struct conn *c, enum close_reason why, unsigned seconds)
 	c->deadline = worker.now + seconds;
 	c->closing = 1;
 	if (c->first != NULL)
-		conn_dirty(c);
+		output_dirty(c);
 	else
-		conn_shut(c);
+		output_shut(c);
 }
 
 void
 conn_kill(struct conn *c, enum close_reason why)
 {
-	if (c->dead || ends_later(c))
+	if (c->dead || conn_ends_later(c))
 		return;
 	c->reason = why;
 	if (c->sealed)
@@ -676,8 +252,7 @@ conn_bury(struct conn *c)
 	if (log_wants(LOG_LEVEL_DEBUG))
 		log_debug("closed conn=%s reason=%s", conn_name(c),
 		    close_info[c->reason].name);
-	if (c->first != NULL && !c->blocked && c->tls == NULL)
-		conn_write_plain(c);
+	output_last(c);
 	conn_free(c);
 }
 
@@ -695,56 +270,15 @@ conns_bury(void)
 	return c != NULL;
 }
 
-void
-conns_go_on(void)
-{
-	struct conn *c;
-	unsigned n;
-
-	/* What is put here while this runs waits for the next turn. */
-	for (n = conns.n_again; n > 0 &&
-	    (c = TAILQ_FIRST(&conns.again)) != NULL; n--) {
-		again_remove(c);
-		c->again = 0;
-		conn_go_on(c);
-	}
-}
-
-uint64_t
-conns_dirtied(void)
-{
-	return conns.dirtied;
-}
-
-uint64_t
-conns_written(void)
-{
-	return conns.written;
-}
-
 bool
 conns_turn(void)
 {
-	struct conn *c;
-	unsigned n;
 	bool more;
 
-	for (n = 0; n < WRITES_A_TURN &&
-	    (c = TAILQ_FIRST(&conns.dirty)) != NULL; n++) {
-		TAILQ_REMOVE(&conns.dirty, c, link);
-		conns.written++;
-		c->dirty = 0;
-		if (c->again)
-			again_add(c);
-		/* Here when this one's system call is done. */
-		if (!TAILQ_EMPTY(&conns.dirty))
-			conn_prefetch(TAILQ_FIRST(&conns.dirty));
-		conn_flush(c);
-	}
+	output_turn();
 	more = backlog_turn();
 	more |= conns_bury();
-	return more || !TAILQ_EMPTY(&conns.dirty) ||
-	    !TAILQ_EMPTY(&conns.again);
+	return more || output_waits() || input_waits();
 }
 
 /* ---- a hand-over ---------------------------------------------------------------- */
@@ -759,7 +293,7 @@ conn_freeze(struct conn *c)
 	if (epoll_ctl(conns.epoll, EPOLL_CTL_DEL, c->fd, NULL) < 0)
 		fatal("epoll_ctl del: %s", strerror(errno));
 	if (c->again && !c->dirty)
-		again_remove(c);
+		input_remove(c);
 	c->again = c->armed = c->blocked = 0;
 	c->frozen = 1;
 }
@@ -788,9 +322,9 @@ conn_unfreeze(struct conn *c)
 	}
 	c->armed = 1;
 	if (c->first != NULL)
-		conn_dirty(c);
+		output_dirty(c);
 	if (c->in_n > 0 && !c->paused)
-		conn_again(c);
+		input_again(c);
 }
 
 struct conn *
@@ -800,7 +334,7 @@ conns_restore(int fd, struct bytes in, struct bytes out, uint32_t first)
 
 	c->fd = fd;
 	c->frozen = c->sealed = 1;
-	conn_keep(c, in.p, in.n);
+	input_restore(c, in);
 	queue_restore(c, out, first);
 	counter.connections++;
 	return c;

@@ -8,6 +8,12 @@
  * did not use is kept.  What is sent collects until the end of the loop's turn
  * and leaves in one system call per socket.
  *
+ * conn.c is its life; conn_input.c reads, conn_output.c writes, conn_queue.c
+ * has what waits to be written.  Each turn of the loop walks lists instead of
+ * all conns, and a conn is on one of them at most: those who died (conn.c),
+ * those with something to write (conn_output.c), those with input to be shown
+ * (conn_input.c; who has both is written first).
+ *
  * What the octets mean is the stage's business: first HTTP (request.c), then
  * perhaps WebSocket (client.c).
  *
@@ -150,6 +156,22 @@ void	conn_forget(struct conn *);
  * queue_octets(). */
 struct conn *conns_restore(int fd, struct bytes in, struct bytes out,
 	    uint32_t first);
+
+/* ---- for conn_input.c and conn_output.c ---------------------------------------- */
+
+/* System calls for one conn in a turn: one peer must not hold the loop. */
+#define CALLS_A_TURN	4
+
+TAILQ_HEAD(conn_list, conn);
+
+/* Asks epoll for what this conn wants now, if that changed. */
+void	conn_watch(struct conn *, bool in, bool out);
+/* It was to end while somebody else may have it already. */
+static inline bool
+conn_ends_later(const struct conn *c)
+{
+	return c->sealed && c->reason != CLOSE_NONE;
+}
 
 /* ---- for worker.c ---------------------------------------------------------- */
 

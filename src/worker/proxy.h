@@ -40,7 +40,7 @@ struct proxy_header {
  */
 ssize_t	proxy_parse(struct bytes, struct proxy_header *, const char **why);
 
-/* ---- for conn.c ---------------------------------------------------------- */
+/* ---- for conn.c and conn_input.c ---------------------------------------- */
 
 /* The first stage of conns that begin with a header; goes on with
  * conn_begin(). */
