@@ -193,6 +193,15 @@ is_read(void)
 	return is_writable(log_.fd, PATIENCE);
 }
 
+static void
+put(const char *line, size_t n)
+{
+	if (is_read())
+		write_all(log_.fd, line, n);
+	else
+		log_.lost++;
+}
+
 /* Readers of syslog and of the journal know the time, and want the level in
  * front: error is 3, warning 4, info 6, debug 7. */
 static size_t
@@ -226,10 +235,7 @@ line_write(enum log_level level, const struct body *b)
 	    log_line_text(&e, n == 0, log_.colours, line + n);
 	if (!is_syslog())
 		line[n++] = '\n';
-	if (is_read())
-		write_all(log_.fd, line, n);
-	else
-		log_.lost++;
+	put(line, n);
 }
 
 /* ---- repeats ------------------------------------------------------------ */
@@ -454,6 +460,18 @@ log_value(struct bytes b)
 		*to++ = '"';
 	*to = '\0';
 	return start;
+}
+
+void
+log_watch(const char *what, struct bytes text, struct bytes more)
+{
+	char line[LOG_LINE_MAX];
+	int n = snprintf(line, sizeof(line), "  %s%-24.100s%s %s %s\n",
+	    log_.colours ? "\033[32m" : "", what,
+	    log_.colours ? "\033[0m" : "", log_bytes(text), log_bytes(more));
+
+	if (n > 0)
+		put(line, (size_t)n);
 }
 
 /* ---- the end ------------------------------------------------------------ */

@@ -59,6 +59,12 @@ bool	log_warn(const char *, ...) __attribute__((format(printf, 1, 2)));
 bool	log_info(const char *, ...) __attribute__((format(printf, 1, 2)));
 bool	log_debug(const char *, ...) __attribute__((format(printf, 1, 2)));
 
+/*
+ * A line for who watches (peald --debug), whatever the level: what happened, in
+ * colour on a terminal, and two texts from outside.
+ */
+void	log_watch(const char *what, struct bytes text, struct bytes more);
+
 /* Once a second: tells of repeats that were left out, and of lines that could
  * not be written. */
 void	log_due(void);

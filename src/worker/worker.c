@@ -53,7 +53,6 @@ struct worker worker;
 
 static bool		 done;
 static bool		 in_jail;
-static bool		 trace_colour;
 static uint64_t		 reported, reported_ms;	/* connections, and when */
 static uint32_t		 most_conns;	/* since memory was given back */
 
@@ -85,10 +84,8 @@ worker_clock(void)
 void
 worker_trace(const char *what, struct bytes text, struct bytes more)
 {
-	if (!worker.config->debug)
-		return;
-	dprintf(log_fd(), "  %s%-24s%s %s %s\n", trace_colour ? "\033[32m" : "",
-	    what, trace_colour ? "\033[0m" : "", log_bytes(text), log_bytes(more));
+	if (worker.config->debug)
+		log_watch(what, text, more);
 }
 
 /* ---- setup, as the master tells it --------------------------------------------- */
@@ -132,7 +129,6 @@ worker_on_settings(struct worker *w, struct ipc *from,
 
 	(void)from;
 	w->config = process_settings(m);
-	trace_colour = !in_jail && isatty(log_fd());
 	apps_init(w->config);
 	fronts_settings(w->config);
 	forwarded_init(w->config);

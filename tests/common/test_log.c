@@ -370,6 +370,17 @@ test_syslog_to_come(void **state)
 	close(ends[1]);
 }
 
+/* What --debug shows has no date, and is there at any level. */
+static void
+test_watch(void **state)
+{
+	(void)state;
+	log_settings(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT, "stderr");
+	log_watch("Message Received", B("1.2"), B("a\nb\033[2J"));
+	assert_string_equal(next_line(), "  Message Received         1.2 "
+	    "a\\x0ab\\x1b[2J\n");
+}
+
 /* Nobody reads our standard error: we go on, and say so when somebody does. */
 static void
 test_reader_stopped(void **state)
@@ -386,8 +397,9 @@ test_reader_stopped(void **state)
 	fcntl(ends[1], F_SETFL, 0);
 	log_to_fd(ends[1]);
 	alarm(60);		/* it did not go on */
-	for (int i = 0; i < 50; i++)
+	for (int i = 0; i < 49; i++)
 		log_warn("w a=%d", i);
+	log_watch("Happened", B("a"), B("b"));
 	log_due();
 	alarm(0);
 	fcntl(ends[0], F_SETFL, O_NONBLOCK);
@@ -581,6 +593,7 @@ main(void)
 		TEST(test_repeats),
 		TEST(test_repeats_in_turns),
 		TEST(test_lost),
+		TEST(test_watch),
 		TEST(test_ends),
 		TEST(test_no_reader),
 	};
