@@ -80,36 +80,69 @@ take(struct bytes *list, char until)
 	return bytes_trim(one);
 }
 
-/* Is there q=0 among the parameters: what is not wanted (RFC 9110 12.4.2)? */
-static bool
-weighs_nothing(struct bytes parameters)
+/* Thousandths of "0.5" or "1"; what is none of these, or over 1, is 1. */
+static int
+thousandths(struct bytes text)
+{
+	int n = 0, unit = 100;
+	size_t i;
+
+	if (text.n == 0 || text.n > 5 || text.p[0] != '0' ||
+	    (text.n > 1 && text.p[1] != '.'))
+		return 1000;
+	for (i = 2; i < text.n; i++, unit /= 10) {
+		if (text.p[i] < '0' || text.p[i] > '9')
+			return 1000;
+		n += (text.p[i] - '0') * unit;
+	}
+	return n;
+}
+
+/* The weight among the parameters (RFC 9110 12.4.2). */
+static int
+weight(struct bytes parameters)
 {
 	struct bytes one;
-	size_t i;
 
 	while (parameters.n > 0) {
 		one = take(&parameters, ';');
-		if (one.n < 3 || !bytes_ieq(bytes_of(one.p, 2), B("q=")))
-			continue;
-		for (i = 2; i < one.n; i++)
-			if (one.p[i] != '0' && one.p[i] != '.')
-				return false;
-		return true;
+		if (one.n > 2 && bytes_ieq(bytes_of(one.p, 2), B("q=")))
+			return thousandths(bytes_skip(one, 2));
 	}
-	return false;
+	return 1000;
 }
 
-static bool
-accepts(struct bytes list, struct bytes type)
+/* The most that the list gives this type or range; -1: it is not there. */
+static int
+weight_of(struct bytes list, struct bytes type)
 {
 	struct bytes one;
+	int n, most = -1;
 
 	while (list.n > 0) {
 		one = take(&list, ',');
-		if (bytes_ieq(take(&one, ';'), type) && !weighs_nothing(one))
-			return true;
+		if (!bytes_ieq(take(&one, ';'), type))
+			continue;
+		n = weight(one);
+		most = n > most ? n : most;
 	}
-	return false;
+	return most;
+}
+
+/* OpenMetrics only if it is named, and no less wanted than plain text, which
+ * may be meant by a range (the most exact one counts). */
+static bool
+wants_open(struct bytes accept)
+{
+	static const struct bytes plain[] = {
+		BYTES("text/plain"), BYTES("text/*"), BYTES("*/*"),
+	};
+	int open = weight_of(accept, B("application/openmetrics-text")),
+	    other = -1;
+
+	for (size_t i = 0; i < NELEM(plain) && other < 0; i++)
+		other = weight_of(accept, plain[i]);
+	return open > 0 && open >= other;
 }
 
 static void
@@ -171,7 +204,7 @@ on_told(struct asking *a, struct bytes text, bool end)
 void
 metrics_answer(struct request *r)
 {
-	bool open = accepts(r->head.accept, B("application/openmetrics-text"));
+	bool open = wants_open(r->head.accept);
 	struct metrics_call *call;
 
 	if (!is_allowed(r))
