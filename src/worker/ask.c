@@ -9,7 +9,8 @@
 #include "worker/uplink.h"
 #include "worker/worker.h"
 
-#define LOST	"{\"ok\":false,\"error\":\"the router is starting, try again\"}\n"
+#define LOST	"{\"ok\":false,\"error\":\"the router is starting, try again\"," \
+		"\"again\":true}\n"
 
 static TAILQ_HEAD(, asking) all = TAILQ_HEAD_INITIALIZER(all);
 static uint64_t last;		/* cookie */

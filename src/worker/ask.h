@@ -22,8 +22,9 @@ struct asking {
 	bool			 armed;
 	bool			 of_router;
 	/* Some of the answer, whole lines; end: that was all, and the asking may
-	 * be used again.  If the router was lost meanwhile: one line
-	 * {"ok":false,"error":...} and the end.  May cancel and free. */
+	 * be used again.  If the router was lost meanwhile, or is not there: one
+	 * line {"ok":false,"error":...,"again":true}, as a router says it, and
+	 * the end.  May cancel and free. */
 	void			(*told)(struct asking *, struct bytes, bool end);
 };
 

@@ -343,7 +343,22 @@ test_forms(void **state)
 		{ "application/openmetrics-text", true },
 		{ "application/openmetrics-text;version=1.0.0;q=0.5,"
 		    "text/plain;version=0.0.4;q=0.3,*/*;q=0.2", true },
-		{ "text/plain , Application/OpenMetrics-Text ; q=0.001", true },
+		{ "text/plain , Application/OpenMetrics-Text ; q=0.001", false },
+		{ "text/plain;q=0.9, application/openmetrics-text;q=0.1",
+		    false },
+		{ "text/plain;q=0.1, application/openmetrics-text;q=0.9", true },
+		{ "text/plain;q=0.5,application/openmetrics-text;Q=0.5", true },
+		{ "text/plain;q=0.999,application/openmetrics-text;q=1.000",
+		    true },
+		{ "text/plain;q=0, application/openmetrics-text;q=0.001", true },
+		{ "application/openmetrics-text;q=0.5,*/*", false },
+		{ "application/openmetrics-text;q=0.5,text/*", false },
+		{ "text/*;q=0.1,application/openmetrics-text;q=0.5,*/*", true },
+		{ "application/openmetrics-text;q=0.5,"
+		    "application/openmetrics-text;version=1.0.0;q=0.8,"
+		    "text/plain;q=0.6", true },
+		{ "application/openmetrics-text;q=junk,text/plain;q=0.9", true },
+		{ "application/openmetrics-text;q=0.5x,text/plain;q=0.9", true },
 		{ "application/openmetrics-text;q=0", false },
 		{ "application/openmetrics-text; q=0.000", false },
 		{ "application/openmetrics-text;q=0,"
@@ -480,6 +495,43 @@ test_stopping(void **state)
 	assert_int_equal(status_of("/metrics", METRICS_OWN), 200);
 }
 
+/* ---- questions to the router --------------------------------------------- */
+
+static struct buf heard;
+static bool heard_end;
+
+static void
+hear(struct asking *a, struct bytes text, bool end)
+{
+	(void)a;
+	buf_bytes(&heard, text);
+	heard_end = end;
+}
+
+/* Without a router, and of one that goes, who asks hears what a router that
+ * starts would say: that it may be asked again. */
+static void
+test_no_router(void **state)
+{
+	static const char again[] = "{\"ok\":false,\"error\":\"the router is "
+	    "starting, try again\",\"again\":true}\n";
+	struct asking a = { .told = hear };
+
+	(void)state;
+	fake.no_link = true;
+	ask_router(&a, B("{\"verb\":\"hosts\"}"));
+	assert_true(heard_end);
+	assert_string_equal(buf_cstr(&heard), again);
+	buf_clear(&heard);
+	fake.no_link = heard_end = false;
+	ask_router(&a, B("{\"verb\":\"hosts\"}"));
+	assert_int_equal(heard.n, 0);
+	ask_lost();
+	assert_true(heard_end);
+	assert_string_equal(buf_cstr(&heard), again);
+	buf_done(&heard);
+}
+
 int
 main(void)
 {
@@ -498,6 +550,7 @@ main(void)
 		TEST(test_crowd),
 		TEST(test_ready),
 		TEST(test_stopping),
+		TEST(test_no_router),
 	};
 
 	crypto_init();
