@@ -348,20 +348,12 @@ time_passes(uint64_t ms)
 
 /* ---- one router follows another ----------------------------------------------- */
 
-/* Its seconds are ours alone, however slow the machine is. */
-static struct rig *
-without_clock(struct rig *g)
-{
-	event_del(g->router->second);
-	return g;
-}
-
 static void
 raise_heir(void)
 {
 	if (moment != QUIET || count_live(rig) == 0)
 		return;
-	heir = without_clock(rig_heir("", NULL, rig));
+	heir = rig_heir("", NULL, rig);
 	memset(opened_told[1], 0, sizeof(opened_told[1]));
 	moment = RAISED;
 	run_and_check();
@@ -545,7 +537,7 @@ schedule(unsigned n)
 	n_channels = n % 50 == 0 ? MANY : FEW;
 	moment = QUIET;
 	heir = NULL;
-	rig = without_clock(rig_new(""));
+	rig = rig_new("");
 	worker_comes();
 	worker_comes();
 	for (unsigned i = 0; i < STEPS; i++)
