@@ -6,9 +6,12 @@
  */
 #include <config.h>		/* of configure, not our own */
 
+#include <errno.h>
 #include <getopt.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -47,6 +50,15 @@ print_help(FILE *to)
 	    "`pealctl help VERB` explains.\n", to);
 }
 
+static void
+print_usage(FILE *to, const struct verb *v)
+{
+	const char *args = v->usage != NULL ? v->usage : v->args;
+
+	fprintf(to, "usage: pealctl %s%s%s\n", v->name,
+	    args[0] != '\0' ? " " : "", args);
+}
+
 int
 run_help(struct call *c)
 {
@@ -60,8 +72,8 @@ run_help(struct call *c)
 		fprintf(stderr, "pealctl: there is no verb %s\n", c->args[0]);
 		return STATUS_USAGE;
 	}
-	printf("usage: pealctl %s%s%s\n\n%s", v->name,
-	    v->args[0] != '\0' ? " " : "", v->args, v->help);
+	print_usage(stdout, v);
+	printf("\n%s", v->help);
 	return STATUS_OK;
 }
 
@@ -69,7 +81,7 @@ static int
 usage(const struct verb *v)
 {
 	if (v != NULL)
-		fprintf(stderr, "usage: pealctl %s %s\n", v->name, v->args);
+		print_usage(stderr, v);
 	else
 		print_help(stderr);
 	return STATUS_USAGE;
@@ -373,6 +385,15 @@ is_number(const char *text)
 }
 
 static bool
+is_interval(const char *text)
+{
+	uint64_t n;
+
+	return text == NULL || (bytes_u64(bytes_str(text), &n) == 0 &&
+	    n >= 1 && n <= INTERVAL_MAX);
+}
+
+static bool
 arguments_fit(struct call *c)
 {
 	const struct verb *v = c->verb;
@@ -387,7 +408,7 @@ arguments_fit(struct call *c)
 		if (strchr(v->options, *o) == NULL)
 			return false;
 	return c->n >= v->min && c->n <= v->max && is_number(c->limit) &&
-	    is_number(c->data) && is_number(c->interval);
+	    is_number(c->data) && is_interval(c->interval);
 }
 
 static bool
@@ -424,13 +445,38 @@ find_app_alone(struct call *c)
 	free(why);
 }
 
-int
-main(int argc, char **argv)
+/* Nobody reads what we say: a pager that was left, head(1). */
+static bool
+reader_gone(void)
+{
+	struct pollfd p = { .fd = STDOUT_FILENO };
+
+	return poll(&p, 1, 0) == 1 && (p.revents & (POLLERR | POLLHUP)) != 0;
+}
+
+/* All that was printed has arrived, or it is no success: a full disk must not
+ * look like an empty answer. */
+static int
+output_end(int status)
+{
+	const char *why = "an error";
+
+	if (fflush(stdout) != 0)
+		why = strerror(errno);
+	else if (!ferror(stdout))
+		return status;
+	if (reader_gone())
+		return status;
+	fprintf(stderr, "pealctl: the output is not complete: %s\n", why);
+	return status == STATUS_OK ? STATUS_REFUSED : status;
+}
+
+static int
+run(int argc, char **argv)
 {
 	struct call c = { 0 };
 	int status;
 
-	log_init("pealctl");
 	if (!options_read(&c, argc, argv, &status))
 		return status;
 	if (optind >= argc)
@@ -446,4 +492,11 @@ main(int argc, char **argv)
 		return usage(c.verb);
 	find_app_alone(&c);
 	return c.verb->run != NULL ? c.verb->run(&c) : call_ask(&c);
+}
+
+int
+main(int argc, char **argv)
+{
+	log_init("pealctl");
+	return output_end(run(argc, argv));
 }

@@ -9,6 +9,8 @@
 
 #include "common/buf.h"
 
+#define INTERVAL_MAX	3600	/* seconds between two screens of top */
+
 enum { STATUS_OK, STATUS_REFUSED, STATUS_USAGE };
 
 /* What the command line said. */
@@ -25,6 +27,8 @@ struct call {
 
 struct verb {
 	const char	*name, *args, *summary;
+	const char	*usage;		/* args with all options, if these are
+					   too long for the list of verbs */
 	int		 min, max;
 	/* Letters of the options that it takes: (a)pp, (n)ow, (o)nce,
 	 * (i)nterval, (k)ind, (d)ata, (l)imit, (m)atch, (C)hannel, (u)ser,

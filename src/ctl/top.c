@@ -517,8 +517,6 @@ top_run(struct top *t, struct call *c, bool live)
 
 	if (c->interval != NULL)
 		(void)bytes_u64(bytes_str(c->interval), &seconds);
-	if (seconds == 0 || seconds > 3600)
-		seconds = 1;
 	if (sample_take(t, &why) != TAKEN)
 		return why;
 	if (c->json) {
@@ -541,13 +539,22 @@ top_run(struct top *t, struct call *c, bool live)
 	return why;
 }
 
+/* A terminal whose cursor can be moved, and keys. */
+static bool
+is_terminal(void)
+{
+	const char *term = getenv("TERM");
+
+	return isatty(STDOUT_FILENO) == 1 && isatty(STDIN_FILENO) == 1 &&
+	    term != NULL && term[0] != '\0' && strcmp(term, "dumb") != 0;
+}
+
 int
 run_top(struct call *c)
 {
 	struct top t = { 0 };
 	char *why = NULL, *path = talk_find(c->file, c->socket, &why);
-	bool live = !c->once && !c->json && isatty(STDOUT_FILENO) == 1 &&
-	    isatty(STDIN_FILENO) == 1;
+	bool live = !c->once && !c->json && is_terminal();
 
 	if (path == NULL)
 		return call_fail(c, why);

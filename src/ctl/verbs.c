@@ -198,11 +198,12 @@ const struct verb verbs[] = {
 	  "Shows, and shows anew each second, what goes on: connections and "
 	  "messages a\nsecond, time to publish, workers, applications by "
 	  "front door, clients that read\ntoo slowly, webhooks. q ends it. "
-	  "With --once, or if the output is no terminal,\nit is shown "
-	  "once.\n\n"
+	  "With --once, or if the output is no terminal\n(TERM=dumb is none), "
+	  "it is shown once. SECONDS is 1 to 3600.\n\n"
 	  "    pealctl top\n"
 	  "    pealctl --json top | jq .totals\n" },
-	{ .name = "tail", .args = "[APP] [CHANNEL]",
+	{ .name = "tail", .args = "[APP] [CHANNEL]", .usage =
+	  "[--kind KINDS] [--data N] [--limit N] [APP] [CHANNEL]",
 	  .summary = "events as they pass",
 	  .options = "akdl", .max = 1, .app_alone = true, .run = run_tail,
 	  .help =
@@ -225,6 +226,7 @@ const struct verb verbs[] = {
 	  "Lists the [app NAME] sections in force. Secrets are not shown.\n\n"
 	  "    pealctl apps\n" },
 	{ .name = "channels", .args = "[APP] [PREFIX]",
+	  .usage = "[--match TEXT] [--limit N] [APP] [PREFIX]",
 	  .summary = "channels with subscribers",
 	  .options = "alm", .max = 1, .app_alone = true, .ask = ask_channels,
 	  .show = show_channels, .rows = "channels", .help =
@@ -244,6 +246,8 @@ const struct verb verbs[] = {
 	  "in which\nthis host came to know them.\n\n"
 	  "    pealctl users presence-room\n" },
 	{ .name = "connections", .args = "[-a APP] [--list] [...]",
+	  .usage = "[-a APP] [--list] [--slow] [--channel NAME] [--user ID]\n"
+	  "           [--id SOCKET-ID] [--limit N]",
 	  .summary = "how many connections an app has, or which",
 	  .options = "aCuDSLl", .run = run_connections, .help =
 	  "Counts the connections of an application (WebSockets and event "

@@ -31,6 +31,12 @@ ctl publish one
 ok "too few arguments: how it is called" says 2 'publish [-a APP] CHANNEL EVENT DATA'
 ctl status -a chat
 ok "an option that makes no sense is refused" says 2 'usage: pealctl status'
+ctl hooks of
+ok "usage without arguments ends with the verb" test "$err" = 'usage: pealctl hooks'
+ctl channels a b c
+ok "usage names the options of channels" says 2 '[--match TEXT] [--limit N] [APP] [PREFIX]'
+ctl tail a b c
+ok "and those of tail" says 2 '[--kind KINDS] [--data N] [--limit N] [APP] [CHANNEL]'
 ctl --help
 ok "--help lists the verbs" says 0 terminate
 for verb in status top tail apps channels users connections publish kick terminate \
@@ -153,6 +159,10 @@ ok "hooks when there are none" says 0 'no webhooks'
 ctl -c "$ini" top --once
 ok "top shows the workers" says 0 'SUBSCRIPTIONS'
 ok "and that nobody is slow" says 0 'Nobody reads too slowly'
+for seconds in 0 3601 -1 x; do
+	ctl -c "$ini" top --once -i "$seconds"
+	ok "top -i $seconds is refused" says 2 'usage: pealctl top'
+done
 ctl -c "$ini" --json top
 ok "top --json is the report" says 0 '"totals":{'
 if script -qec true /dev/null </dev/null >/dev/null 2>&1; then
@@ -160,7 +170,8 @@ if script -qec true /dev/null </dev/null >/dev/null 2>&1; then
 	exec 4<>"$dir/keys"
 	terminal() {	# keys come from 4, what is seen goes to $dir/screen
 		: >"$dir/screen"
-		script -qec "echo \$\$ >'$dir/top.pid'; exec '$pealctl' -c '$ini' top" \
+		TERM=vt100 script -qec \
+		    "echo \$\$ >'$dir/top.pid'; exec '$pealctl' -c '$ini' top" \
 		    /dev/null <&4 >"$dir/screen" 2>&1 &
 		script=$!
 		wait_for grep -q WORKER "$dir/screen"
@@ -180,9 +191,33 @@ if script -qec true /dev/null </dev/null >/dev/null 2>&1; then
 	kill -CONT "$pid"
 	wait "$script"
 	exec 4<&-
+	for term in dumb ''; do
+		TERM=$term script -qec "'$pealctl' -c '$ini' top" /dev/null \
+		    </dev/null >"$dir/screen" 2>&1
+		ok "top with TERM=$term is shown once" grep -q WORKER "$dir/screen"
+		ok "without escapes" not grep -qF "$esc" "$dir/screen"
+	done
 else
 	skip "top on a terminal" "no script(1)"
 fi
+if [ -c /dev/full ]; then
+	full() {	# arguments: the output goes where there is no room
+		"$pealctl" -c "$ini" "$@" >/dev/full 2>"$dir/err"
+		[ $? = 1 ] && grep -q 'the output is not complete' "$dir/err"
+	}
+	for verb in status apps channels connections hosts backplane config log \
+	    hooks report; do
+		ok "$verb to a full disk is no success" full $verb
+		ok "$verb as JSON neither" full -j $verb
+	done
+	ok "top to a full disk" full top --once
+	ok "help to a full disk" full help
+	ok "publish to a full disk" full publish news hello x
+else
+	skip "a full disk" "no /dev/full"
+fi
+"$pealctl" -c "$ini" -j report 2>"$dir/err" | :
+ok "nothing is said if nobody reads" test ! -s "$dir/err"
 mkfifo "$dir/events"
 "$pealctl" -c "$ini" tail --limit 2 --kind published,client_event >"$dir/events" &
 tail=$!
