@@ -280,8 +280,9 @@ verb_log(struct caller *c, const struct json *request)
 	struct buf room = { 0 };
 
 	json_pick(request, want, NELEM(want));
-	if (level.type == JSON_STRING) {
-		if (log_level_named(json_text(&level, &room),
+	if (!json_absent(&level)) {
+		if (level.type != JSON_STRING ||
+		    log_level_named(json_text(&level, &room),
 		    &master.config->peal.log_level) < 0) {
 			caller_refuse(c, "a level is error, warn, info or "
 			    "debug");

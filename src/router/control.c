@@ -100,19 +100,42 @@ find_app(const struct config *set, struct request *q)
 {
 	struct bytes name = q->app.text;
 
-	if (name.n == 0 && set->n_app == 1) {
-		q->app_id = bytes_str(set->app[0].id);
-		return NULL;
-	}
-	if (name.n == 0)
+	bool only = name.n == 0 && set->n_app == 1;
+
+	if (name.n == 0 && !only)
 		return "there are several applications: name one";
 	for (size_t i = 0; i < set->n_app; i++) {
-		q->app_id = bytes_str(set->app[i].id);
-		if (bytes_eq(name, q->app_id) ||
-		    bytes_eq(name, bytes_str(set->app[i].label)))
+		q->set = &set->app[i];
+		q->app_id = bytes_str(q->set->id);
+		if (only || bytes_eq(name, q->app_id) ||
+		    bytes_eq(name, bytes_str(q->set->label)))
 			return NULL;
 	}
 	return "no such application";
+}
+
+/* A number in place of a text must not be taken for nothing: all channels are
+ * not channel 5. */
+static const char *
+not_text(const struct request *q)
+{
+	const struct {
+		const struct field	*field;
+		const char		*why;
+	} texts[] = {
+		{ &q->app, "app is a string: an id or a name" },
+		{ &q->prefix, "prefix is a string" },
+		{ &q->match, "match is a string" },
+		{ &q->channel, "channel is a string" },
+		{ &q->event, "event is a string" },
+		{ &q->user, "user is a string" },
+	};
+
+	for (size_t i = 0; i < NELEM(texts); i++)
+		if (!json_absent(&texts[i].field->token) &&
+		    texts[i].field->token.type != JSON_STRING)
+			return texts[i].why;
+	return NULL;
 }
 
 static bool
@@ -141,10 +164,12 @@ check(struct control *c, struct request *q)
 static void
 control_run(struct control *c, struct request *q)
 {
-	const char *why;
+	const char *why = not_text(q);
 
 	c->verb = verb_find(q->verb.text);
-	if (is_starting(c))
+	if (c->verb != NULL && why != NULL)
+		sink_fail(&c->sink, why);
+	else if (is_starting(c))
 		sink_again(&c->sink, "the router is starting, try again");
 	else if ((why = check(c, q)) != NULL)
 		sink_fail(&c->sink, why);

@@ -38,7 +38,8 @@
  *	tail		channel (a name, or a prefix and *), kinds (a list of
  *			names), data (octets shown, 1000, at most 65536)
  *		see tap.h; until who asked goes
- *	publish		channel, event, data
+ *	publish		channel, event, data (all strings); what the API would
+ *			refuse is refused
  *	backplane	see overview.h
  *	hosts		its rows alone
  *

@@ -30,7 +30,8 @@ struct field {
 struct request {
 	struct field	 verb, app, prefix, match, limit, channel, event, data;
 	struct field	 user, socket, slow, kinds;
-	struct bytes	 app_id;	/* of that application, or empty */
+	const struct config_app *set;	/* that application, or NULL */
+	struct bytes	 app_id;	/* its id, or empty */
 };
 
 struct verb {

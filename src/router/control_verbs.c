@@ -8,6 +8,7 @@
 
 #include <inttypes.h>
 
+#include "common/channel_name.h"
 #include "common/util.h"
 #include "router/control_parts.h"
 #include "router/inspect.h"
@@ -296,9 +297,33 @@ run_kick(struct control *c, const struct request *q)
 
 /* ---- messages ----------------------------------------------------------- */
 
+/* What the API would refuse, too; NULL: nothing. */
+static const char *
+not_to_publish(const struct request *q)
+{
+	const struct config_app *set = q->set;
+
+	if (q->channel.text.n == 0 || q->event.text.n == 0)
+		return "a channel and an event are needed";
+	if (channel_kind(q->channel.text, set->max_channel_name) & CHANNEL_BAD)
+		return "the channel's name is too long, or has characters that "
+		    "no channel has";
+	if (q->event.text.n > set->max_event_name)
+		return "the event's name is too long";
+	if (event_reserved(q->event.text))
+		return "events that begin with pusher: or pusher_internal: are "
+		    "the server's";
+	if (q->data.token.type != JSON_STRING)
+		return "data is a string";
+	if (set->max_event_size > 0 && q->data.text.n > set->max_event_size)
+		return "the data is larger than max_event_size";
+	return NULL;
+}
+
 static void
 run_publish(struct control *c, const struct request *q)
 {
+	const char *why = not_to_publish(q);
 	struct router *r = c->router;
 	struct msg_publish m = {
 		.serial = r->own_serial + 1,
@@ -306,9 +331,8 @@ run_publish(struct control *c, const struct request *q)
 		.event = q->event.token.raw, .data = q->data.token.raw,
 	};
 
-	if (m.channel.n == 0 || m.channel.n > NAME_MOST ||
-	    q->event.text.n == 0) {
-		sink_fail(&c->sink, "a channel and an event are needed");
+	if (why != NULL) {
+		sink_fail(&c->sink, why);
 		return;
 	}
 	if (is_cache_channel(m.channel))

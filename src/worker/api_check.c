@@ -125,7 +125,6 @@ check_text(const struct json *v, bool required, const char *at,
 	return true;
 }
 
-/* Events of the protocol itself are the server's alone. */
 static void
 check_name(const struct event *e, const struct app *app, const char *at,
     struct buf *errors)
@@ -138,8 +137,7 @@ check_name(const struct event *e, const struct app *app, const char *at,
 	if (text.n > app->set->max_event_name)
 		event_error_limit(errors, at, "name", "must not be greater "
 		    "than", app->set->max_event_name, "characters.");
-	else if (bytes_starts(text, B("pusher:")) ||
-	    bytes_starts(text, B("pusher_internal:")))
+	else if (event_reserved(text))
 		event_error(errors, at, "name", "format is invalid.");
 }
 

@@ -9,19 +9,14 @@
 #ifndef PEAL_CHANNEL_H
 #define PEAL_CHANNEL_H
 
+#include "common/channel_name.h"
 #include "common/hash.h"
 #include "common/msg.h"
 #include "worker/client.h"
 #include "worker/presence.h"
 
-/* What the name says; see channel_kind(). */
-#define CHANNEL_PRIVATE		1	/* needs a signature */
-#define CHANNEL_PRESENCE	2	/* has members; private too */
-#define CHANNEL_ENCRYPTED	4	/* payload is not ours to read; private too */
-#define CHANNEL_CACHE		8	/* the last event is replayed */
-#define CHANNEL_USER		16	/* #server-to-user-ID */
-#define CHANNEL_REPLAYS		64	/* not by name: history is kept of it */
-#define CHANNEL_BAD		128	/* no valid name */
+#define CHANNEL_REPLAYS		64	/* a kind that no name says: history is kept
+					   of it */
 
 struct channel {
 	struct hash_link	 link;		/* in app->channels */
@@ -49,10 +44,6 @@ struct subscription {
 	bool		 cached;	/* event and data hold the last message */
 	struct bytes	 event, data;
 };
-
-/* Kind by name (Pusher 1.5): CHANNEL_* bits, 0 for public, CHANNEL_BAD for a
- * name with wrong characters, a # elsewhere, or longer than max. */
-unsigned channel_kind(struct bytes name, size_t max);
 
 /*
  * Subscribes.  The front's subscribed() follows: from inside this call when the

@@ -137,7 +137,11 @@ test("the control socket bears anything", async () => {
 		await refused("[]\n", /JSON/);
 		await refused('{"verb":5}\n', /JSON/);
 		await refused('{"verb":"no\\u0007 such"}\n', /unknown verb/);
-		await refused('{"verb":"publish","channel":5}\n', /needed/);
+		await refused('{"verb":"publish","channel":5}\n', /channel is a string/);
+		await refused('{"verb":"publish","channel":"c\\u0000d","event":"e","data":""}\n', /characters/);
+		await refused('{"verb":"publish","channel":"c","event":"pusher_internal:x","data":""}\n', /the server's/);
+		await refused('{"verb":"channels","app":1001}\n', /app is a string/);
+		await refused('{"verb":"log","level":7}\n', /a level is/);
 		await refused(`{"verb":"${"x".repeat(2 << 20)}`, /too long/);
 		assert.equal(await ask('{"verb":"status"', true), "");
 		assert.equal(await ask("", true), "");

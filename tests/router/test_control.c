@@ -101,13 +101,85 @@ test_mistakes(void **state)
 	answers(g, "{\"verb\":\"publish\",\"app\":\"two\"}",
 	    NO("a channel and an event are needed"));
 	answers(g, "{\"verb\":\"publish\",\"app\":\"two\",\"channel\":\"x\","
-	    "\"event\":{}}", NO("a channel and an event are needed"));
+	    "\"event\":{}}", NO("event is a string"));
 	answers(g, "{\"verb\":\"terminate\",\"app\":\"two\",\"user\":\"\"}",
 	    NO("a user is needed"));
+	/* An id is a string, also if it has digits alone. */
+	answers(g, "{\"verb\":\"channels\",\"app\":2}",
+	    NO("app is a string: an id or a name"));
+	answers(g, "{\"verb\":\"channels\",\"app\":\"2\",\"prefix\":7}",
+	    NO("prefix is a string"));
+	answers(g, "{\"verb\":\"channels\",\"app\":\"2\",\"match\":[]}",
+	    NO("match is a string"));
+	answers(g, "{\"verb\":\"users\",\"app\":\"2\",\"channel\":7}",
+	    NO("channel is a string"));
+	answers(g, "{\"verb\":\"kick\",\"app\":\"2\",\"user\":7}",
+	    NO("user is a string"));
+	rig_worker(g, 1);
+	rig_run(g);
+	answers(g, "{\"verb\":\"channels\",\"app\":\"2\",\"prefix\":null}",
+	    TOTAL("0"));
 	rig_starting(g, 1);
 	answers(g, "{\"verb\":\"channels\",\"app\":\"two\"}",
 	    "{\"ok\":false,\"error\":\"the router is starting, try again\","
 	    "\"again\":true}\n");
+	rig_free(g);
+}
+
+/* What the API does not publish is not published here. */
+static void
+test_not_published(void **state)
+{
+	static const char name[] = NO("the channel's name is too long, or has "
+	    "characters that no channel has");
+	static const char reserved[] = NO("events that begin with pusher: or "
+	    "pusher_internal: are the server's");
+	static const struct {
+		const char	*rest, *answer;
+	} cases[] = {
+		{ "\"channel\":\"c\\u0000d\",\"event\":\"e\",\"data\":\"\"", name },
+		{ "\"channel\":\"c d\",\"event\":\"e\",\"data\":\"\"", name },
+		{ "\"channel\":\"#c\",\"event\":\"e\",\"data\":\"\"", name },
+		{ "\"channel\":\"123456789\",\"event\":\"e\",\"data\":\"\"", name },
+		{ "\"channel\":\"c\",\"event\":\"pusher:x\",\"data\":\"\"",
+		    reserved },
+		{ "\"channel\":\"c\",\"event\":\"pusher\\u005finternal:x\","
+		    "\"data\":\"\"", reserved },
+		{ "\"channel\":\"c\",\"event\":\"123456789012345678\",\"data\":\"\"",
+		    NO("the event's name is too long") },
+		{ "\"channel\":\"c\",\"event\":\"e\",\"data\":\"123456\"",
+		    NO("the data is larger than max_event_size") },
+		{ "\"channel\":\"c\",\"event\":\"e\",\"data\":{}",
+		    NO("data is a string") },
+		{ "\"channel\":\"c\",\"event\":\"e\"",
+		    NO("data is a string") },
+		{ "\"channel\":\"c\",\"event\":\"\",\"data\":\"\"",
+		    NO("a channel and an event are needed") },
+		{ "\"channel\":\"12345678\",\"event\":\"pusher:12\" ,"
+		    "\"data\":\"12345\"", reserved },
+		{ "\"channel\":\"12345678\",\"event\":\"pusher_1234567890\" ,"
+		    "\"data\":\"12345\"", OK },
+		{ "\"channel\":\"#server-to-user-7\",\"event\":\"e\" ,"
+		    "\"data\":\"\"", name },
+	};
+	struct rig *g = rig_new("max_channel_name = 8\nmax_event_name = 17\n"
+	    "max_event_size = 5\n");
+	char line[200];
+
+	(void)state;
+	rig_worker(g, 1);
+	rig_run(g);
+	for (size_t i = 0; i < NELEM(cases); i++) {
+		snprintf(line, sizeof(line), "{\"verb\":\"publish\",%s}",
+		    cases[i].rest);
+		answers(g, line, cases[i].answer);
+	}
+	rig_free(g);
+	g = rig_new("");
+	rig_worker(g, 1);
+	rig_run(g);
+	answers(g, "{\"verb\":\"publish\",\"channel\":\"#server-to-user-7\","
+	    "\"event\":\"e\",\"data\":\"\"}", OK);
 	rig_free(g);
 }
 
@@ -277,6 +349,7 @@ main(void)
 		cmocka_unit_test(test_lists),
 		cmocka_unit_test(test_commands),
 		cmocka_unit_test(test_mistakes),
+		cmocka_unit_test(test_not_published),
 		cmocka_unit_test(test_no_reader),
 		cmocka_unit_test(test_alone),
 		cmocka_unit_test(test_hosts),
