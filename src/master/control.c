@@ -31,7 +31,7 @@
 #include "master/stop.h"
 
 #define LINE_MAX_	(1u << 20)	/* octets of a request */
-#define CALLERS_MAX	32		/* at a time; others wait to be accepted */
+#define CALLERS_MAX	512		/* at a time */
 #define PATIENCE_S	10		/* for a line, and for its answer */
 
 /* A connection of pealctl. */
@@ -41,6 +41,7 @@ struct caller {
 	struct event		*event;
 	struct buf		 in, out;
 	size_t			 sent;
+	bool			 asked;		/* its line is complete */
 	uint64_t		 waits_for;	/* the end of this reload */
 	bool			 waits_for_end;	/* of the service */
 	bool			 silent;	/* it has closed its side */
@@ -50,8 +51,9 @@ static struct {
 	int			 fd;
 	char			*path;
 	struct event		*event;
-	TAILQ_HEAD(, caller)	 callers;
+	TAILQ_HEAD(, caller)	 callers;	/* heard of last: at the end */
 	unsigned		 n;
+	bool			 deaf;		/* nobody is accepted until one goes */
 } control = { .fd = -1, .callers = TAILQ_HEAD_INITIALIZER(control.callers) };
 
 static void	on_caller(evutil_socket_t, short, void *);
@@ -62,8 +64,10 @@ static void
 caller_free(struct caller *c)
 {
 	TAILQ_REMOVE(&control.callers, c, link);
-	if (control.n-- == CALLERS_MAX && control.event != NULL)
+	control.n--;
+	if (control.deaf && control.event != NULL)
 		event_add(control.event, NULL);
+	control.deaf = false;
 	event_free(c->event);
 	if (c->fd >= 0)
 		close(c->fd);
@@ -80,6 +84,30 @@ caller_await(struct caller *c, short what)
 	event_del(c->event);
 	event_assign(c->event, master.base, c->fd, what, on_caller, c);
 	event_add(c->event, &patience);
+}
+
+/* Of those who have not said their whole line the one who was silent longest;
+ * NULL: all wait for an answer. */
+static struct caller *
+caller_silent(void)
+{
+	struct caller *c;
+
+	TAILQ_FOREACH(c, &control.callers, link)
+		if (!c->asked)
+			return c;
+	return NULL;
+}
+
+/* There may be no room in its socket for words, then it goes without. */
+static void
+caller_put_out(struct caller *c)
+{
+	static const char words[] = "{\"ok\":false,\"error\":\"nothing was "
+	    "asked here, and others wait\",\"again\":true}\n";
+
+	(void)!send(c->fd, words, sizeof(words) - 1, MSG_NOSIGNAL);
+	caller_free(c);
 }
 
 /* Sends what there is; when all has left, the caller goes. */
@@ -368,13 +396,18 @@ caller_read(struct caller *c)
 	if (n <= 0)
 		return caller_free(c);
 	c->in.n += (size_t)n;
+	TAILQ_REMOVE(&control.callers, c, link);
+	TAILQ_INSERT_TAIL(&control.callers, c, link);
 	end = bytes_find(buf_view(&c->in), '\n');
 	if (end >= 0) {
 		c->in.n = (size_t)end;
+		c->asked = true;
 		return caller_obey(c);
 	}
-	if (c->in.n > LINE_MAX_)
+	if (c->in.n > LINE_MAX_) {
+		c->asked = true;
 		return caller_refuse(c, "the request is too long");
+	}
 	caller_await(c, EV_READ);
 }
 
@@ -447,27 +480,56 @@ caller_new(int fd)
 	if (c->event == NULL)
 		fatal("no memory for an event");
 	TAILQ_INSERT_TAIL(&control.callers, c, link);
-	if (++control.n == CALLERS_MAX)
-		event_del(control.event);
+	control.n++;
 	return c;
+}
+
+/* -1 with EMFILE where there is no room. */
+static int
+accept_one(int listening)
+{
+	if (control.n < CALLERS_MAX)
+		return accept4(listening, NULL, NULL,
+		    SOCK_CLOEXEC | SOCK_NONBLOCK);
+	errno = EMFILE;
+	return -1;
+}
+
+/* Whoever has a question gets in, in the next turn: the one who has said nothing
+ * for longest loses his place.  If all wait for answers, so does who comes. */
+static void
+make_room(void)
+{
+	struct caller *c = caller_silent();
+
+	if (c != NULL) {
+		caller_put_out(c);
+	} else if (control.n > 0) {
+		control.deaf = true;
+		event_del(control.event);
+	}
 }
 
 static void
 on_accept(evutil_socket_t listening, short what, void *arg)
 {
 	struct caller *c;
-	int fd;
+	int fd = accept_one((int)listening);
 
 	(void)what;
 	(void)arg;
-	fd = accept4((int)listening, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (fd < 0)
+	if (fd < 0) {
+		if (errno == EMFILE || errno == ENFILE)
+			make_room();
 		return;
+	}
 	c = caller_new(fd);
-	if (caller_allowed(fd))
+	if (caller_allowed(fd)) {
 		caller_await(c, EV_READ);
-	else
+	} else {
+		c->asked = true;
 		caller_refuse(c, "only root and the peal user may do that");
+	}
 }
 
 /* ---- the socket ---------------------------------------------------------- */
@@ -536,8 +598,7 @@ socket_watch(int fd, char *path)
 	control.path = path;
 	control.event = event_new(master.base, fd, EV_READ | EV_PERSIST,
 	    on_accept, NULL);
-	if (control.event == NULL || (control.n < CALLERS_MAX &&
-	    event_add(control.event, NULL) < 0))
+	if (control.event == NULL || event_add(control.event, NULL) < 0)
 		fatal("no memory for an event");
 }
 
@@ -627,6 +688,7 @@ control_close(void)
 
 	if (control.event != NULL)
 		event_del(control.event);
+	control.deaf = false;
 	while ((c = TAILQ_FIRST(&control.callers)) != NULL) {
 		if (c->waits_for_end) {
 			c->waits_for_end = false;
@@ -663,6 +725,7 @@ caller_restore(const struct state_caller *from)
 	struct caller *c = caller_new(from->fd);
 
 	c->waits_for = from->waits;
+	c->asked = from->waits != 0 || from->out.n != 0;
 	buf_bytes(&c->in, buf_view(&from->in));
 	buf_bytes(&c->out, buf_view(&from->out));
 	if (c->waits_for != 0)

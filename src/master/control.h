@@ -5,7 +5,9 @@
  * with "error".  What concerns the service is answered here, what concerns
  * channels and clients goes to the router, descriptor and all.
  *
- * Only root, the peal user and the user of the master may speak.
+ * Only root, the peal user and the user of the master may speak.  Who says
+ * nothing for ten seconds is closed; at once, with words, if his place is needed:
+ * idle connections keep nobody's question waiting.
  *
  * Runs in: master.  Owns: the socket, its file, and connections until they are
  * answered or passed on.
