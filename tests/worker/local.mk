@@ -96,7 +96,8 @@ TESTS += tests/worker/test_governor tests/worker/test_drain
 # Connections as records.  The clock and the dice are the test's: see peers.h.
 LDFLAGS_PEERS = $(AM_LDFLAGS) -Wl,--wrap=clock_ms -Wl,--wrap=clock_wall_ms \
 	-Wl,--wrap=random_1_to
-EXTRA_DIST += tests/worker/peers.h tests/worker/records
+EXTRA_DIST += tests/worker/peers.h tests/worker/situations.h \
+	tests/worker/records
 check_PROGRAMS += tests/worker/test_freeze tests/worker/test_thaw \
 	tests/worker/test_freeze_random tests/worker/test_connection
 tests_worker_test_connection_SOURCES = tests/worker/test_connection.c
