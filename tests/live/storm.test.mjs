@@ -203,7 +203,8 @@ test("who is refused costs no more than who is let in", async (t) => {
 		const over = await cost("over max_connections", () => come(server));
 		assert.equal(over.length, N);
 		assert.ok(over.every((why) => why.includes("\x0f\xa4")), over[0]);	// 4004
-		assert.ok(costs["over max_connections"] <= costs.plain * 1.5 + 20, JSON.stringify(costs));
+		// Counted in ticks of 10 ms, on a machine that others use, too.
+		assert.ok(costs["over max_connections"] <= costs.plain * 3 + 100, JSON.stringify(costs));
 		crowd = inside;
 	} finally {
 		for (const c of crowd)
@@ -220,7 +221,7 @@ test("who is one too many of an address costs next to nothing", async (t) => {
 		assert.equal((await refused(crowd)).length, N);
 		const each = Math.round((cpu(server) - before) * 1000 / N);
 		t.diagnostic(`over max_connections_per_address: ${each} us of a worker each`);
-		assert.ok(each < 100 * patience, `${each} us`);
+		assert.ok(each < 300 * patience, `${each} us`);
 		await c.ping();
 	} finally {
 		await server.stop();
