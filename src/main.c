@@ -10,9 +10,11 @@
 #include "config.h"
 #endif
 
+#include <errno.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "common/config.h"
@@ -187,14 +189,22 @@ parse(struct options *to, char **argv)
 
 /* ---- what needs no server ------------------------------------------------ */
 
+/* All that was printed: a disk may be full. */
+static int
+printed(void)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return 0;
+	fprintf(stderr, "peald: standard output: %s\n", strerror(errno));
+	return STATUS_MISTAKE;
+}
+
 static int
 print(struct buf *text)
 {
-	int rc = fwrite(text->p, 1, text->n, stdout) == text->n &&
-	    fflush(stdout) == 0 ? 0 : STATUS_MISTAKE;
-
+	fwrite(text->p, 1, text->n, stdout);
 	buf_done(text);
-	return rc;
+	return printed();
 }
 
 static int
@@ -225,7 +235,7 @@ check(const struct config_source *source)
 	config_free(c);
 	printf("%s%ssettings are good\n", file != NULL ? file : "",
 	    file != NULL ? ": " : "");
-	return 0;
+	return printed();
 }
 
 static int
@@ -256,10 +266,12 @@ obey(const struct options *o)
 {
 	if (o->help) {
 		print_help(stdout);
-		return 0;
+		return printed();
 	}
-	if (o->version)
-		return puts("peald " PACKAGE_VERSION) < 0;
+	if (o->version) {
+		puts("peald " PACKAGE_VERSION);
+		return printed();
+	}
 	if (o->template)
 		return document(config_template);
 	if (o->manual)

@@ -91,6 +91,11 @@ if command -v mandoc >/dev/null; then
 fi
 
 "$peald" --version | grep -q '^peald [0-9]'; tap $? "--version"
+for what in --version --help --template --dump-config --check; do
+	words=$("$peald" "$what" -c good.ini 2>&1 >/dev/full)
+	[ $? -eq 1 ] && [ "$words" = "peald: standard output: No space left on device" ]
+	tap $? "$what to a full disk is no success"
+done
 "$peald" --help | grep -q -- '--env-file FILE'; tap $? "--help"
 usage "unknown option" --prot=80
 usage "no value" --port
