@@ -2,8 +2,8 @@
  *
  * The log, see log.h.
  *
- * Works in the jail: nothing but clock_gettime(2), poll(2) and write(2), and
- * nothing is allocated.
+ * Works in the jail: nothing but clock_gettime(2), poll(2), write(2) and
+ * send(2), and nothing is allocated.
  */
 #include "common/log.h"
 
@@ -34,6 +34,7 @@ static struct {
 	bool		 datagrams;	/* or is a socket as syslog has it */
 	bool		 syslog;	/* settings say syslog */
 	bool		 stalls;	/* fd waits for a reader: pipe, terminal */
+	bool		 stream;	/* a socket that does: the journal's */
 	uint64_t	 impatient;	/* until then nobody waits for it */
 	uint64_t	 lost;		/* lines that nobody took */
 	enum log_format	 format;
@@ -65,13 +66,13 @@ is_journal(int fd)
 }
 
 static bool
-takes_datagrams(int fd)
+is_socket(int fd, int wanted)
 {
 	socklen_t n = sizeof(int);
 	int type;
 
 	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &n) == 0 &&
-	    type == SOCK_DGRAM;
+	    type == wanted;
 }
 
 static bool
@@ -97,7 +98,8 @@ log_to_fd(int fd)
 	log_.fd = fd;
 	log_.colours = isatty(fd) == 1 && getenv("NO_COLOR") == NULL;
 	log_.journal = is_journal(fd);
-	log_.datagrams = takes_datagrams(fd);
+	log_.datagrams = is_socket(fd, SOCK_DGRAM);
+	log_.stream = is_socket(fd, SOCK_STREAM);
 	log_.stalls = waits_for_reader(fd);
 	log_.impatient = 0;
 }
@@ -155,15 +157,16 @@ body_vfmt(struct body *b, const char *format, va_list args)
 	}
 }
 
-static void
+static bool
 write_all(int fd, const char *text, size_t n)
 {
 	ssize_t rc;
 
 	do
-		rc = write(fd, text, n);
+		rc = fd == log_.fd && log_.stream ? send(fd, text, n,
+		    MSG_DONTWAIT | MSG_NOSIGNAL) : write(fd, text, n);
 	while (rc < 0 && errno == EINTR);
-	log_.lost += rc < 0;
+	return rc >= 0;
 }
 
 static bool
@@ -181,25 +184,31 @@ is_writable(int fd, int ms)
 /* Who reads our standard error may stop, and the terminal may be held: that
  * must not stop the service.  One that is only slow is waited for. */
 static bool
-is_read(void)
+wait_for_reader(void)
 {
-	uint64_t now;
+	uint64_t now = clock_ms();
 
-	if (!log_.stalls || is_writable(log_.fd, 0))
-		return true;
-	if ((now = clock_ms()) < log_.impatient)
+	if (now < log_.impatient)
 		return false;
 	log_.impatient = now + LOG_WINDOW;
 	return is_writable(log_.fd, PATIENCE);
 }
 
+/* A socket is called full by poll(2) long before it is. */
+static bool
+take(const char *text, size_t n)
+{
+	if (log_.stream)
+		return write_all(log_.fd, text, n) || (errno == EAGAIN &&
+		    wait_for_reader() && write_all(log_.fd, text, n));
+	return (!log_.stalls || is_writable(log_.fd, 0) ||
+	    wait_for_reader()) && write_all(log_.fd, text, n);
+}
+
 static void
 put(const char *line, size_t n)
 {
-	if (is_read())
-		write_all(log_.fd, line, n);
-	else
-		log_.lost++;
+	log_.lost += !take(line, n);
 }
 
 /* Readers of syslog and of the journal know the time, and want the level in
@@ -497,7 +506,7 @@ say_plainly(int fd, const char *format, va_list args)
 	    program_invocation_short_name);
 	body_vfmt(&b, format, args);
 	b.text[b.n++] = '\n';
-	write_all(fd, b.text, b.n);
+	(void)write_all(fd, b.text, b.n);
 }
 
 void

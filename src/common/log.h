@@ -19,8 +19,8 @@
  * LOG_REPEATS are written in LOG_WINDOW; others are counted, and the number is
  * told then.  Lines of debugging all are written.
  *
- * A pipe or terminal that nobody reads holds nobody up for more than half a second
- * in LOG_WINDOW: lines are lost then, and counted ("lines lost").
+ * A pipe, a terminal or a journal that nobody reads holds nobody up for more than
+ * half a second in LOG_WINDOW: lines are lost then, and counted ("lines lost").
  *
  * Runs in: every process.  Children write to the descriptor the master gave
  * them (they may not open files).

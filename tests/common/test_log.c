@@ -416,6 +416,41 @@ test_reader_stopped(void **state)
 	close(ends[1]);
 }
 
+/* The same of the journal, which is a stream. */
+static void
+test_journal_stopped(void **state)
+{
+	static char page[1 << 16];
+	int ends[2], told = 0;
+	ssize_t n;
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+	log_to_fd(ends[1]);
+	alarm(60);		/* it did not go on */
+	while (send(ends[1], page, sizeof(page), MSG_DONTWAIT) > 0)
+		;
+	while (send(ends[1], page, 1, MSG_DONTWAIT) > 0)
+		;
+	for (int i = 0; i < 10; i++)
+		log_warn("j a=%d", i);
+	alarm(0);
+	while ((n = recv(ends[0], page, sizeof(page), MSG_DONTWAIT)) > 0)
+		assert_null(memchr(page, 'j', (size_t)n));
+	log_due();
+	log_warn("j a=10");
+	n = recv(ends[0], line, sizeof(line) - 1, MSG_DONTWAIT);
+	assert_true(n > 0);
+	line[n] = '\0';
+	for (char *at = line; (at = strchr(at, '\n')) != NULL; at++)
+		told++;
+	assert_int_equal(told, 2);
+	assert_non_null(strstr(line, "lines lost n=10\n"));
+	assert_non_null(strstr(line, "j a=10\n"));
+	close(ends[0]);
+	close(ends[1]);
+}
+
 static void
 test_journal(void **state)
 {
@@ -589,6 +624,7 @@ main(void)
 		TEST(test_syslog),
 		TEST(test_syslog_to_come),
 		TEST(test_reader_stopped),
+		TEST(test_journal_stopped),
 		TEST(test_journal),
 		TEST(test_repeats),
 		TEST(test_repeats_in_turns),
