@@ -6,7 +6,6 @@
  * Runs in: master, pealctl.  Owns: what it returns, until config_free().
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -23,33 +22,11 @@
 /* ---- files --------------------------------------------------------------- */
 
 static int
-read_all(int fd, struct buf *out)
-{
-	ssize_t n;
-
-	do {
-		n = read(fd, buf_room(out, 16384), 16384);
-		if (n > 0)
-			out->n += (size_t)n;
-	} while ((n > 0 && out->n <= FILE_MAX) || (n < 0 && errno == EINTR));
-	if (out->n > FILE_MAX)
-		errno = EFBIG;
-	return n == 0 ? 0 : -1;
-}
-
-static int
 read_file(struct config_draft *d, const char *path, struct buf *out)
 {
-	int fd, rc, saved;
-
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	rc = fd < 0 ? -1 : read_all(fd, out);
-	saved = errno;
-	if (fd >= 0)
-		close(fd);
-	if (rc < 0)
+	if (file_read(path, FILE_MAX, out) < 0)
 		return config_draft_refuse(d, (struct config_place){ path, 0 },
-		    "%s", strerror(saved));
+		    "%s", strerror(errno));
 	return 0;
 }
 

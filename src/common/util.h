@@ -57,6 +57,10 @@ ssize_t	fd_send(int to, const void *, size_t n, int fd);
 /* What fits of one, without waiting, and the descriptor that came with it, or -1;
  * results as of recvmsg(). */
 ssize_t	fd_recv(int from, void *, size_t n, int *fd);
+/* Appends a whole file.  -1 with errno: EFBIG for more than `max` octets; ENODATA if
+ * it is a pipe or the like that does not end within 3 s, which is all the time this
+ * takes.  Not from within the jail. */
+int	file_read(const char *path, size_t max, struct buf *);
 /* Soft limit of open files raised to the hard one; returns it. */
 uint64_t fd_limit_raise(void);
 

@@ -262,19 +262,14 @@ static void
 authorities_read(struct courier *c)
 {
 	const char *name = c->config->courier.ca_file;
-	FILE *f = name != NULL ? fopen(name, "re") : NULL;
-	size_t n = 1;
 
-	if (f == NULL) {
+	if (name == NULL ||
+	    file_read(name, AUTHORITIES_MAX, &c->authorities) < 0) {
+		buf_done(&c->authorities);
 		log_warn("webhook: no certificate will be good, its authorities "
 		    "cannot be read file=%s", name != NULL ? name : "");
 		return;
 	}
-	while (n > 0 && c->authorities.n < AUTHORITIES_MAX) {
-		n = fread(buf_room(&c->authorities, 65536), 1, 65536, f);
-		c->authorities.n += n;
-	}
-	fclose(f);
 	http_authorities(c->http, buf_view(&c->authorities));
 }
 

@@ -6,9 +6,7 @@
  * Runs in: master.  Owns: see certificate.h.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "common/tls.h"
 #include "common/util.h"
@@ -17,29 +15,9 @@
 #define FILE_MAX	(1u << 20)	/* as tables/messages.def allows */
 
 static int
-file_read(const char *path, struct buf *text)
-{
-	ssize_t n = -1;
-	int fd;
-
-	if ((fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY)) < 0)
-		return -1;
-	while ((n = read(fd, buf_room(text, 4096), 4096)) > 0) {
-		text->n += (size_t)n;
-		if (text->n > FILE_MAX) {
-			errno = EFBIG;
-			n = -1;
-			break;
-		}
-	}
-	close(fd);
-	return n < 0 ? -1 : 0;
-}
-
-static int
 part_read(const char *key, const char *path, struct buf *text, char **why)
 {
-	if (file_read(path, text) == 0)
+	if (file_read(path, FILE_MAX, text) == 0)
 		return 0;
 	*why = xasprintf("%s: %s: %s", key, path, strerror(errno));
 	return -1;

@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -48,6 +49,49 @@ test_memory(void **state)
 	s = xasprintf("%s", "");
 	assert_string_equal(s, "");
 	free(s);
+}
+
+static void
+assert_unread(const char *path, size_t max, int why)
+{
+	struct buf text = { 0 };
+
+	errno = 0;
+	alarm(60);		/* it waits for good */
+	assert_int_equal(file_read(path, max, &text), -1);
+	alarm(0);
+	assert_int_equal(errno, why);
+	buf_done(&text);
+}
+
+static void
+test_file(void **state)
+{
+	char dir[] = "/tmp/peal-file-XXXXXX", path[64];
+	struct buf text = { 0 };
+	int ends[2];
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/pipe", dir);
+	assert_unread(path, 10, ENOENT);
+	assert_unread(dir, 10, EISDIR);
+	assert_unread("/dev/zero", 100000, EFBIG);
+	/* Nobody will ever write into it. */
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_unread(path, 10, ENODATA);
+	unlink(path);
+	rmdir(dir);
+	/* As of the shell: -c <(program) */
+	assert_int_equal(pipe(ends), 0);
+	assert_int_equal(write(ends[1], "text", 4), 4);
+	close(ends[1]);
+	snprintf(path, sizeof(path), "/dev/fd/%d", ends[0]);
+	assert_int_equal(file_read(path, 4, &text), 0);
+	assert_int_equal(text.n, 4);
+	assert_memory_equal(text.p, "text", 4);
+	buf_done(&text);
+	close(ends[0]);
 }
 
 static volatile size_t huge = SIZE_MAX / 2;
@@ -247,6 +291,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(test_memory),
 		cmocka_unit_test(test_overflow),
 		cmocka_unit_test(test_clocks),
+		cmocka_unit_test(test_file),
 		cmocka_unit_test(test_random),
 		cmocka_unit_test(test_descriptors),
 		cmocka_unit_test(test_standard),
