@@ -21,6 +21,7 @@
 #include "master/master.h"
 
 #define SYSLOG_SOCKET	"/dev/log"
+#define ROOM		(8 << 20)	/* octets of a socket; systemd's have as many */
 
 /* A socket as a file. */
 struct place {
@@ -81,6 +82,17 @@ file_open(const char *path)
 	return fd;
 }
 
+/* A reader that takes its time over a socket: a usual one is full after some 250
+ * lines, and lines are lost then. */
+static void
+make_room(int fd)
+{
+	int n = ROOM;
+
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &n, sizeof(n)) < 0)
+		(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &n, sizeof(n));
+}
+
 static int
 open_where(const char *where)
 {
@@ -121,6 +133,7 @@ logfile_use(const struct config *config, char **why)
 
 	if (fd < 0)
 		return -1;
+	make_room(fd);
 	process_log_settings(config);
 	log_to_fd(fd);
 	connected = place;

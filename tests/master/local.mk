@@ -9,6 +9,7 @@ master_tests = \
 	tests/master/test_numbers_random \
 	tests/master/test_pidfile \
 	tests/master/test_rundir \
+	tests/master/test_logfile \
 	tests/master/test_resolve \
 	tests/master/test_spawn \
 	tests/master/test_spool \
@@ -33,6 +34,8 @@ tests_master_test_numbers_random_SOURCES = tests/master/test_numbers_random.c
 tests_master_test_numbers_random_LDADD = $(TEST_LDADD)
 tests_master_test_pidfile_SOURCES = tests/master/test_pidfile.c
 tests_master_test_pidfile_LDADD = $(TEST_LDADD)
+tests_master_test_logfile_SOURCES = tests/master/test_logfile.c
+tests_master_test_logfile_LDADD = $(TEST_LDADD)
 tests_master_test_rundir_SOURCES = tests/master/test_rundir.c
 tests_master_test_rundir_LDADD = $(TEST_LDADD)
 tests_master_test_resolve_SOURCES = tests/master/test_resolve.c
