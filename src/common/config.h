@@ -127,6 +127,8 @@ struct config_target {
 int	config_target_parse(struct bytes url, struct config_target *,
 	    const char **why);
 
+#define CONFIG_CA_FILE_MAX	(16u << 20)	/* octets of [courier] ca_file */
+
 /* Path of the control socket in force; caller frees. */
 char	*config_control_path(const struct config *);
 

@@ -22,7 +22,6 @@
 #include "courier/ledger.h"
 #include "courier/news.h"
 
-#define AUTHORITIES_MAX	(16u << 20)	/* octets of [courier] ca_file */
 
 #define MSG_ROLE	courier
 #define MSG_CTX		struct link
@@ -264,7 +263,7 @@ authorities_read(struct courier *c)
 	const char *name = c->config->courier.ca_file;
 
 	if (name == NULL ||
-	    file_read(name, AUTHORITIES_MAX, &c->authorities) < 0) {
+	    file_read(name, CONFIG_CA_FILE_MAX, &c->authorities) < 0) {
 		buf_done(&c->authorities);
 		log_warn("webhook: no certificate will be good, its authorities "
 		    "cannot be read file=%s", name != NULL ? name : "");

@@ -8,7 +8,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <unistd.h>
+#include <string.h>
 
 #include "common/log.h"
 #include "common/util.h"
@@ -54,17 +54,36 @@ wants_tls(const struct config *config)
 	return false;
 }
 
+/* Whatever reads as a file may be no certificates. */
+static int
+authorities_try(const char *path, char **why)
+{
+	static const char begin[] = "CERTIFICATE-----";
+	struct buf text = { 0 };
+	const char *words = NULL;
+
+	if (path == NULL)
+		words = "none";
+	else if (file_read(path, CONFIG_CA_FILE_MAX, &text) < 0)
+		words = strerror(errno);
+	else if (text.n == 0 ||
+	    memmem(text.p, text.n, begin, sizeof(begin) - 1) == NULL)
+		words = "there is no certificate in it";
+	buf_done(&text);
+	if (words == NULL)
+		return 0;
+	*why = xasprintf("[courier] ca_file: %s%s%s: certificates of targets "
+	    "cannot be checked", path != NULL ? path : "",
+	    path != NULL ? ": " : "", words);
+	return -1;
+}
+
 int
 beside_check(const struct config *config, char **why)
 {
-	const char *path = config->courier.ca_file;
-
-	if (wants_tls(config) && (path == NULL || access(path, R_OK) < 0)) {
-		*why = xasprintf("[courier] ca_file: %s: %s: certificates of "
-		    "targets cannot be checked", path != NULL ? path : "none",
-		    strerror(path != NULL ? errno : ENOENT));
+	if (wants_tls(config) &&
+	    authorities_try(config->courier.ca_file, why) < 0)
 		return -1;
-	}
 	return spool_check(config, why);
 }
 

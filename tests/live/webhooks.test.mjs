@@ -260,8 +260,9 @@ test("what cannot be is refused, at the start, by --check and by a reload", () =
 	};
 	await refused(good.replace("allow = 127.0.0.1", ""), /url: 127\.0\.0\.1 is this machine or in a private network: name its address .* \[courier\] allow/);
 	await refused(good.replace("hold_back = 0", "spool = /nowhere/at/all"), /\[courier\] spool: \/nowhere\/at\/all: No such file or directory/);
-	await refused(good.replace("http://127", "https://127").replace("hold_back = 0", "ca_file = /nowhere.pem"),
-	    /\[courier\] ca_file: \/nowhere\.pem: No such file/);
+	for (const [file, words] of [["/nowhere.pem", "No such file"], ["/", "Is a directory"], ["/dev/null", "there is no certificate in it"]])
+		await refused(good.replace("http://127", "https://127").replace("hold_back = 0", `ca_file = ${file}`),
+		    new RegExp(`\\[courier\\] ca_file: ${file}: ${words}`));
 	await refused(`${good}events = chanel_occupied\n`, /did you mean channel_occupied\?/);
 	fs.writeFileSync(server.ini, good);
 	const a = await server.connect(), channel = unique();
