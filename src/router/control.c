@@ -99,7 +99,6 @@ static const char *
 find_app(const struct config *set, struct request *q)
 {
 	struct bytes name = q->app.text;
-
 	bool only = name.n == 0 && set->n_app == 1;
 
 	if (name.n == 0 && !only)
