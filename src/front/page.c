@@ -402,12 +402,11 @@ wrong_token(const struct viewer *v)
 {
 	const struct conn *c = v->client->conn;
 	static struct notice notice;
+	unsigned wait = knock_wrong(conn_from(c), worker.now);
 
 	counter.signatures_refused++;
-	knock_wrong(conn_from(c), worker.now);
 	address_log(&notice, c, "page login refused", "wrong token");
-	send_away(v, "Wrong token.", knock_wait(conn_from(c), worker.now),
-	    CLOSE_TOKEN);
+	send_away(v, "Wrong token.", wait, CLOSE_TOKEN);
 }
 
 /* False: a wrong one, and the viewer is gone. */

@@ -62,7 +62,8 @@ int	page_line(const struct json *asked, bool actions, struct buf *out,
  * Of IPv6 a network of 64 bits is one address; from: as conn_from() has it.
  */
 unsigned knock_wait(const char *from, uint32_t now);	/* seconds, 0: go on */
-void	knock_wrong(const char *from, uint32_t now);
+/* How long it must wait now; 0: it may go on. */
+unsigned knock_wrong(const char *from, uint32_t now);
 void	knock_right(const char *from);
 
 #endif

@@ -85,7 +85,7 @@ of_workers(void)
 	return n > 1 ? (unsigned)n : 1;
 }
 
-void
+unsigned
 knock_wrong(const char *from, uint32_t now)
 {
 	struct knocker *k = find(from);
@@ -97,12 +97,13 @@ knock_wrong(const char *from, uint32_t now)
 	}
 	k->last = now;
 	if (++k->wrong < FREE)
-		return;
+		return 0;
 	more = k->wrong - FREE;
 	wait = more < 9 ? 1u << more : WAIT_MOST;
 	wait = (wait < WAIT_MOST ? wait : WAIT_MOST) * of_workers();
 	/* A part of this second is over. */
 	k->until = now + 1 + (wait < FORGOTTEN ? wait : FORGOTTEN);
+	return k->until - now;
 }
 
 void

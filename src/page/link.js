@@ -15,6 +15,7 @@ export class Link extends EventTarget {
 	greeting = null;
 	#url;
 	#token = null;
+	#known = false;			// the token has been taken before
 	#socket = null;
 	#asks = new Map();
 	#next = 1;
@@ -27,8 +28,10 @@ export class Link extends EventTarget {
 		this.#url = url;
 	}
 
-	login(token) {
+	/** known: it was taken before, and is not given up because the server wants a pause. */
+	login(token, known = false) {
 		this.#token = token;
+		this.#known = known;
 		this.#pause = FIRST;
 		this.#connect();
 	}
@@ -121,6 +124,7 @@ export class Link extends EventTarget {
 				return;
 			}
 			this.greeting = m;
+			this.#known = true;
 			this.#pause = FIRST;
 			this.#set("in");
 			this.#send({ do: "watch" });
@@ -137,7 +141,9 @@ export class Link extends EventTarget {
 
 	#closed({ code }) {
 		const refused = this.refusal;
-		if (refused?.wait)
+		if (refused?.wait && this.#known)
+			this.#lost(refused.error, refused.wait * 1000);
+		else if (refused?.wait)
 			this.logout(`${refused.error} Try again in ${refused.wait} s.`);
 		else if (code === 1008 && this.state === "connecting")
 			this.logout(refused?.error ?? "The server refused the login.");
@@ -148,8 +154,9 @@ export class Link extends EventTarget {
 			    this.state === "connecting" ? "The server cannot be reached." : "The connection was lost."));
 	}
 
-	#lost(why) {
-		const pause = this.#pause * (0.75 + Math.random() / 2);
+	/** least: ms until the next attempt. */
+	#lost(why, least = 0) {
+		const pause = Math.max(this.#pause * (0.75 + Math.random() / 2), least * (1 + Math.random() / 4));
 		this.#pause = Math.min(this.#pause * 2, MOST);
 		this.#drop();
 		this.#timer = setTimeout(() => this.#connect(), pause);

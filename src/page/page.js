@@ -298,6 +298,6 @@ link.addEventListener("report", ({ detail }) => {
 document.addEventListener("visibilitychange", draw);
 
 if (remembered.get())
-	link.login(remembered.get());
+	link.login(remembered.get(), true);
 else
 	onState();

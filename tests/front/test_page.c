@@ -318,6 +318,28 @@ whose_attempts(void **state)
 	assert_int_equal(knock_wait("203.0.113.2", now + 1), 0);
 }
 
+/* A wrong one is looked at once, and so counts once. */
+static void
+attempts_of_a_second(void **state)
+{
+	struct fake_client *f;
+
+	(void)state;
+	worker.now += 10;
+	for (int i = 0; i < 20; i++) {
+		f = open_page();
+		say(f, "{\"do\":\"login\",\"token\":\"wrong\"}");
+		assert_int_equal(f->closed, CLOSE_TOKEN);
+		/* As if each came from an address of its own. */
+		knock_right("");
+	}
+	f = open_page();
+	say(f, LOGIN);
+	assert_int_equal(f->closed, CLOSE_RATE_LIMIT);
+	worker.now++;
+	(void)viewer();
+}
+
 /* Each worker knows of its own only: all together are to be no quicker. */
 static void
 attempts_at_many_workers(void **state)
@@ -636,6 +658,7 @@ main(void)
 		TEST(the_greeting),
 		TEST(wrong_ones_wait),
 		TEST(whose_attempts),
+		TEST(attempts_of_a_second),
 		TEST(attempts_at_many_workers),
 		TEST(so_many_viewers),
 		TEST(so_many_strangers),

@@ -599,6 +599,30 @@ describe("live page, and a server that is played", () => {
 		clean(page);
 	});
 
+	test("a login that was good is not given up when the server wants a pause", async (t) => {
+		const good = played({}), wait = { ok: false, error: "Too many attempts.", wait: 1 };
+		let came = 0, left = null;
+		const page = await tab(t, server, { play: (ws) => {
+			left = ws;
+			if (++came % 2 === 1)
+				return good(ws);
+			ws.onMessage(() => {
+				ws.send(JSON.stringify(wait));
+				ws.close({ code: 1008 });
+			});
+		} });
+		// After a reload of processes many come back at once.
+		await left.close({ code: 1012 });
+		await until(() => came === 3, "another attempt");
+		await inside(page);
+		// A page that is loaded again has the token from before.
+		came = 1;
+		await page.reload();
+		await until(() => came === 3, "another attempt");
+		await inside(page);
+		clean(page);
+	});
+
 	test("a user is ended although a worker does not answer, and on other hosts", async (t) => {
 		const page = await tab(t, server, { view: "connections",
 			play: played({ answers: { terminate: [[], { ok: true, closed: 0, elsewhere: 0, missing: [2] }] } }) });
