@@ -17,6 +17,8 @@
 #include "master/reloads.h"
 
 #define API	"api"		/* the way that is no front door */
+#define TEXT(x)	#x
+#define NUMBER(x) TEXT(x)
 
 /* ---- one number ---------------------------------------------------------- */
 
@@ -478,6 +480,9 @@ metrics_manual(struct buf *out)
 	    "its successor goes on with it.  process is\nmaster, router, "
 	    "courier or worker/NUMBER.  front is a front door (pusher, "
 	    "rooms,\nsse), or api.\n\n"
+	    "An application that is taken out of the settings keeps its series "
+	    "until pairs of\napp and front take half of their room, which is "
+	    NUMBER(NUMBERS_WAYS) "; what is beyond it has no\nseries.\n\n"
 	    "contrib/grafana has a board for Grafana, alerts, and what "
 	    "Prometheus needs to be\ntold.\n\n");
 	put_all(&(struct openmetrics){ .out = out,

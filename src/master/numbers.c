@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "common/hash.h"
@@ -165,6 +166,97 @@ numbers_expect(const struct config *config)
 		expect(config->rooms[i].app, "rooms");
 		expect(config->rooms[i].app, "sse");
 	}
+}
+
+/* ---- room ---------------------------------------------------------------- */
+
+struct ids {
+	const char	**at;
+	size_t		 n;
+};
+
+static int
+by_text(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static void
+ids_add(struct ids *ids, const struct config *config)
+{
+	if (config == NULL)
+		return;
+	ids->at = xreallocarray(ids->at, ids->n + config->n_app + 1,
+	    sizeof(*ids->at));
+	for (size_t i = 0; i < config->n_app; i++)
+		ids->at[ids->n++] = config->app[i].id;
+}
+
+/* The same that app_is_known() knows, for thousands of questions. */
+static void
+ids_of_all(struct ids *ids)
+{
+	ids_add(ids, master.config);
+	for (unsigned k = 0; k < CREWS; k++)
+		if (master.crew[k] != NULL)
+			ids_add(ids, master.crew[k]->config);
+	if (ids->n > 1)
+		qsort(ids->at, ids->n, sizeof(*ids->at), by_text);
+}
+
+static bool
+ids_have(const struct ids *ids, const char *app)
+{
+	return ids->n > 0 && bsearch(&app, ids->at, ids->n, sizeof(*ids->at),
+	    by_text) != NULL;
+}
+
+static void
+way_free(struct known_way *w)
+{
+	hash_remove(&ways_by_name, &w->link);
+	free((char *)(uintptr_t)w->key.p);
+	free(w);
+}
+
+/* kept[i]: the i-th of the ways as they were is still there. */
+static void
+told_follow(struct numbers *n, const bool *kept)
+{
+	size_t to = 0;
+
+	for (size_t i = 0; i < n->n_usage; i++)
+		if (kept[i])
+			n->usage[to++] = n->usage[i];
+	n->n_usage = to;
+}
+
+void
+numbers_prune(void)
+{
+	struct ids ids = { 0 };
+	size_t n = 0;
+	struct child *c;
+	bool *kept;
+
+	if (n_ways < NUMBERS_WAYS / 2)
+		return;
+	ids_of_all(&ids);
+	kept = xcalloc(n_ways, sizeof(*kept));
+	for (size_t i = 0; i < n_ways; i++) {
+		kept[i] = ids_have(&ids, ways[i]->key.p);
+		if (!kept[i]) {
+			way_free(ways[i]);
+			continue;
+		}
+		ways[i]->place = n;
+		ways[n++] = ways[i];
+	}
+	n_ways = n;
+	for (c = children_next(NULL); c != NULL; c = children_next(c))
+		told_follow(&c->numbers, kept);
+	free(kept);
+	free(ids.at);
 }
 
 /* Places in what a child told, made when there is something to put there. */

@@ -11,9 +11,10 @@
  *
  * Two things are told by name and not by place: reasons for closing, and ways (an
  * application's front door, or its API), as releases may differ in them and
- * settings bring new ones.  Both lists only grow and are limited; what is beyond
- * the limit is not counted.  A worker is believed only in ways of applications
- * that are in some settings at present.
+ * settings bring new ones.  Both lists are limited; what is beyond the limit is
+ * not counted.  Ways of applications that are gone make room when half of it is
+ * used.  A worker is believed only in ways of applications that are in some
+ * settings at present.
  *
  * Runs in: master.  Owns: the sums; what a child has told is its struct's.
  */
@@ -76,6 +77,10 @@ void	numbers_own(uint64_t *memory, uint64_t *cpu_us);
  * Prometheus begins at 0, as what is there when it is first seen counts for no
  * rate. */
 void	numbers_expect(const struct config *);
+/* Settings have changed: if half of the room for ways is used, those of
+ * applications that are in no settings any more are forgotten.  Places in the list
+ * change. */
+void	numbers_prune(void);
 
 /* The i-th of the list; NULL or false behind the last. */
 const char *numbers_reason(size_t i, uint64_t *closed);

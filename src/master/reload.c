@@ -20,6 +20,7 @@
 #include "master/handed.h"
 #include "master/logfile.h"
 #include "master/master.h"
+#include "master/numbers.h"
 #include "master/preflight.h"
 #include "master/reload.h"
 #include "master/reloads.h"
@@ -201,10 +202,12 @@ reload_done(const char *why)
 	last.took_ms = clock_ms() - job.since_ms;
 	buf_clear(&last.answer);
 	buf_clear(&last.words);
-	if (why != NULL)
+	if (why != NULL) {
 		answer_bad(why);
-	else
+	} else {
 		answer_good();
+		numbers_prune();
+	}
 	reloads_note(last.wall_ms, last.took_ms, last.full,
 	    buf_view(&job.changed), why);
 	if (last.full)

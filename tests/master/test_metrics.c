@@ -222,6 +222,109 @@ test_many_ways(void **state)
 	assert_int_equal(numbers_by_way(&way).opened, 1);
 }
 
+static size_t
+ways_known(void)
+{
+	struct way way;
+	size_t n = 0;
+
+	while (numbers_way(n, &way))
+		n++;
+	return n;
+}
+
+/* Settings with so many applications from a number on, and 1001. */
+static struct config
+with_apps(unsigned first, unsigned n)
+{
+	struct config set = { .app = xcalloc(n + 1, sizeof(*set.app)),
+		.n_app = n + 1 };
+
+	for (unsigned i = 0; i < n; i++)
+		set.app[i].id = xasprintf("app%u", first + i);
+	set.app[n].id = xstrdup("1001");
+	return set;
+}
+
+static void
+without_apps(struct config *set)
+{
+	for (size_t i = 0; i < set->n_app; i++)
+		free(set->app[i].id);
+	free(set->app);
+}
+
+/* Applications come and go for years: those of today are counted. */
+static void
+test_room_of_the_gone(void **state)
+{
+	struct config before = with_apps(0, NUMBERS_WAYS),
+	    after = with_apps(NUMBERS_WAYS, 2);
+	struct usage u = { .connections = 1, .opened = 1 },
+	    more = { .connections = 2, .opened = 5 };
+	struct way way;
+
+	(void)state;
+	master.config = &before;
+	for (unsigned i = 0; i < NUMBERS_WAYS - 1; i++)
+		tell_usage(worker(i % 2 + 1), before.app[i].id, "pusher", &u);
+	tell_usage(worker(1), "1001", "pusher", &more);
+	tell_usage(worker(2), "1001", "pusher", &more);
+	numbers_retire(worker(2));
+	assert_int_equal(ways_known(), NUMBERS_WAYS);
+	numbers_prune();		/* nobody is gone */
+	assert_int_equal(ways_known(), NUMBERS_WAYS);
+
+	master.config = &after;
+	tell_usage(worker(1), after.app[0].id, "pusher", &u);
+	assert_false(way_find(after.app[0].id, "pusher", &way));
+	numbers_prune();
+	assert_int_equal(ways_known(), 1);
+	assert_int_equal(used("1001", "pusher").opened, 10);
+	assert_int_equal(used("1001", "pusher").connections, 2);
+	/* A worker that is late says of one that was forgotten. */
+	tell_usage(worker(1), before.app[0].id, "pusher", &u);
+	tell_usage(worker(1), after.app[0].id, "pusher", &u);
+	tell_usage(worker(2), after.app[1].id, "pusher", &u);
+	assert_int_equal(ways_known(), 3);
+	assert_int_equal(used(after.app[0].id, "pusher").opened, 1);
+	assert_int_equal(used(after.app[1].id, "pusher").opened, 1);
+	numbers_retire(worker(1));
+	assert_int_equal(used("1001", "pusher").opened, 10);
+	assert_int_equal(used("1001", "pusher").connections, 0);
+	assert_int_equal(used(after.app[0].id, "pusher").connections, 0);
+
+	/* While there is room they stay. */
+	master.config = &before;
+	numbers_prune();
+	assert_int_equal(ways_known(), 3);
+	master.config = &config;
+	without_apps(&before);
+	without_apps(&after);
+}
+
+/* One that is gone from the new settings, but not from those of processes that
+ * still serve. */
+static void
+test_room_of_the_leaving(void **state)
+{
+	struct config before = with_apps(0, NUMBERS_WAYS / 2);
+	struct usage u = { .opened = 1 };
+
+	(void)state;
+	master.config = &before;
+	for (unsigned i = 0; i < NUMBERS_WAYS / 2; i++)
+		tell_usage(worker(1), before.app[i].id, "pusher", &u);
+	master.config = &config;
+	master.crew[CREW_IN_FORCE]->config = &before;
+	numbers_prune();
+	assert_int_equal(ways_known(), NUMBERS_WAYS / 2);
+	master.crew[CREW_IN_FORCE]->config = NULL;
+	numbers_prune();
+	assert_int_equal(ways_known(), 0);
+	without_apps(&before);
+}
+
 static void
 test_closes(void **state)
 {
@@ -838,7 +941,9 @@ int
 main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_usage), TEST(test_many_ways), TEST(test_closes),
+		TEST(test_usage), TEST(test_many_ways),
+		TEST(test_room_of_the_gone), TEST(test_room_of_the_leaving),
+		TEST(test_closes),
 		TEST(test_slots), TEST(test_processor), TEST(test_exec),
 		TEST(test_reloads), TEST(test_text), TEST(test_empty_text),
 		TEST(test_unused),
