@@ -97,7 +97,7 @@ purge(struct choice *h, uint64_t now)
 	struct recent *r;
 
 	while ((r = TAILQ_FIRST(&h->recent)) != NULL &&
-	    (h->octets > RECENT_OCTETS || now - r->when > RECENT_MS))
+	    (h->octets > RECENT_OCTETS || now - r->when > h->window))
 		forget(h, r);
 }
 
@@ -157,8 +157,14 @@ choice_lost(struct choice *h, uint64_t node, uint64_t now,
 void
 choice_init(struct choice *h)
 {
-	*h = (struct choice){ .own = 0 };
+	*h = (struct choice){ .window = RECENT_MS };
 	TAILQ_INIT(&h->recent);
+}
+
+void
+choice_timeout(struct choice *h, uint64_t ms)
+{
+	h->window = RECENT_MS + ms;
 }
 
 void

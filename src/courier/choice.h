@@ -5,9 +5,9 @@
  * channel's events come from one host, and few of them move when a host comes or
  * goes.
  *
- * What another host was to say in the last ten seconds is remembered: if that host
- * falls silent it may have died before it did, and who is chosen in its place says
- * it again.
+ * What another host was to say in the ten seconds before it fell silent is
+ * remembered until that is noticed: it may have died before it did, and who is
+ * chosen in its place says it again.
  *
  * Runs in: the courier.  Owned by: the courier.  Owns: what is remembered.  Dies:
  * choice_done().
@@ -20,7 +20,7 @@
 #include "common/buf.h"
 #include "common/msg.h"
 
-#define RECENT_MS	10000
+#define RECENT_MS	10000		/* before it fell silent */
 #define RECENT_OCTETS	(16u << 20)	/* then the oldest is forgotten */
 
 struct recent;
@@ -31,6 +31,7 @@ struct choice {
 	uint32_t	 n;
 	TAILQ_HEAD(, recent) recent;	/* oldest first */
 	size_t		 octets;
+	uint64_t	 window;	/* ms it is remembered for */
 };
 
 /* What an announcement is about; kind: EVENT_* of body.h. */
@@ -41,6 +42,8 @@ struct notice {
 
 void	choice_init(struct choice *);
 void	choice_done(struct choice *);
+/* It takes so many ms, [backplane] host_timeout, to notice that a host is lost. */
+void	choice_timeout(struct choice *, uint64_t ms);
 
 /* nodes as in hook_hosts. */
 void	choice_set(struct choice *, uint64_t own, const struct msg_list *nodes);

@@ -282,6 +282,7 @@ courier_on_settings(struct link *from, struct ipc *ipc,
 	(void)ipc;
 	c->config = process_settings(m);
 	address_rules_set(&c->rules, &c->config->courier);
+	choice_timeout(&c->choice, c->config->backplane.host_timeout);
 	targets_settings(c, c->config);
 	if (c->going)
 		targets_settled(c);

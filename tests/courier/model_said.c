@@ -287,7 +287,8 @@ host_lost(uint64_t node)
 		struct due d = { .kind = r.kind, .app = r.app,
 		    .channel = r.channel, .user = r.user, .again = true };
 
-		if (rig->courier->now - r.when > RECENT_MS)
+		if (rig->courier->now - r.when > RECENT_MS +
+		    rig->courier->config->backplane.host_timeout)
 			continue;
 		if (r.node == node)
 			r.node = choice_choose(&hosts,

@@ -190,6 +190,33 @@ what_a_lost_host_was_to_say_is_said(void **state)
 	choice_done(&c);
 }
 
+/* However long it takes to notice: what it said in its last ten seconds. */
+static void
+who_is_missed_late(void **state)
+{
+	struct buf heard = { 0 }, want = { 0 };
+	struct choice c;
+	char name[20];
+	struct notice n = { .kind = 1, .app = B("1001") };
+
+	(void)state;
+	snprintf(name, sizeof(name), "channel-%u", find());
+	n.channel = bytes_str(name);
+	choice_init(&c);
+	choice_timeout(&c, 60000);
+	set(&c, nodes[0], 15);
+	choice_remember(&c, &n, 1000);		/* too old below */
+	n.kind = 2;
+	choice_remember(&c, &n, 5000);
+	set(&c, nodes[0], 13);
+	choice_lost(&c, nodes[1], 72000, hear, &heard);
+	buf_fmt(&want, "2:1001/%s/ ", name);
+	assert_string_equal(buf_cstr(&heard), buf_cstr(&want));
+	buf_done(&heard);
+	buf_done(&want);
+	choice_done(&c);
+}
+
 static void
 memory_of_others_is_bounded(void **state)
 {
@@ -239,6 +266,7 @@ main(void)
 		cmocka_unit_test(who_leaves_moves_only_his),
 		cmocka_unit_test(alone_all_is_ours),
 		cmocka_unit_test(what_a_lost_host_was_to_say_is_said),
+		cmocka_unit_test(who_is_missed_late),
 		cmocka_unit_test(memory_of_others_is_bounded),
 		cmocka_unit_test(a_miss_is_said_once_in_a_while),
 	};

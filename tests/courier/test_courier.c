@@ -391,9 +391,18 @@ a_lost_host_is_stood_in_for(void **state)
 	rig_acked(g);
 	assert_int_equal(counter.hooks_taken - before, all + 2);
 	end();
+	/* It takes host_timeout, 5 s, to find out that it fell silent. */
 	before = counter.hooks_taken;
 	(void)said_by(1, two, 2);
-	rig_later(g, 11000);
+	rig_later(g, 14000);
+	rig_hosts(g, 1, 2, three, 1);
+	rig_state(g, "last", "", true);
+	rig_acked(g);
+	assert_int_equal(counter.hooks_taken - before, all + 1);
+	end();
+	before = counter.hooks_taken;
+	(void)said_by(1, two, 2);
+	rig_later(g, 16000);
 	ours = (unsigned)(counter.hooks_taken - before);
 	rig_hosts(g, 1, 2, three, 1);
 	rig_state(g, "last", "", true);

@@ -124,7 +124,9 @@ test("a host dies with what it was to say: another says it", () => joined(3, { b
 	targets[2].answer = () => "hold";
 	const stays = await fleet.hosts[0].connect();
 	for (const name of channels)
-		await stays.subscribe(name);
+		stays.subscribing(name);
+	for (const name of channels)
+		await stays.expect("pusher_internal:subscription_succeeded", name);
 	const others = targets.slice(0, 2), heard = () => new Set(all(others).filter((e) => e.name === "channel_occupied").map((e) => e.channel));
 	await until(() => targets[2].requests.length > requests, "the last host to speak");
 	assert.ok(heard().size < channels.length);
