@@ -6,6 +6,7 @@ master_tests = \
 	tests/master/test_certificate \
 	tests/master/test_listen \
 	tests/master/test_metrics \
+	tests/master/test_numbers \
 	tests/master/test_numbers_random \
 	tests/master/test_pidfile \
 	tests/master/test_rundir \
@@ -30,6 +31,9 @@ tests_master_test_metrics_SOURCES = tests/master/test_metrics.c \
 	tests/master/metrics_reader.c tests/master/metrics_reader.h
 tests_master_test_metrics_LDADD = $(TEST_LDADD)
 EXTRA_DIST += tests/master/metrics.text
+EXTRA_DIST += tests/master/service.h
+tests_master_test_numbers_SOURCES = tests/master/test_numbers.c
+tests_master_test_numbers_LDADD = $(TEST_LDADD)
 tests_master_test_numbers_random_SOURCES = tests/master/test_numbers_random.c
 tests_master_test_numbers_random_LDADD = $(TEST_LDADD)
 tests_master_test_pidfile_SOURCES = tests/master/test_pidfile.c
