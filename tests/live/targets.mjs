@@ -19,6 +19,7 @@ import path from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import Pusher from "pusher";
 import { APP, patience, until } from "./harness.mjs";
+import { freePort } from "./redis.mjs";
 
 /** Key and certificate of 127.0.0.1, signed by itself: { key, cert, file }. */
 let made;
@@ -48,7 +49,7 @@ export class Target {
 	 * release()), "reset", or a function (res); else 200.  tls: with the
 	 * certificate above.
 	 */
-	static async start({ answer = () => 200, tls = false, app = APP, port = 0 } = {}) {
+	static async start({ answer = () => 200, tls = false, app = APP, port } = {}) {
 		const target = new Target();
 		Object.assign(target, { answer, tls });
 		target.library = new Pusher({ appId: app.id, key: app.key, secret: app.secret, host: "localhost" });
@@ -59,7 +60,8 @@ export class Target {
 			s.on("close", () => target.sockets.delete(s));
 			s.on("error", () => {});
 		});
-		await target.open(port);
+		// Nobody else's clients come while it is closed.
+		await target.open(port ?? await freePort());
 		return target;
 	}
 
