@@ -103,7 +103,8 @@ async function site(t) {
 	const port = await until(() => /http:\/\/127\.0\.0\.1:(\d+)\) started/.exec(log)?.[1], () => `PHP's server: ${log}`);
 	const lines = (name) => {
 		try {
-			return fs.readFileSync(path.join(dir, name), "utf8").trim().split("\n");
+			// What has no end yet is being written.
+			return fs.readFileSync(path.join(dir, name), "utf8").split("\n").slice(0, -1);
 		} catch {
 			return [];
 		}
