@@ -316,6 +316,7 @@ a_link_must_begin_with_hosts(void **state)
 
 /* ---- hosts --------------------------------------------------------------------- */
 
+static const uint64_t two[] = { 1, 2 };
 static const uint64_t three[] = { 1, 2, 3 };
 
 /* Channels that this node says, of many. */
@@ -371,10 +372,27 @@ client_events_are_said_where_they_happen(void **state)
 	end();
 }
 
+/* One of two hosts is lost so many ms after all was said: what the other has said
+ * then, and before. */
+static uint64_t
+said_with_one_lost(uint64_t ms, unsigned *before_that)
+{
+	uint64_t begun = counter.hooks_taken, n;
+
+	(void)said_by(1, two, 2);
+	rig_later(g, ms);
+	*before_that = (unsigned)(counter.hooks_taken - begun);
+	rig_hosts(g, 1, 2, three, 1);
+	rig_state(g, "last", "", true);
+	rig_acked(g);
+	n = counter.hooks_taken - begun;
+	end();
+	return n;
+}
+
 static void
 a_lost_host_is_stood_in_for(void **state)
 {
-	static const uint64_t two[] = { 1, 2 };
 	unsigned ours, all = 300;
 	uint64_t before = counter.hooks_taken;
 
@@ -392,23 +410,8 @@ a_lost_host_is_stood_in_for(void **state)
 	assert_int_equal(counter.hooks_taken - before, all + 2);
 	end();
 	/* It takes host_timeout, 5 s, to find out that it fell silent. */
-	before = counter.hooks_taken;
-	(void)said_by(1, two, 2);
-	rig_later(g, 14000);
-	rig_hosts(g, 1, 2, three, 1);
-	rig_state(g, "last", "", true);
-	rig_acked(g);
-	assert_int_equal(counter.hooks_taken - before, all + 1);
-	end();
-	before = counter.hooks_taken;
-	(void)said_by(1, two, 2);
-	rig_later(g, 16000);
-	ours = (unsigned)(counter.hooks_taken - before);
-	rig_hosts(g, 1, 2, three, 1);
-	rig_state(g, "last", "", true);
-	rig_acked(g);
-	assert_int_equal(counter.hooks_taken - before, ours + 1);
-	end();
+	assert_int_equal(said_with_one_lost(14000, &ours), all + 1);
+	assert_int_equal(said_with_one_lost(16000, &ours), ours + 1);
 }
 
 /* ---- routers and settings -------------------------------------------------------- */
