@@ -44,11 +44,14 @@ now_us(void)
 void
 fault(uint64_t *count, const char *fmt, ...)
 {
+	bool grave = count == &stats->missing || count == &stats->doubled ||
+	    count == &stats->disordered || count == &stats->strange;
 	va_list ap;
 
 	(*count)++;
-	if (stats->first[0] != '\0')
+	if (stats->first[0] != '\0' && (stats->first_grave || !grave))
 		return;
+	stats->first_grave = grave;
 	va_start(ap, fmt);
 	vsnprintf(stats->first, sizeof stats->first, fmt, ap);
 	va_end(ap);
@@ -90,8 +93,10 @@ add_up(struct stats *sum)
 			sum->pauses[k] += s->pauses[k];
 			sum->api[k] += s->api[k];
 		}
-		if (sum->first[0] == '\0')
+		if (sum->first[0] == '\0' || s->first_grave) {
 			memcpy(sum->first, s->first, sizeof sum->first);
+			sum->first_grave = s->first_grave;
+		}
 		sum->cpu += s->cpu;
 	}
 }

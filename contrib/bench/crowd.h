@@ -80,6 +80,7 @@ struct stats {
 	uint32_t	 pauses[BUCKETS];	/* clients, by longest pause */
 	uint32_t	 api[BUCKETS];		/* calls, by time to answer */
 	char		 first[200];		/* the first fault, in words */
+	bool		 first_grave;		/* of what came, not of who went */
 	_Atomic uint64_t recent_us;		/* longest pause since it was
 						 * read last */
 	double		 cpu;
@@ -101,7 +102,8 @@ extern struct shared *shared;
 extern struct stats *stats;		/* this process's */
 
 uint64_t now_us(void);
-/* Remembers the first fault in words. */
+/* Remembers the first fault in words; one in what came rather than one of many
+ * connections that went. */
 void	fault(uint64_t *count, const char *fmt, ...)
 	    __attribute__((format(printf, 2, 3)));
 void	log_value(uint32_t *buckets, uint64_t us);
