@@ -424,7 +424,7 @@ login(struct viewer *v, struct bytes token)
 	} else if (n_in >= settings()->max_viewers) {
 		send_away(v, "Too many viewers.", 0, CLOSE_OVER_CAPACITY);
 	} else {
-		knock_right(conn_from(c));
+		knock_right(conn_from(c), worker.now);
 		v->in = true;
 		n_in++;
 		counter.pages++;
@@ -654,6 +654,7 @@ page_settings(const struct config *config)
 	}
 	if (same)
 		return;
+	knock_forget();
 	free(token);
 	token = xstrdup(now);
 }

@@ -55,15 +55,29 @@ int	page_line(const struct json *asked, bool actions, struct buf *out,
 /* ---- page_knock.c: who tries to log in --------------------------------------- */
 
 /*
- * Wrong tokens of an address: after a few of them it must wait, a second at
- * first, then always twice as long, five minutes at most; then nobody looks at
- * its token.  Each worker counts by itself, so with N workers it waits N times as
- * long, half an hour at most.  A worker looks at twenty tokens a second at most.
- * Of IPv6 a network of 64 bits is one address; from: as conn_from() has it.
+ * A token is looked at only while knock_wait() is 0, right or wrong: whoever has to
+ * wait learns nothing of it.  What wrong ones cost
+ *
+ *	an address	three are free, then it waits: a second at first, always
+ *			twice as long, five minutes at most
+ *	its network	of 24 bits: twelve, then one in ten seconds; of 16 bits:
+ *			forty, then one in three seconds
+ *	a worker	twenty in a second
+ *
+ * Of IPv6 an address is a network of 64 bits, and those around it have 48 and 32.
+ * Right tokens cost nothing, and an address that had one in the last week answers
+ * only for its own wrong ones: guesses from elsewhere do not keep it out.  Each
+ * worker counts by itself, so with N workers an address and its networks wait N
+ * times as long, half an hour at most.  Some 4,000 of them are remembered; of more,
+ * those that were quiet longest are taken for new.
+ *
+ * from: as conn_from() has it; now: the worker's seconds.
  */
 unsigned knock_wait(const char *from, uint32_t now);	/* seconds, 0: go on */
 /* How long it must wait now; 0: it may go on. */
 unsigned knock_wrong(const char *from, uint32_t now);
-void	knock_right(const char *from);
+void	knock_right(const char *from, uint32_t now);
+/* There is another token: who was right or wrong is so no more. */
+void	knock_forget(void);
 
 #endif

@@ -91,6 +91,7 @@ setup(void **state)
 	};
 	worker.master = (struct ipc *)&asked;
 	worker.leaving = false;
+	knock_forget();
 	fronts_settings(&fake.config);
 	n_asked = n_cancelled = n_reports = 0;
 	return 0;
@@ -100,8 +101,6 @@ static int
 teardown(void **state)
 {
 	(void)state;
-	/* What an address has done wrong is forgotten in time. */
-	knock_right("");
 	fake_teardown();
 	worker.master = NULL;
 	if (reporting != NULL)
@@ -289,54 +288,171 @@ static void
 whose_attempts(void **state)
 {
 	uint32_t now = worker.now;
-	char ip[40];
 
 	(void)state;
 	for (int i = 0; i < 4; i++)
 		knock_wrong("2001:db8::1", now);
 	assert_true(knock_wait("2001:db8::1", now) > 0);
 	assert_true(knock_wait("2001:db8::ffff:1", now) > 0);
-	assert_int_equal(knock_wait("2001:db8:1::1", now), 0);
+	assert_int_equal(knock_wait("2001:db8:0:1::1", now), 0);
 	assert_int_equal(knock_wait("192.0.2.1", now), 0);
 	for (int i = 0; i < 4; i++)
 		knock_wrong("192.0.2.1", now);
 	assert_true(knock_wait("192.0.2.1", now) > 0);
 	assert_int_equal(knock_wait("192.0.2.2", now), 0);
-	knock_right("192.0.2.1");
+	knock_right("192.0.2.1", now);
 	assert_int_equal(knock_wait("192.0.2.1", now), 0);
-	/* More addresses than are kept: none is let in for it at once. */
-	for (int i = 0; i < 200; i++) {
-		snprintf(ip, sizeof(ip), "10.0.0.%d", i);
-		knock_wrong(ip, now + 1);
-	}
-	assert_int_equal(knock_wait("10.0.0.199", now + 2), 0);
-	/* And of all of them so many a second are looked at. */
-	now += 10;
-	for (int i = 0; i < 20; i++)
-		assert_int_equal(knock_wait("203.0.113.1", now), 0);
-	assert_int_equal(knock_wait("203.0.113.2", now), 1);
-	assert_int_equal(knock_wait("203.0.113.2", now + 1), 0);
+	/* What is wrong with one token is not with another. */
+	assert_true(knock_wait("2001:db8::1", now) > 0);
+	knock_forget();
+	assert_int_equal(knock_wait("2001:db8::1", now), 0);
 }
 
-/* A wrong one is looked at once, and so counts once. */
+/* One each from as many addresses as it takes until others have to wait. */
+static unsigned
+wrong_until(const char *begin, const char *end, const char *other, uint32_t now)
+{
+	char ip[40];
+
+	for (unsigned n = 0; n < 200; n++) {
+		if (knock_wait(other, now + n / 4) > 0)
+			return n;
+		snprintf(ip, sizeof(ip), "%s%u%s", begin, n, end);
+		/* The worker's twenty of a second are not what is meant. */
+		knock_wrong(ip, now + n / 4);
+	}
+	return 200;
+}
+
+/* A network of many addresses costs itself, and not others. */
+static void
+attempts_of_networks(void **state)
+{
+	uint32_t now = worker.now;
+	unsigned n;
+	static const struct {
+		const char *begin, *end, *inside, *outside;
+		unsigned least, most;
+	} tries[] = {
+		/* As some seconds pass meanwhile, it bears some more. */
+		{ "192.0.2.", "", "192.0.2.255", "192.0.3.1",
+		    12, 13 },
+		{ "2001:db8:1:", "::1", "2001:db8:1:ffff::1",
+		    "2001:db8:2::1", 12, 13 },
+		{ "10.1.", ".1", "10.1.255.1", "10.2.0.1",
+		    40, 50 },
+		{ "2001:db9:", "::1", "2001:db9:ffff::1", "2001:dba::1",
+		    40, 50 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < NELEM(tries); i++, now += 1000) {
+		knock_forget();
+		n = wrong_until(tries[i].begin, tries[i].end,
+		    tries[i].inside, now);
+		assert_in_range(n, tries[i].least, tries[i].most);
+		assert_int_equal(knock_wait(tries[i].outside, now + n / 4), 0);
+		assert_int_equal(knock_wait(tries[i].inside, now + n), 0);
+	}
+}
+
+/* One alone, however long it goes on, keeps nobody near it out. */
+static void
+attempts_of_one(void **state)
+{
+	uint32_t now = worker.now;
+	unsigned wrong = 0;
+
+	(void)state;
+	for (uint32_t end = now + 7200; now < end; now++) {
+		if (knock_wait("192.0.2.1", now) == 0) {
+			knock_wrong("192.0.2.1", now);
+			wrong++;
+		}
+		assert_int_equal(knock_wait("192.0.2.2", now), 0);
+	}
+	assert_in_range(wrong, 20, 40);
+}
+
+/* Whoever guesses from everywhere is looked at so often, and no more; who had the
+ * right one before gets in as ever. */
+static void
+attempts_from_everywhere(void **state)
+{
+	uint32_t now = worker.now;
+	unsigned looked_at;
+	char ip[40];
+
+	(void)state;
+	knock_right("198.51.100.7", now);
+	for (unsigned s = 0; s < 100; s++, now++) {
+		looked_at = 0;
+		for (unsigned n = 0; n < 100; n++) {
+			snprintf(ip, sizeof(ip), "%u.%u.%u.1", 1 + n, s, n);
+			if (knock_wait(ip, now) > 0)
+				continue;
+			looked_at++;
+			knock_wrong(ip, now);
+		}
+		assert_int_equal(looked_at, 20);
+		assert_true(knock_wait("203.0.113.1", now) > 0);
+		assert_int_equal(knock_wait("198.51.100.7", now), 0);
+	}
+	/* Of its own wrong ones it answers for as anybody. */
+	for (int i = 0; i < 3; i++)
+		knock_wrong("198.51.100.7", now);
+	assert_true(knock_wait("198.51.100.7", now) > 0);
+	/* After a week it is nobody special. */
+	now += 7 * 86400;
+	for (unsigned n = 0; n < 20; n++) {
+		snprintf(ip, sizeof(ip), "%u.0.0.1", 1 + n);
+		assert_int_equal(knock_wait(ip, now), 0);
+		knock_wrong(ip, now);
+	}
+	assert_int_equal(knock_wait("198.51.100.7", now), 1);
+	assert_int_equal(knock_wait("198.51.100.7", now + 1), 0);
+}
+
+/* Right ones are no attempts: after a reload all viewers come at once. */
+static void
+right_ones_cost_nothing(void **state)
+{
+	uint32_t now = worker.now;
+	char ip[40];
+
+	(void)state;
+	for (unsigned n = 0; n < 200; n++) {
+		snprintf(ip, sizeof(ip), "192.0.2.%u", n);
+		assert_int_equal(knock_wait(ip, now), 0);
+		knock_right(ip, now);
+	}
+}
+
+/* Wrong ones of a second, from elsewhere: whoever is to wait is not looked at. */
 static void
 attempts_of_a_second(void **state)
 {
 	struct fake_client *f;
+	char ip[40];
 
 	(void)state;
-	worker.now += 10;
 	for (int i = 0; i < 20; i++) {
-		f = open_page();
-		say(f, "{\"do\":\"login\",\"token\":\"wrong\"}");
-		assert_int_equal(f->closed, CLOSE_TOKEN);
-		/* As if each came from an address of its own. */
-		knock_right("");
+		snprintf(ip, sizeof(ip), "%d.0.0.1", i + 1);
+		assert_int_equal(knock_wait(ip, worker.now), 0);
+		knock_wrong(ip, worker.now);
 	}
 	f = open_page();
 	say(f, LOGIN);
 	assert_int_equal(f->closed, CLOSE_RATE_LIMIT);
+	assert_non_null(strstr(fake_heard(f), "\"wait\":1"));
 	worker.now++;
+	(void)viewer();
+	/* Now it is known. */
+	for (int i = 0; i < 20; i++) {
+		snprintf(ip, sizeof(ip), "%d.0.0.1", i + 51);
+		knock_wrong(ip, worker.now);
+	}
+	assert_int_equal(knock_wait("203.0.113.1", worker.now), 1);
 	(void)viewer();
 }
 
@@ -354,7 +470,7 @@ attempts_at_many_workers(void **state)
 			knock_wrong("192.0.2.9", now);
 			waits[many][i] = knock_wait("192.0.2.9", now);
 		}
-		knock_right("192.0.2.9");
+		knock_forget();
 	}
 	fake.config.peal.workers = 0;
 	assert_int_equal(waits[1][0], 0);
@@ -658,6 +774,10 @@ main(void)
 		TEST(the_greeting),
 		TEST(wrong_ones_wait),
 		TEST(whose_attempts),
+		TEST(attempts_of_networks),
+		TEST(attempts_of_one),
+		TEST(attempts_from_everywhere),
+		TEST(right_ones_cost_nothing),
 		TEST(attempts_of_a_second),
 		TEST(attempts_at_many_workers),
 		TEST(so_many_viewers),

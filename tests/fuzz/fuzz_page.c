@@ -109,7 +109,7 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	worker.master = (struct ipc *)(uintptr_t)&fake;
 	fake.on_text = check_text;
 	fronts_settings(&fake.config);
-	knock_right("");
+	knock_forget();
 	f = fake_connect("/peal/ws", "", NULL);
 	MUST(f != NULL);
 	say(f, line(&in));
@@ -119,7 +119,7 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 		fake_say(f, B("{\"do\":\"login\",\"token\":\"" TOKEN "\"}"));
 	if (f->closed != CLOSE_NONE) {
 		worker.now++;
-		knock_right("");
+		knock_forget();
 		f = fake_connect("/peal/ws", "", NULL);
 		fake_say(f, B("{\"do\":\"login\",\"token\":\"" TOKEN "\"}"));
 	}
