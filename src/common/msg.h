@@ -18,7 +18,7 @@
 
 #include "common/buf.h"
 
-#define MSG_VERSION	6
+#define MSG_VERSION	7
 #define MSG_OLDEST	3	/* that is still understood */
 #define MSG_MAX		(64u << 20)	/* octets of a message's bytes */
 #define MSG_FRAME_MAX	(MSG_MAX + (1u << 16))	/* and of all of it */

@@ -32,6 +32,7 @@
 #define SETTLED_MS	30000	/* who lived so long has not failed early */
 #define START_GRACE_MS	10000	/* libraries are set up before the first pong */
 #define END_GRACE_MS	2000	/* from the link's end to the process's */
+#define SILENT_LOOKS	2	/* before it is called silent */
 #define LOOP_FAILS	3	/* early deaths that are called a loop */
 #define START_FAILS	4	/* early deaths that end a start */
 
@@ -81,7 +82,8 @@ child_ping(struct child *c, uint64_t n)
 {
 	c->asked = n;
 	TELL(c, ping, .n = n, .version = MSG_VERSION,
-	    .ending = master.ending);
+	    .ending = master.ending,
+	    .silent = crew_router(master.crew[CREW_IN_FORCE])->silent_ms);
 }
 
 /* Those that come serve later, all together. */
@@ -156,6 +158,8 @@ child_spawn(struct child *c)
 	c->generation = ++master.generation[c->slot];
 	c->spawned_ms = c->heard_ms = clock_ms();
 	c->asked = c->answered = 0;
+	c->unanswered = 0;
+	c->silent_ms = 0;
 	c->version = c->waiting = 0;
 	c->pass = (struct child_pass){ 0 };
 	state_set(c, CHILD_STARTING);
@@ -293,6 +297,15 @@ child_kill(struct child *c)
 		kill(c->pid, SIGKILL);
 }
 
+/* An answer that one look finds missing may be under way, on a busy machine or
+ * when all of us stood still. */
+static void
+note_silence(struct child *c, uint64_t now)
+{
+	c->unanswered = c->asked != c->answered ? c->unanswered + 1 : 0;
+	c->silent_ms = c->unanswered >= SILENT_LOOKS ? now - c->heard_ms : 0;
+}
+
 void
 child_watch(struct child *c, uint64_t now)
 {
@@ -311,6 +324,7 @@ child_watch(struct child *c, uint64_t now)
 		child_kill(c);
 		return;
 	}
+	note_silence(c, now);
 	child_ping(c, c->asked + 1);
 }
 
@@ -339,6 +353,8 @@ master_on_pong(struct child *c, struct ipc *ipc, const struct msg_pong *m)
 	if (m->n <= c->answered || m->n > c->asked)
 		return;
 	c->answered = m->n;
+	c->unanswered = 0;
+	c->silent_ms = 0;
 	master_child_changed();
 }
 

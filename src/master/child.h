@@ -99,6 +99,9 @@ struct child {
 	uint64_t		 spawned_ms;
 	uint64_t		 heard_ms;	/* last pong */
 	uint64_t		 asked, answered;	/* ping, pong */
+	unsigned		 unanswered;	/* looks in a row that found no
+						   answer to the last ping */
+	uint64_t		 silent_ms;	/* as ping says it */
 	struct event		*respawn;
 	char			 lost[80];	/* why its link ended */
 	struct counters		 counters;	/* as last reported */

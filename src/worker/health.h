@@ -12,7 +12,8 @@
  * NULL: they shall.  Else a word why not:
  *	draining	the service is being stopped, or will be soon
  *			([peal] stop_delay)
- *	router		there is no link to the router just now
+ *	router		there is no link to the router just now, or it has
+ *			answered nothing for half of [peal] watchdog
  * A worker that leaves after a reload is as good as its successor: the service
  * is there.  So is one whose broker is away: it serves its own clients.
  */

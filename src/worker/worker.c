@@ -224,6 +224,7 @@ worker_on_router_link(struct worker *w, struct ipc *from,
 	(void)from;
 	inherit_router_lost();
 	handover_router_lost();
+	w->silent = 0;		/* that was another */
 	uplink_connect(w->base, m->fd, &router_ops, w);
 }
 
@@ -278,6 +279,7 @@ worker_on_ping(struct worker *w, struct ipc *from, const struct msg_ping *m)
 	(void)from;
 	w->master_version = m->version;
 	w->ending = m->ending != 0;
+	w->silent = m->silent;
 	/* The master compares: all workers count at the same time. */
 	worker_report();
 	usage_tell();

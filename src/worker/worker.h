@@ -35,6 +35,8 @@ struct worker {
 						   all processes of the host */
 	uint64_t		 now_ms;	/* clock_ms() of this turn */
 	bool			 ending;	/* the service will be stopped soon */
+	uint64_t		 silent;	/* ms that the router owes the master
+						   an answer */
 	bool			 stopping;
 	bool			 leaving;	/* it is being replaced */
 };

@@ -76,6 +76,30 @@ test("without a router: alive, not ready", async () => {
 	await s.stop();
 });
 
+test("with a router that stands still: not ready before it is replaced", async () => {
+	const s = await Server.start({ workers: 1, peal: { watchdog: "6s" } });
+	s.allow(/died|router lost|not answered|killed|keeps dying/);
+	const killed = () => (s.log.match(/router has not answered/g) ?? []).length;
+	let stopped;
+	// If that moment is missed, the one of the next router is waited for.
+	await until(async () => {
+		const before = killed();
+		[stopped] = s.pids("peald: router");
+		if (!stopped)
+			return false;
+		process.kill(stopped, "SIGSTOP");
+		const { status, body } = await get(s);
+		return status === 503 && body === '{"ready":false,"why":"router"}' && killed() === before &&
+		    s.pids("peald: router")[0] === stopped;
+	}, "not ready");
+	assert.equal((await get(s, "/up")).status, 200);
+	try {
+		process.kill(stopped, "SIGCONT");
+	} catch { /* it is replaced */ }
+	await until(async () => (await get(s)).status === 200, "ready");
+	await s.stop();
+});
+
 test("while clients are told to go: no new ones, anywhere; who wants an answer gets it", async () => {
 	const dir = fs.mkdtempSync(path.join(os.tmpdir(), "peal-health-")), socketPath = path.join(dir, "s");
 	const s = await Server.start({ workers: 2, rooms: {}, peal: { drain_timeout: "1h" }, http: { header_timeout: "4s" }, listeners: {

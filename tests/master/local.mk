@@ -14,7 +14,8 @@ master_tests = \
 	tests/master/test_resolve \
 	tests/master/test_spawn \
 	tests/master/test_spool \
-	tests/master/test_state
+	tests/master/test_state \
+	tests/master/test_watch
 check_PROGRAMS += $(master_tests)
 TESTS += $(master_tests)
 tests_common_test_jail_SOURCES = tests/common/test_jail.c
@@ -51,6 +52,8 @@ tests_master_test_spool_LDADD = $(TEST_LDADD)
 tests_master_test_spool_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=fsync
 tests_master_test_state_SOURCES = tests/master/test_state.c
 tests_master_test_state_LDADD = $(TEST_LDADD)
+tests_master_test_watch_SOURCES = tests/master/test_watch.c
+tests_master_test_watch_LDADD = $(TEST_LDADD)
 
 # What this release carries over an exec, for all that come: once, before it is
 # released.

@@ -462,6 +462,15 @@ test_ready(void **state)
 	assert_string_equal(buf_cstr(&fake.answer),
 	    "{\"ready\":false,\"why\":\"router\"}");
 	fake.no_link = false;
+	/* It hangs, and nobody has replaced it yet. */
+	fake.config.peal.watchdog = 5000;
+	worker.silent = 2499;
+	assert_int_equal(status_of("/ready", CLIENTS), 200);
+	worker.silent = 2500;
+	assert_int_equal(status_of("/ready", CLIENTS), 503);
+	assert_string_equal(buf_cstr(&fake.answer),
+	    "{\"ready\":false,\"why\":\"router\"}");
+	worker.silent = 0;
 	worker.leaving = true;		/* somebody else takes over */
 	assert_int_equal(status_of("/ready", CLIENTS), 200);
 	worker.leaving = false;
