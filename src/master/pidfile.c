@@ -48,18 +48,31 @@ pidfile_write(int fd, const char *path, char **why)
 	return -1;
 }
 
+/* A pipe takes a number as well, but keeps none. */
+static bool
+is_plain(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+}
+
 static int
 pidfile_open(const char *path, int flags, char **why)
 {
-	int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | flags, 0644);
+	int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK |
+	    O_NOCTTY | flags, 0644);
 
-	if (fd < 0) {
+	*why = NULL;
+	if (fd < 0)
 		*why = xasprintf("%s: %s", path, strerror(errno));
-	} else if (pidfile_lock(fd, path, why) < 0) {
+	else if (!is_plain(fd))
+		*why = xasprintf("%s: is no plain file", path);
+	if (*why == NULL && pidfile_lock(fd, path, why) == 0)
+		return fd;
+	if (fd >= 0)
 		close(fd);
-		fd = -1;
-	}
-	return fd;
+	return -1;
 }
 
 int

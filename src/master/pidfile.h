@@ -2,7 +2,7 @@
  *
  * The file that holds the master's process id.  It is locked for as long as the
  * service lives: a second instance with the same file is refused, a file left
- * by a dead one is taken over.
+ * by a dead one is taken over, and what is no plain file is refused.
  *
  * Runs in: master.  Owns: the descriptor and the file.
  */

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include <cmocka.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -100,6 +101,32 @@ test_cannot(void **state)
 	free(why);
 }
 
+static void
+test_no_plain_file(void **state)
+{
+	char *why = NULL;
+	int (*const takes[])(const char *, char **) = { pidfile_try,
+	    pidfile_take };
+
+	(void)state;
+	assert_int_equal(mkfifo(path, 0600), 0);
+	for (size_t i = 0; i < NELEM(takes); i++) {
+		assert_int_equal(takes[i](path, &why), -1);
+		assert_non_null(strstr(why, path));
+		assert_non_null(strstr(why, "no plain file"));
+		free(why);
+		assert_int_equal(pidfile_try("/dev/null", &why), -1);
+		free(why);
+	}
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(pidfile_try(path, &why), 0);
+	assert_int_equal(access(path, F_OK), -1);
+	/* The one that is held stays held. */
+	assert_int_equal(pidfile_take(path, &why), 0);
+	assert_int_equal(pidfile_try(path, &why), 0);
+	pidfile_drop();
+}
+
 static int
 directory_make(void **state)
 {
@@ -127,6 +154,7 @@ main(void)
 		cmocka_unit_test(test_left_by_a_dead_one),
 		cmocka_unit_test(test_another_runs),
 		cmocka_unit_test(test_cannot),
+		cmocka_unit_test(test_no_plain_file),
 	};
 
 	return cmocka_run_group_tests(tests, directory_make, directory_remove);
