@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -148,6 +149,25 @@ caller_refuse(struct caller *c, const char *why)
 	caller_refuse_with(c, why, "");
 }
 
+/* A member that is true or false, or is left out.  -1: it is something else, and
+ * the caller was told so. */
+static int
+caller_flag(struct caller *c, const struct json *request, const char *name,
+    bool *on)
+{
+	struct json v;
+	const struct json_want want = { bytes_str(name), &v };
+	char why[64];
+
+	json_pick(request, &want, 1);
+	*on = v.type == JSON_TRUE;
+	if (*on || v.type == JSON_FALSE || json_absent(&v))
+		return 0;
+	snprintf(why, sizeof(why), "%s is true or false", name);
+	caller_refuse(c, why);
+	return -1;
+}
+
 /* ---- verbs --------------------------------------------------------------- */
 
 static void
@@ -170,12 +190,12 @@ verb_report(struct caller *c, const struct json *request)
 static void
 verb_metrics(struct caller *c, const struct json *request)
 {
-	struct json open;
-	const struct json_want want[] = { { BYTES("openmetrics"), &open } };
 	struct buf text = { 0 };
+	bool open;
 
-	json_pick(request, want, NELEM(want));
-	metrics_text(&text, open.type == JSON_TRUE);
+	if (caller_flag(c, request, "openmetrics", &open) < 0)
+		return;
+	metrics_text(&text, open);
 	buf_str(&c->out, "{\"ok\":true,\"text\":");
 	json_quote(&c->out, buf_view(&text));
 	buf_str(&c->out, "}\n");
@@ -257,14 +277,14 @@ verb_reload(struct caller *c, const struct json *request)
 static void
 verb_stop(struct caller *c, const struct json *request)
 {
-	struct json now;
-	const struct json_want want[] = { { BYTES("now"), &now } };
+	bool now;
 
-	json_pick(request, want, NELEM(want));
+	if (caller_flag(c, request, "now", &now) < 0)
+		return;
 	log_info("stop asked for by pealctl");
 	c->waits_for_end = true;
 	event_del(c->event);
-	if (now.type == JSON_TRUE)
+	if (now)
 		master_stop(0);
 	else
 		stop_ask(master.config->peal.drain_timeout);
@@ -274,14 +294,14 @@ verb_stop(struct caller *c, const struct json *request)
 static void
 verb_config(struct caller *c, const struct json *request)
 {
-	struct json diff;
-	const struct json_want want[] = { { BYTES("diff"), &diff } };
 	struct config *file;
 	struct buf text = { 0 };
 	char *why = NULL;
+	bool diff;
 
-	json_pick(request, want, NELEM(want));
-	if (diff.type != JSON_TRUE) {
+	if (caller_flag(c, request, "diff", &diff) < 0)
+		return;
+	if (!diff) {
 		config_dump(master.config, false, &text);
 		buf_str(&c->out, "{\"ok\":true,\"settings\":");
 		json_quote(&c->out, buf_view(&text));

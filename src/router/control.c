@@ -137,6 +137,18 @@ not_text(const struct request *q)
 	return NULL;
 }
 
+/* Nor may one in place of true be taken for false. */
+static const char *
+not_flag(const struct request *q)
+{
+	const struct json *slow = &q->slow.token;
+
+	if (json_absent(slow) || slow->type == JSON_TRUE ||
+	    slow->type == JSON_FALSE)
+		return NULL;
+	return "slow is true or false";
+}
+
 static bool
 is_starting(const struct control *c)
 {
@@ -165,6 +177,8 @@ control_run(struct control *c, struct request *q)
 {
 	const char *why = not_text(q);
 
+	if (why == NULL)
+		why = not_flag(q);
 	c->verb = verb_find(q->verb.text);
 	if (c->verb != NULL && why != NULL)
 		sink_fail(&c->sink, why);

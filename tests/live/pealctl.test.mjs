@@ -145,6 +145,8 @@ test("the control socket bears anything", async () => {
 		await refused('{"verb":"publish","channel":"c","event":"pusher_internal:x","data":""}\n', /the server's/);
 		await refused('{"verb":"channels","app":1001}\n', /app is a string/);
 		await refused('{"verb":"log","level":7}\n', /a level is/);
+		for (const [verb, flag] of [["stop", "now"], ["config", "diff"], ["metrics", "openmetrics"], ["inspect", "slow"]])
+			await refused(`{"verb":"${verb}","${flag}":1}\n`, new RegExp(`${flag} is true or false`));
 		await refused(`{"verb":"${"x".repeat(2 << 20)}`, /too long/);
 		assert.equal(await ask('{"verb":"status"', true), "");
 		assert.equal(await ask("", true), "");

@@ -115,6 +115,10 @@ test_mistakes(void **state)
 	    NO("channel is a string"));
 	answers(g, "{\"verb\":\"kick\",\"app\":\"2\",\"user\":7}",
 	    NO("user is a string"));
+	answers(g, "{\"verb\":\"inspect\",\"app\":\"2\",\"slow\":1}",
+	    NO("slow is true or false"));
+	answers(g, "{\"verb\":\"inspect\",\"app\":\"2\",\"slow\":\"true\"}",
+	    NO("slow is true or false"));
 	rig_worker(g, 1);
 	rig_run(g);
 	answers(g, "{\"verb\":\"channels\",\"app\":\"2\",\"prefix\":null}",
