@@ -155,13 +155,16 @@ has_room(const struct answer *a)
 	return a->fetch == 0 && a->ops->backlog(a->to) < SLICE_BACKLOG;
 }
 
-/* Each of these does a slice; `c` may be NULL. */
-static void
-slice_channels(struct answer *a, struct census *c)
+/* Each of these does a slice, of so many rows at most, and returns how many it
+ * looked at; `c` may be NULL. */
+static unsigned
+slice_channels(struct answer *a, struct census *c, unsigned most)
 {
+	unsigned n;
+
 	if (!a->started && c != NULL)
 		a->route = TAILQ_FIRST(&c->order);
-	for (unsigned n = 0; a->route != NULL && n < SLICE; n++) {
+	for (n = 0; a->route != NULL && n < most; n++) {
 		struct route *t = a->route;
 		struct msg_row row = row_of_route(t);
 
@@ -170,6 +173,7 @@ slice_channels(struct answer *a, struct census *c)
 			answer_row(a, &row);
 	}
 	a->ended = a->route == NULL;
+	return n;
 }
 
 /* The last message of a cache channel that this host does not listen to is
@@ -199,35 +203,38 @@ answers_fetched(struct router *r, uint64_t cookie)
 	}
 }
 
-static void
-slice_channel(struct answer *a, struct census *c)
+static unsigned
+slice_channel(struct answer *a, struct census *c, unsigned most)
 {
 	struct route *t = c != NULL ? route_find(c, answer_name(a)) : NULL;
 	struct msg_row row;
 
+	(void)most;
 	if (ask_broker(a, t))
-		return;
+		return 1;
 	a->ended = true;
 	if (t == NULL)
-		return;
+		return 1;
 	row = row_of_route(t);
 	row.cached = history_get(t, &row.event, &row.data);
 	row.ttl_ms = history_ttl(t);
 	if (route_count(t) > 0 || row.cached)
 		answer_row(a, &row);
+	return 1;
 }
 
-static void
-slice_users(struct answer *a, struct census *c)
+static unsigned
+slice_users(struct answer *a, struct census *c, unsigned most)
 {
 	struct route *t;
+	unsigned n;
 
 	if (!a->started && c != NULL) {
 		t = route_find(c, answer_name(a));
 		if (t != NULL && t->members != NULL)
 			a->member = TAILQ_FIRST(&t->members->order);
 	}
-	for (unsigned n = 0; a->member != NULL && n < SLICE; n++) {
+	for (n = 0; a->member != NULL && n < most; n++) {
 		struct member *who = a->member;
 		struct msg_row row = { .name = member_user(who),
 		    .member = member_object(who) };
@@ -236,42 +243,79 @@ slice_users(struct answer *a, struct census *c)
 		answer_row(a, &row);
 	}
 	a->ended = a->member == NULL;
+	return n;
 }
 
-static void
-slice_connections(struct answer *a, struct census *c)
+static unsigned
+slice_connections(struct answer *a, struct census *c, unsigned most)
 {
 	struct load_sum sum = { 0 };
 	struct msg_row row = { .name = bytes_of(a->app, a->app_n) };
 
+	(void)most;
 	if (c != NULL)
 		sum = load_total(c);
 	row.subscriptions = sum.subscribed;
 	row.users = sum.open;
 	answer_row(a, &row);
 	a->ended = true;
+	return 1;
 }
 
-static void (*const slices[])(struct answer *, struct census *) = {
+static unsigned (*const slices[])(struct answer *, struct census *, unsigned) = {
 	[QUERY_CHANNELS] = slice_channels,
 	[QUERY_CHANNEL] = slice_channel,
 	[QUERY_USERS] = slice_users,
 	[QUERY_CONNECTIONS] = slice_connections,
 };
 
-static void
-answer_slice(struct answer *a)
+/* At its end it is gone; else it stands behind all others. */
+static unsigned
+answer_slice(struct answer *a, unsigned most)
 {
-	struct census *c = census_find(a->router, bytes_of(a->app, a->app_n));
+	struct router *r = a->router;
+	struct census *c = census_find(r, bytes_of(a->app, a->app_n));
+	unsigned n = 1;
 
 	if (a->kind < NELEM(slices) && slices[a->kind] != NULL)
-		slices[a->kind](a, c);
+		n = slices[a->kind](a, c, most);
 	else
 		a->ended = true;
 	a->started = true;
 	if (a->ended) {
 		a->ops->done(a->to, a->cookie);
 		answer_free(a);
+		return n;
+	}
+	TAILQ_REMOVE(&r->answers, a, link);
+	TAILQ_INSERT_TAIL(&r->answers, a, link);
+	return n;
+}
+
+static bool
+is_list(const struct answer *a)
+{
+	return a->kind == QUERY_CHANNELS || a->kind == QUERY_USERS;
+}
+
+/* Of lists so many rows in all: whoever publishes waits for no more, however many
+ * search.  Those of the API do not wait for those of pealctl and pages. */
+static void
+answer_slices(struct router *r)
+{
+	struct answer *a, *next, *last = TAILQ_LAST(&r->answers, answer_list);
+	unsigned left[2] = { SLICE, SLICE };
+
+	for (a = TAILQ_FIRST(&r->answers); a != NULL; a = next) {
+		unsigned *rows = &left[a->ops == &to_peer];
+
+		next = a != last ? TAILQ_NEXT(a, link) : NULL;
+		if (!a->ready || !has_room(a))
+			continue;
+		if (!is_list(a))
+			answer_slice(a, 1);
+		else if (*rows > 0)
+			*rows -= answer_slice(a, *rows);
 	}
 }
 
@@ -279,12 +323,15 @@ answer_slice(struct answer *a)
 static void
 read_before_answering(struct router *r)
 {
-	struct answer *a, *last = TAILQ_LAST(&r->answers, answer_list);
+	struct answer *a;
+	bool any = false;
 
-	if (last == NULL || last->ready)
-		return;
-	TAILQ_FOREACH(a, &r->answers, link)
+	TAILQ_FOREACH(a, &r->answers, link) {
+		any |= !a->ready;
 		a->ready = true;
+	}
+	if (!any)
+		return;
 	peers_read(r);
 	peers_bury(r);
 }
@@ -292,17 +339,13 @@ read_before_answering(struct router *r)
 bool
 answers_turn(struct router *r)
 {
-	struct answer *a, *next;
+	struct answer *a;
 	bool more = false;
 
 	if (r->sync.on)
 		return false;
 	read_before_answering(r);
-	for (a = TAILQ_FIRST(&r->answers); a != NULL; a = next) {
-		next = TAILQ_NEXT(a, link);
-		if (a->ready && has_room(a))
-			answer_slice(a);
-	}
+	answer_slices(r);
 	TAILQ_FOREACH(a, &r->answers, link)
 		more |= !a->ready || has_room(a);
 	return more;

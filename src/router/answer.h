@@ -4,9 +4,10 @@
  *
  * A question is answered at the end of the turn, after every link was read once
  * more: a worker tells its numbers before its client hears of them, so what a
- * client knows, the answer knows.  Long lists go out in slices, one each
- * turn, as fast as who asked reads them.  A channel or member that disappears
- * between two slices is left out, a new one may be in.
+ * client knows, the answer knows.  Lists go out in slices, as fast as who asked
+ * reads them: a turn looks at SLICE rows for all lists of the API, and as many for
+ * those of pealctl and pages, which take turns.  A channel or member that
+ * disappears between two slices is left out, a new one may be in.
  *
  * Runs in: the router.  Owned by: the router's list.  Dies: with its last row,
  * or with who asked.
@@ -24,7 +25,7 @@ struct peer;
 struct route;
 struct router;
 
-#define SLICE		1000		/* rows in one turn */
+#define SLICE		1000		/* rows in one turn, looked at */
 #define SLICE_BACKLOG	(1u << 20)	/* octets unread by who asked: wait */
 
 /* Where rows go. */

@@ -172,7 +172,115 @@ test_slices_of_users(void **state)
 	ipc_read_now(a->peer->ipc);
 	assert_true(TAILQ_EMPTY(&census_get(g->router, B("1"))->order));
 	rig_run(g);
-	assert_string_equal(a->lines[a->n_lines - 1], "done 2");
+	/* The first one stood behind the other by then. */
+	assert_string_equal(a->lines[a->n_lines - 2], "done 2");
+	assert_string_equal(a->lines[a->n_lines - 1], "done 1");
+	rig_free(g);
+}
+
+/* Who reads as fast as he is told, as pealctl and pages do. */
+struct searcher {
+	unsigned rows;
+	bool	 done;
+};
+
+static void
+searcher_row(void *to, uint64_t cookie, const struct msg_row *row)
+{
+	struct searcher *s = to;
+
+	(void)cookie, (void)row;
+	s->rows++;
+}
+
+static void
+searcher_done(void *to, uint64_t cookie)
+{
+	struct searcher *s = to;
+
+	(void)cookie;
+	s->done = true;
+}
+
+static size_t
+searcher_backlog(const void *to)
+{
+	(void)to;
+	return 0;
+}
+
+static unsigned
+rows_of(const struct searcher *all, size_t n)
+{
+	unsigned sum = 0;
+
+	for (size_t i = 0; i < n; i++)
+		sum += all[i].rows;
+	return sum;
+}
+
+/* However many search, a turn takes no longer; all come to their end, the short
+ * ones soon. */
+static void
+test_many_lists(void **state)
+{
+	static const struct answer_ops ops = { searcher_row, searcher_done,
+		searcher_backlog };
+	struct searcher all[30] = { { 0 } }, quick = { 0 };
+	struct rig *g = rig_new("[app small]\nid = 2\nkey = k2\nsecret = s2\n");
+	struct mate *a = rig_worker(g, 1);
+	unsigned turns = 0, before, sum;
+
+	(void)state;
+	fill(a, 5 * SLICE);
+	SAY(a, join, .app = B("2"), .channel = B("one"), .n = 1);
+	rig_run(g);
+	for (size_t i = 0; i < NELEM(all); i++)
+		answer_ask(g->router, QUERY_CHANNELS, B("1"), B(""), i, &ops,
+		    &all[i]);
+	answer_ask(g->router, QUERY_CHANNELS, B("2"), B(""), 0, &ops, &quick);
+	for (sum = 0; !TAILQ_EMPTY(&g->router->answers); turns++, sum = before) {
+		before = rows_of(all, NELEM(all)) + quick.rows;
+		assert_true(before - sum <= SLICE);
+		if (turns == NELEM(all) + 1)
+			assert_true(quick.done);
+		router_turn(g->router);
+	}
+	assert_in_range(turns, 5 * NELEM(all), 5 * NELEM(all) + 2);
+	for (size_t i = 0; i < NELEM(all); i++) {
+		assert_true(all[i].done);
+		assert_int_equal(all[i].rows, 5 * SLICE);
+	}
+	rig_run(g);
+	rig_free(g);
+}
+
+/* Lists of the API take turns among themselves alone. */
+static void
+test_lists_of_the_api(void **state)
+{
+	static const struct answer_ops ops = { searcher_row, searcher_done,
+		searcher_backlog };
+	struct searcher all[30] = { { 0 } };
+	struct rig *g = rig_new("");
+	struct mate *a = rig_worker(g, 1);
+
+	(void)state;
+	fill(a, 3 * SLICE);
+	rig_run(g);
+	for (size_t i = 0; i < NELEM(all); i++)
+		answer_ask(g->router, QUERY_CHANNELS, B("1"), B(""), i, &ops,
+		    &all[i]);
+	ask(a, QUERY_CHANNELS, B(""), 7);
+	push(a);
+	ipc_read_now(a->peer->ipc);
+	for (unsigned turn = 1; turn <= 3; turn++) {
+		router_turn(g->router);
+		assert_int_equal(rows_of(all, NELEM(all)), turn * SLICE);
+	}
+	rig_run(g);
+	assert_int_equal(a->n_lines, 3 * SLICE + 1);
+	assert_string_equal(a->lines[3 * SLICE], "done 7");
 	rig_free(g);
 }
 
@@ -212,6 +320,8 @@ main(void)
 		cmocka_unit_test(test_reads_all_first),
 		cmocka_unit_test(test_slices),
 		cmocka_unit_test(test_slices_of_users),
+		cmocka_unit_test(test_many_lists),
+		cmocka_unit_test(test_lists_of_the_api),
 		cmocka_unit_test(test_slow_asker),
 	};
 
