@@ -124,14 +124,21 @@ file_open(int dir, const char *name, uid_t uid, gid_t gid, const char **why)
 	return fd;
 }
 
-/* A courier that lost its master lets go in a moment. */
+/* A courier that lost its master lets go in a moment.  That one waits is said,
+ * once for all files. */
 static int
-file_lock(int fd, unsigned wait_ms)
+file_lock(int fd, const char *path, unsigned wait_ms, bool *said)
 {
 	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
 		if (errno != EINTR && (errno != EWOULDBLOCK ||
 		    wait_ms < TRY_MS))
 			return -1;
+		if (!*said && errno == EWOULDBLOCK) {
+			*said = true;
+			log_info("the spool is open elsewhere: waiting for it "
+			    "path=%s most_ms=%u",
+			    log_value(bytes_str(path)), wait_ms);
+		}
 		(void)poll(NULL, 0, TRY_MS);
 		wait_ms = wait_ms < TRY_MS ? 0 : wait_ms - TRY_MS;
 	}
@@ -153,6 +160,7 @@ directory_use(struct spool *s, const char *path, uid_t uid, gid_t gid,
 {
 	const char *words = NULL;
 	int dir = directory_open(path, why);
+	bool said = false;
 	unsigned i;
 
 	if (dir < 0)
@@ -161,7 +169,7 @@ directory_use(struct spool *s, const char *path, uid_t uid, gid_t gid,
 		s->fd[i] = file_open(dir, names[i], uid, gid, &words);
 		if (s->fd[i] < 0)
 			break;
-		if (file_lock(s->fd[i], wait_ms) < 0) {
+		if (file_lock(s->fd[i], path, wait_ms, &said) < 0) {
 			words = errno == EWOULDBLOCK ? "another peald has it "
 			    "open: each needs a directory of its own" :
 			    strerror(errno);

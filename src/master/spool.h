@@ -32,8 +32,8 @@ struct state;
 int	spool_check(const struct config *, char **why);
 /*
  * Opens what these settings need and is not in use yet, for this user; nothing if
- * there are no webhooks.  wait_ms: so long for another service to give them up.  -1
- * with *why (caller frees), and nothing has changed.
+ * there are no webhooks.  wait_ms: so long for another service to give them up, which
+ * the log says at once.  -1 with *why (caller frees), and nothing has changed.
  */
 int	spool_prepare(const struct config *, uid_t, gid_t, unsigned wait_ms,
 	    char **why);

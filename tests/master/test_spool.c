@@ -13,10 +13,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/log.h"
 #include "common/util.h"
 #include "master/spool.h"
 #include "master/state.h"
@@ -202,7 +204,34 @@ test_refused(void **state)
 	config.n_webhook = 1;
 }
 
-/* Two services cannot share one; who waits gets it when the other lets go. */
+/* Prepares it, and counts the lines of the log that say that one waits. */
+static unsigned
+said_to_wait(unsigned wait_ms, int result)
+{
+	static char text[4096];
+	int fd = memfd_create("log", MFD_CLOEXEC);
+	unsigned n = 0;
+	ssize_t got;
+
+	log_to_fd(fd);
+	config.courier.spool = dir;
+	free(why);
+	why = NULL;
+	assert_int_equal(spool_prepare(&config, geteuid(), getegid(), wait_ms,
+	    &why), result);
+	log_to_fd(STDERR_FILENO);
+	got = pread(fd, text, sizeof(text) - 1, 0);
+	assert_true(got >= 0);
+	text[got] = '\0';
+	close(fd);
+	for (const char *s = text; (s = strstr(s, "waiting for it")) != NULL;
+	    s++)
+		n++;
+	return n;
+}
+
+/* Two services cannot share one; who waits says so once, and gets it when the
+ * other lets go. */
 static void
 test_locked(void **state)
 {
@@ -222,11 +251,16 @@ test_locked(void **state)
 	}
 	assert_int_equal(read(ends[0], &c, 1), 1);
 	refused(dir, "another peald has it open");
+	assert_int_equal(said_to_wait(0, -1), 0);
+	assert_int_equal(said_to_wait(250, -1), 1);
+	assert_non_null(strstr(why, "another peald has it open"));
 	kill(pid, SIGKILL);
 	config.courier.spool = dir;
 	assert_int_equal(spool_prepare(&config, geteuid(), getegid(), 30000,
 	    &why), 0);
 	waitpid(pid, &status, 0);
+	spool_undo();
+	assert_int_equal(said_to_wait(30000, 0), 0);
 	spool_undo();
 	close(ends[0]);
 	close(ends[1]);
