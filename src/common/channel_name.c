@@ -33,9 +33,18 @@ name_octet(unsigned char c)
 }
 
 unsigned
+channel_prefix(struct bytes name)
+{
+	for (size_t i = 0; i < NELEM(kinds); i++)
+		if (bytes_starts(name, kinds[i].prefix))
+			return kinds[i].kind;
+	return 0;
+}
+
+unsigned
 channel_kind(struct bytes name, size_t max)
 {
-	unsigned kind = 0;
+	bool user = false;
 	size_t i = 0;
 
 	if (name.n == 0 || name.n > max)
@@ -44,16 +53,13 @@ channel_kind(struct bytes name, size_t max)
 		if (!bytes_starts(name, user_prefix) ||
 		    name.n == user_prefix.n)
 			return CHANNEL_BAD;
-		kind = CHANNEL_USER;
+		user = true;
 		i = 1;
 	}
 	for (; i < name.n; i++)
 		if (!name_octet(name.p[i]))
 			return CHANNEL_BAD;
-	for (i = 0; kind == 0 && i < NELEM(kinds); i++)
-		if (bytes_starts(name, kinds[i].prefix))
-			kind = kinds[i].kind;
-	return kind;
+	return user ? CHANNEL_USER : channel_prefix(name);
 }
 
 bool

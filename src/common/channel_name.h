@@ -22,6 +22,10 @@
  * name with wrong characters, a # elsewhere, or longer than max. */
 unsigned channel_kind(struct bytes name, size_t max);
 
+/* What its prefix alone says, without CHANNEL_USER: of a name that is known to be
+ * good, or that need not be. */
+unsigned channel_prefix(struct bytes name);
+
 /* An event of the protocol itself, which is the server's alone to send. */
 bool	event_reserved(struct bytes name);
 

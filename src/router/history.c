@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 
+#include "common/channel_name.h"
 #include "common/counters.h"
 #include "common/util.h"
 #include "router/router.h"
@@ -31,16 +32,7 @@ history_init(struct history *h)
 bool
 is_cache_channel(struct bytes name)
 {
-	static const struct bytes prefixes[] = {
-		BYTES("cache-"), BYTES("private-cache-"),
-		BYTES("private-encrypted-cache-"), BYTES("presence-cache-"),
-	};
-
-	for (size_t i = 0; i < NELEM(prefixes); i++) {
-		if (bytes_starts(name, prefixes[i]))
-			return true;
-	}
-	return false;
+	return channel_prefix(name) & CHANNEL_CACHE;
 }
 
 /* What an entry costs, with the route that it may keep alive. */

@@ -45,6 +45,15 @@ kinds_by_name(void **state)
 		if (channel_kind(bytes_str(names[i].name), 200) !=
 		    names[i].kind)
 			fail_msg("%s", names[i].name);
+	for (i = 0; i < NELEM(names); i++)
+		if (!(names[i].kind & (CHANNEL_BAD | CHANNEL_USER)) &&
+		    channel_prefix(bytes_str(names[i].name)) != names[i].kind)
+			fail_msg("%s", names[i].name);
+	/* Whatever stands behind it. */
+	assert_int_equal(channel_prefix(B("cache-a b#")), CHANNEL_CACHE);
+	assert_int_equal(channel_prefix(B("#server-to-user-7")), 0);
+	assert_int_equal(channel_prefix(B("cache")), 0);
+	assert_int_equal(channel_prefix(B("")), 0);
 	memset(longest, 'x', sizeof(longest));
 	assert_int_equal(channel_kind(bytes_of(longest, 200), 200), 0);
 	assert_int_equal(channel_kind(bytes_of(longest, 201), 200),
