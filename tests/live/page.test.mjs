@@ -247,6 +247,25 @@ describe("who may", () => {
 		assert.equal((await attempt("wrong after it")).wait, undefined);
 	}));
 
+	test("guesses from very many addresses do not keep out who was here before", () => running({
+		http: { trusted_proxies: "127.0.0.1" },
+	}, async (server) => {
+		const attempt = async (from, token) => {
+			const v = await knock(server, { headers: { "X-Forwarded-For": from } });
+			v.send({ do: "login", token });
+			const answer = await v.next();
+			v.socket.close();
+			return answer;
+		};
+		const me = "198.51.100.7";
+		await until(async () => (await attempt(me, TOKEN)).ok, "the first login");
+		for (let round = 0; round < 4; round++) {
+			const guesses = await Promise.all(Array.from({ length: 40 }, (_, i) => attempt(`${i + 1}.${round}.0.1`, "a guess")));
+			assert.ok(guesses.every((g) => g.ok === false), JSON.stringify(guesses));
+			assert.equal((await attempt(me, TOKEN)).ok, true);
+		}
+	}));
+
 	test("pages of other sites are refused, those of the settings are not", async () => {
 		await running({}, async (server) => {
 			assert.equal(await refused(server, { headers: { Origin: "https://evil.example" } }), 403);
