@@ -163,8 +163,6 @@ peer_bury(struct router *r, struct peer *dead)
 
 	TAILQ_REMOVE(&r->peers, dead, link);
 	r->by_index[dead->index] = NULL;
-	if (dead->full)
-		r->n_full--;
 	TAILQ_FOREACH(p, &r->peers, link)
 		peer_forget(p, dead);
 	passage_forget(r, dead);
@@ -184,7 +182,11 @@ peers_bury(struct router *r)
 
 	for (p = TAILQ_FIRST(&r->peers); p != NULL; p = next) {
 		next = TAILQ_NEXT(p, link);
-		if (p->gone)
+		if (!p->gone)
+			continue;
+		/* Nobody waits until it reads. */
+		on_pressure(p, p->ipc, false);
+		if (!sync_keeps(r, p))
 			peer_bury(r, p);
 	}
 }

@@ -62,6 +62,7 @@ struct peer {
 	uint64_t		 unawaited;	/* octets since then, or since all
 						   was acknowledged; about */
 	uint64_t		 mark;		/* queued when the turn ends */
+	size_t			 last_words;	/* held, and good when it is dead */
 	/* Links that what is not batched yet was put on, without its own. */
 	uint64_t		 touched[PEERS_MAX / 64];
 	bool			 hello, synced;

@@ -30,10 +30,18 @@ sync_init(struct router *r)
 	TAILQ_INIT(&r->sync.held);
 }
 
+/* What is for others, and no less so when who said it is dead. */
+static bool
+outlives(unsigned type)
+{
+	return type == MSG_publish || type == MSG_kick;
+}
+
 static void
 held_free(struct router *r, struct held *h)
 {
 	TAILQ_REMOVE(&r->sync.held, h, link);
+	h->peer->last_words -= outlives(h->type);
 	free(h);
 }
 
@@ -53,6 +61,7 @@ sync_hold(struct router *r, struct peer *peer, unsigned type,
 	h->peer = peer;
 	h->type = type;
 	h->n = frame.n;
+	peer->last_words += outlives(type);
 	memcpy(h->frame, frame.p, frame.n);
 	TAILQ_INSERT_TAIL(&r->sync.held, h, link);
 }
@@ -70,24 +79,42 @@ held_replay(struct held *h, struct msg_reader *reader)
 		fatal("a held message cannot be read: %s", why);
 }
 
-/* What was held goes its way now, in its order; all of it, or only messages
- * that need no more than the workers. */
+/* What was held goes its way now, in its order, if it is one of those. */
 static void
-replay(struct router *r, bool all)
+replay(struct router *r, bool (*one)(const struct held *))
 {
 	struct msg_reader *reader = msg_reader_new();
 	struct held *h, *next;
 
 	for (h = TAILQ_FIRST(&r->sync.held); h != NULL; h = next) {
 		next = TAILQ_NEXT(h, link);
-		if (!all && h->type != MSG_publish && h->type != MSG_kick &&
-		    h->type != MSG_connection)
+		if (!one(h))
 			continue;
-		if (!h->peer->gone)
+		if (!h->peer->gone || outlives(h->type))
 			held_replay(h, reader);
 		held_free(r, h);
 	}
 	msg_reader_free(reader);
+}
+
+static bool
+is_any(const struct held *h)
+{
+	(void)h;
+	return true;
+}
+
+/* It needs no more than the workers. */
+static bool
+is_message(const struct held *h)
+{
+	return outlives(h->type) || h->type == MSG_connection;
+}
+
+static bool
+is_last_word(const struct held *h)
+{
+	return h->peer->gone && outlives(h->type);
 }
 
 static void
@@ -98,7 +125,7 @@ sync_over(struct router *r)
 	log_debug("synced workers=%" PRIu64 " of=%" PRIu64, r->sync.settled,
 	    r->sync.expect);
 	census_rosters(r);
-	replay(r, true);
+	replay(r, is_any);
 	heir_over(r);
 }
 
@@ -119,6 +146,13 @@ sync_settled(struct router *r, struct peer *peer)
 	r->sync.settled++;
 }
 
+bool
+sync_keeps(struct router *r, struct peer *dead)
+{
+	sync_settled(r, dead);
+	return !r->sync.told && dead->last_words > 0;
+}
+
 void
 sync_forget(struct router *r, struct peer *dead)
 {
@@ -129,8 +163,6 @@ sync_forget(struct router *r, struct peer *dead)
 		if (h->peer == dead)
 			held_free(r, h);
 	}
-	if (!dead->synced)
-		r->sync.settled++;
 }
 
 /* Each that is there has told, and there were so many: one that was started
@@ -168,8 +200,12 @@ sync_turn(struct router *r)
 			log_warn("not all workers have told what they hold");
 		s->told = true;
 		heir_settle(r);
+		/* Before lists are told: nobody hears of the members of those
+		 * who are dead. */
+		replay(r, is_last_word);
+		peers_bury(r);
 		if (hosts_awaited(r))
-			replay(r, false);
+			replay(r, is_message);
 	}
 	if (!hosts_awaited(r))
 		sync_over(r);

@@ -41,7 +41,12 @@ void	sync_done(struct router *);
 void	sync_go(struct router *, uint64_t expect);
 /* This worker has told all that it holds. */
 void	sync_settled(struct router *, struct peer *);
-/* This worker is dead: what it said is not held any longer. */
+/*
+ * This worker has died, and is not waited for.  True: it is not to be buried yet,
+ * as messages of it are held, which its clients believe to be on their way.
+ */
+bool	sync_keeps(struct router *, struct peer *);
+/* This worker is buried: what else it said is not held any longer. */
 void	sync_forget(struct router *, struct peer *);
 /* Ends the wait if all have told, or if it has lasted too long. */
 void	sync_turn(struct router *);

@@ -181,6 +181,44 @@ test_death_while_waiting(void **state)
 	rig_free(g);
 }
 
+/* What it had said to all is on its way: its clients heard that it was taken. */
+static void
+test_last_words(void **state)
+{
+	struct rig *g = rig_new("");
+	struct mate *a, *b;
+
+	(void)state;
+	rig_starting(g, 2);
+	a = rig_stranger(g, 1);
+	b = rig_stranger(g, 2);
+	hello(a, 1);
+	hello(b, 2);
+	join(b, B("v"), 0, JOIN_SYNC);
+	SAY(b, publish, .serial = 9, .app = B("1"), .channel = B("news"),
+	    .event = B("\"client-e\""));
+	join(b, B("x"), 1, 0);
+	SAY(b, publish, .serial = 10, .app = B("1"), .channel = B("news"),
+	    .event = B("\"client-f\""));
+	rig_run(g);
+	mate_dies(b);
+	rig_run(g);
+	rig_later(g, SYNC_TIMEOUT / 2);
+	GETS_NONE(a);
+	SAY(a, join, .app = B("1"), .channel = B("news"), .n = 1,
+	    .flags = JOIN_SYNC);
+	join(a, B("u"), 0, JOIN_SYNC);
+	synced(a);
+	rig_run(g);
+	GETS(a, "deliver news \"client-e\"= from=2 n=9 at=1");
+	GETS(a, "deliver news \"client-f\"= from=2 n=10 at=2");
+	GETS(a, "member presence-r u {}");
+	GETS(a, "roster presence-r 1");
+	GETS_NONE(a);
+	assert_true(TAILQ_NEXT(TAILQ_FIRST(&g->router->peers), link) == NULL);
+	rig_free(g);
+}
+
 int
 main(void)
 {
@@ -189,6 +227,7 @@ main(void)
 		cmocka_unit_test(test_another_meanwhile),
 		cmocka_unit_test(test_not_for_ever),
 		cmocka_unit_test(test_death_while_waiting),
+		cmocka_unit_test(test_last_words),
 	};
 
 	return cmocka_run_group_tests_name("sync", tests, NULL, NULL);
