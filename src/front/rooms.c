@@ -71,8 +71,10 @@ rooms_open(struct client *c, const struct http_request *req,
     struct bytes path)
 {
 	(void)req, (void)path;
-	if (guest_of(c)->trusted)
-		client_enter(c);
+	if (!guest_of(c)->trusted)
+		return;
+	client_cork(c);
+	client_enter(c);
 }
 
 /* The first one, as ws on Node does: browsers hang up if none of theirs is
@@ -102,10 +104,12 @@ rooms_subscribed(struct client *c, struct sub *sub, struct bytes channel,
     const struct subscription *info, const char *why)
 {
 	(void)channel, (void)info, (void)why;
-	if (sub == NULL)
+	if (sub == NULL) {
 		client_close(c, CLOSE_INTERNAL);
-	else
-		client_resume(c);
+		return;
+	}
+	client_uncork(c);
+	client_resume(c);
 }
 
 /* ---- messages ---------------------------------------------------------- */

@@ -12,7 +12,8 @@
  * gets into the stream as it is.  id is the room's position on this host; a
  * browser that comes back with it as Last-Event-ID hears first what it missed,
  * as far as it is kept.  The first thing of all is such an id without data,
- * which browsers remember and do not show.
+ * which browsers remember and do not show.  The answer comes when the room is
+ * live: what is said from then on is heard.
  *
  * Runs in: workers.  Fuzzed: tests/fuzz/fuzz_rooms.c.
  */
@@ -165,6 +166,7 @@ sse_granted(struct client *c, bool allowed)
 	buf_str(&head, g->lines);
 	free(g->lines);
 	g->lines = NULL;
+	client_cork(c);
 	client_send_head(c, buf_view(&head));
 	snprintf(retry, sizeof(retry), "retry: %" PRIu64 "\n\n",
 	    set->sse_retry);
@@ -190,6 +192,7 @@ sse_subscribed(struct client *c, struct sub *sub, struct bytes channel,
 		client_close(c, CLOSE_INTERNAL);
 		return;
 	}
+	client_uncork(c);
 	buf_clear(&out);
 	put_id(&out, info->position_epoch, info->position_offset);
 	buf_char(&out, '\n');

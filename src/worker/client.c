@@ -235,6 +235,18 @@ client_resume(struct client *cl)
 }
 
 void
+client_cork(struct client *cl)
+{
+	conn_cork(cl->conn);
+}
+
+void
+client_uncork(struct client *cl)
+{
+	conn_uncork(cl->conn);
+}
+
+void
 client_hold(struct client *cl)
 {
 	if (cl->held)

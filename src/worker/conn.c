@@ -193,6 +193,7 @@ conn_finish(struct conn *c, enum close_reason why, unsigned seconds)
 		return;
 	c->deadline = worker.now + seconds;
 	c->closing = 1;
+	c->corked = 0;
 	if (c->first != NULL)
 		output_dirty(c);
 	else

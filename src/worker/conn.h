@@ -85,6 +85,7 @@ struct conn {
 				 frozen:1,	/* not in the epoll set: it is being
 						   handed over */
 				 sealed:1,	/* nor written any more */
+				 corked:1,	/* what it would write waits */
 				 late:1,	/* came when this worker was being
 						   stopped already */
 				 foreign:1;	/* another process may have the
@@ -121,6 +122,10 @@ void	conn_finish(struct conn *, enum close_reason, unsigned seconds);
 void	conn_kill(struct conn *, enum close_reason);
 /* The same for one that does not read; noted and counted. */
 void	conn_too_slow(struct conn *);
+/* What is queued waits from now on, what came in this turn, too; and goes.  Who
+ * is finished is uncorked. */
+void	conn_cork(struct conn *);
+void	conn_uncork(struct conn *);
 /* Stop and go on reading; resuming shows kept octets to the stage again, later
  * in this turn. */
 void	conn_pause(struct conn *);

@@ -36,7 +36,7 @@ output_init(void)
 void
 output_dirty(struct conn *c)
 {
-	if (c->dirty || c->blocked || c->dead || c->sealed)
+	if (c->dirty || c->blocked || c->dead || c->sealed || c->corked)
 		return;
 	if (c->again)
 		input_remove(c);
@@ -50,6 +50,26 @@ output_remove(struct conn *c)
 {
 	TAILQ_REMOVE(&output.dirty, c, link);
 	output.written++;
+}
+
+void
+conn_cork(struct conn *c)
+{
+	c->corked = 1;
+	if (!c->dirty || c->dead)
+		return;
+	output_remove(c);
+	c->dirty = 0;
+	if (c->again)
+		input_add(c);
+}
+
+void
+conn_uncork(struct conn *c)
+{
+	c->corked = 0;
+	if (c->first != NULL)
+		output_dirty(c);
 }
 
 void

@@ -293,6 +293,29 @@ live("rooms of slow readers", {
 	});
 });
 
+test("who is told that it is open is in the room: nothing comes while the router stands still", async () => {
+	const server = await Server.start({ workers: 1, rooms: {}, peal: { watchdog: "10m" } });
+	const [router] = server.pids("peald: router");
+	process.kill(router, "SIGSTOP");
+	try {
+		const socket = await server.wire(), stream = await server.wire();
+		socket.write("GET /?room=1 HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+		    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n");
+		stream.write("GET /sse/1 HTTP/1.1\r\nHost: x\r\n\r\n");
+		// The same worker has seen to others since.
+		for (let i = 0; i < 10; i++)
+			assert.equal((await server.request("GET", "/up")).status, 200);
+		assert.deepEqual([socket.data.length, stream.data.length], [0, 0]);
+		process.kill(router, "SIGCONT");
+		assert.equal((await socket.answer()).status, 101);
+		await until(() => /^HTTP\/1.1 200 [^]*\n\r\n(retry: \d+\n\n)?id: \d+-\d+\n\n$/.test(stream.data.toString()),
+		    () => `a stream: ${stream.data}`);
+	} finally {
+		process.kill(router, "SIGCONT");
+		await server.stop();
+	}
+});
+
 test("settings: a section that goes takes its clients along, others stay", async () => {
 	const server = await Server.start({ rooms: {}, "rooms b": { path: "/b", sse_path: "", channel: "b-" } });
 	try {
