@@ -45,7 +45,8 @@ void
 fault(uint64_t *count, const char *fmt, ...)
 {
 	bool grave = count == &stats->missing || count == &stats->doubled ||
-	    count == &stats->disordered || count == &stats->strange;
+	    count == &stats->disordered || count == &stats->strange ||
+	    count == &stats->presence_wrong;
 	va_list ap;
 
 	(*count)++;
