@@ -66,7 +66,7 @@ fault(uint64_t *count, const char *fmt, ...)
 #define COUNTERS(X)							\
 	X(connected) X(disconnects) X(refused) X(missing) X(missing_away) \
 	X(doubled) X(disordered) X(strange) X(unanswered) X(noise)	\
-	X(presence_wrong) X(errors) X(api_failed) X(api_cut)		\
+	X(presence_wrong) X(presence_again) X(errors) X(api_failed) X(api_cut) \
 	X(api_reopened) X(blinks) X(received) X(pongs) X(published)	\
 	X(api_calls) X(reads) X(client_events) X(churned)
 #define LONGEST(X)							\
@@ -131,7 +131,8 @@ faults(const struct stats *s)
 {
 	return s->disconnects + s->refused + s->missing + s->missing_away +
 	    s->doubled + s->disordered + s->strange + s->unanswered + s->noise +
-	    s->presence_wrong + s->errors + s->api_failed + s->blinks;
+	    s->presence_wrong + s->presence_again + s->errors + s->api_failed +
+	    s->blinks;
 }
 
 /* All so far; recent_ms: since the last time this was asked. */

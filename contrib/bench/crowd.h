@@ -70,6 +70,7 @@ struct stats {
 	uint64_t	 received, pongs, connected, disconnects, refused;
 	uint64_t	 missing, missing_away, doubled, disordered, strange;
 	uint64_t	 unanswered, noise, presence_wrong, errors;
+	uint64_t	 presence_again;
 	uint64_t	 published, api_calls, api_failed, api_cut, api_reopened;
 	uint64_t	 client_events, churned, reads, blinks;
 	uint64_t	 pause_us, delay_us, ping_us, gap_us, api_us, away_us;

@@ -11,6 +11,7 @@
 
 #define WATCH_ADDED	1
 #define WATCH_REMOVED	2
+#define WATCH_THERE	4	/* was added last */
 
 static bool
 has(const char *p, size_t n, const char *word)
@@ -91,7 +92,8 @@ heard_event(struct client *c, const struct event *e)
 	    shared->channel[e->channel].name);
 }
 
-/* Those who come and go do so once. */
+/* Those who come and go do so once.  Who is with a worker that dies while it hands
+ * him over may be seen to leave and to come back. */
 static void
 watch(struct client *c, unsigned long id, unsigned what)
 {
@@ -102,11 +104,14 @@ watch(struct client *c, unsigned long id, unsigned what)
 	if (c->watched == NULL && (c->watched = calloc(1, CHURN_MAX)) == NULL)
 		abort();
 	seen = &c->watched[id];
-	if ((*seen & what) != 0 ||
-	    (what == WATCH_REMOVED && (*seen & WATCH_ADDED) == 0))
+	if ((what == WATCH_ADDED) == ((*seen & WATCH_THERE) != 0))
 		fault(&stats->presence_wrong, "client %u: c%lu was %s", c->id,
 		    id, what == WATCH_ADDED ? "added twice" : "removed oddly");
-	*seen |= (uint8_t)what;
+	else if (what == WATCH_ADDED && (*seen & WATCH_REMOVED) != 0)
+		fault(&stats->presence_again, "client %u: c%lu came back",
+		    c->id, id);
+	*seen = (uint8_t)((*seen & ~WATCH_THERE) | what |
+	    (what == WATCH_ADDED ? WATCH_THERE : 0));
 }
 
 static void

@@ -17,7 +17,7 @@ export const brief = sanitized || process.env.PEAL_TEST_BRIEF !== undefined;
 
 /** What must not happen to anybody when nothing dies. */
 const FAULTS = ["disconnects", "refused", "missing", "missing_away", "doubled", "disordered", "strange",
-    "unanswered", "noise", "presence_wrong", "errors", "api_failed", "blinks"];
+    "unanswered", "noise", "presence_wrong", "presence_again", "errors", "api_failed", "blinks"];
 export const faults = (report, names = FAULTS) => Object.fromEntries([
 	...names.filter((name) => report[name] !== 0).map((name) => [name, report[name]]),
 	...(names.some((name) => report[name] !== 0) ? [["codes", report.codes], ["status", report.status],
