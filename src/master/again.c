@@ -208,6 +208,7 @@ children_save(struct state *s)
 		slot = state_add_slot(s);
 		slot->slot = i;
 		slot->generation = master.generation[i];
+		slot->restarts = master.restarts[i];
 	}
 	counters_pack(&master.retired, &s->retired);
 	numbers_save(s);
@@ -478,10 +479,12 @@ children_restore(const struct state *s)
 	struct crew *crew;
 	unsigned workers = (unsigned)s->n_children - SLOT_WORKER_FIRST;
 
-	for (size_t i = 0; i < s->n_slots; i++)
-		if (s->slots[i].slot < NELEM(master.generation))
-			master.generation[s->slots[i].slot] =
-			    s->slots[i].generation;
+	for (size_t i = 0; i < s->n_slots; i++) {
+		if (s->slots[i].slot >= NELEM(master.generation))
+			continue;
+		master.generation[s->slots[i].slot] = s->slots[i].generation;
+		master.restarts[s->slots[i].slot] = s->slots[i].restarts;
+	}
 	(void)counters_unpack(&master.retired, buf_view(&s->retired));
 	numbers_restore(s);
 	reloads_restore(s);

@@ -151,6 +151,7 @@ child_spawn(struct child *c)
 	c->ipc = ipc_new(master.base, ends[0], false, &child_ops, c);
 	c->fresh = c->own = true;
 	/* One that was told to make room has not died. */
+	master.restarts[c->slot] += c->spawns != 0 && !c->told_to_stop;
 	c->spawns += !c->told_to_stop;
 	c->told_to_stop = false;
 	c->yielded = false;

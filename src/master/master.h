@@ -36,6 +36,7 @@ struct master {
 	struct crew		*crew[CREWS];	/* NULL: there is none */
 	uint64_t		 crews;		/* how many there were */
 	uint64_t		 generation[SLOTS];	/* last of a slot */
+	uint64_t		 restarts[SLOTS];	/* of who was not told to stop */
 	struct counters		 retired;	/* counted by those that died */
 
 	uint64_t		 started_ms, started_wall_ms;

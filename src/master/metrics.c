@@ -211,7 +211,17 @@ put_workers(struct openmetrics *o, const struct counter_info *info,
 	}
 }
 
-/* Named as in the log. */
+/* As in the log. */
+static void
+process_name(unsigned slot, char *name, size_t room)
+{
+	if (slot == SLOT_ROUTER || slot == SLOT_COURIER)
+		snprintf(name, room, "%s", slot == SLOT_ROUTER ? "router" :
+		    "courier");
+	else
+		snprintf(name, room, "worker/%u", slot);
+}
+
 static void
 put_processes(struct openmetrics *o, const struct counter_info *info,
     const struct counted *how)
@@ -224,11 +234,7 @@ put_processes(struct openmetrics *o, const struct counter_info *info,
 	openmetrics_sample(o, &label, 1, info->is_gauge ? memory : cpu_us,
 	    how->parts);
 	for (unsigned i = 0; i < SLOTS; i++) {
-		if (i == SLOT_ROUTER || i == SLOT_COURIER)
-			snprintf(name, sizeof(name), "%s", i == SLOT_ROUTER ?
-			    "router" : "courier");
-		else
-			snprintf(name, sizeof(name), "worker/%u", i);
+		process_name(i, name, sizeof(name));
 		put_slot(o, info, how, i, &label);
 	}
 }
@@ -296,6 +302,27 @@ put_counters(struct openmetrics *o)
 		openmetrics_family(o, &(struct metric){ info->name,
 		    METRIC_HISTOGRAM, "seconds", "", info->help });
 		openmetrics_histogram(o, histogram_at(&total, info));
+	}
+}
+
+/* ---- processes that died ------------------------------------------------- */
+
+/* Of a slot, over all crews; it is there, and 0, before somebody dies. */
+static void
+put_restarts(struct openmetrics *o)
+{
+	static const struct metric restarts = { "process_restarts",
+		METRIC_COUNTER, NULL, "process", "Processes that were started "
+		"because the one before had died or was killed" };
+	char name[32];
+	struct metric_label label = { "process", name };
+
+	openmetrics_family(o, &restarts);
+	for (unsigned i = 0; i < SLOTS; i++) {
+		if (master.generation[i] == 0)
+			continue;
+		process_name(i, name, sizeof(name));
+		openmetrics_sample(o, &label, 1, master.restarts[i], 1);
 	}
 }
 
@@ -453,6 +480,7 @@ put_all(struct openmetrics *o)
 		put_usage(o, &of_usage[i]);
 	put_closes(o);
 	put_counters(o);
+	put_restarts(o);
 	put_reloads(o);
 	put_hooks(o);
 	openmetrics_end(o);

@@ -314,6 +314,9 @@ test("no counter goes back: workers and routers die, all is replaced, the binary
 	await t.done;
 	await until(async () => (await prom.value('sum(peal_connections{front="pusher"}) or vector(0)')) === 0, "all to have gone");
 	await prom.is('peal_reloads_total{result="ok"}', 3);
+	await prom.is('peal_process_restarts_total{process="router"}', 2);
+	await prom.is('peal_process_restarts_total{process="worker/1"}', 2);
+	await prom.is('sum(peal_process_restarts_total)', 5);
 	await s.told();
 	await prom.scraped();
 	const { back, n } = await prom.resets();

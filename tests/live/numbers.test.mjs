@@ -297,6 +297,15 @@ test("a worker that is killed: nothing goes back, what it held is closed", async
 	await reported(server, (r) => r.apps[0].fronts.pusher.opened === 18, "six more");
 	assert.equal((await report(server)).workers.reduce((n, w) => n + w.counters.websockets, 0),
 	    18 - held.websockets);
+	// Who died is counted by place, also behind a reload, whose processes have not died.
+	const restarts = async () => Object.fromEntries([...series(await metrics(server, false))]
+	    .map(([name, n]) => [/^peal_process_restarts_total\{process="(.*)"\}$/.exec(name)?.[1], n])
+	    .filter(([process]) => process));
+	assert.deepEqual(await restarts(), { router: 1, "worker/1": 1, "worker/2": 0 });
+	fs.writeFileSync(server.ini, fs.readFileSync(server.ini, "utf8").replace(/workers = 2/, "workers = 3"));
+	await server.ctl("reload");
+	await until(async () => (await server.ctl("status")).phase === "idle", "the old ones to go");
+	assert.deepEqual(await restarts(), { router: 1, "worker/1": 1, "worker/2": 0, "worker/3": 0 });
 	await watch.end();
 	for (const c of [...clients, ...back])
 		c.kill();
