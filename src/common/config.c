@@ -70,6 +70,7 @@ int
 config_draft_load(struct config_draft *d, const struct config_source *src,
     struct bytes ini)
 {
+	d->file = src->file;
 	if (config_ini_parse(d, src->file, ini) < 0)
 		return -1;
 	if (d->config->n_listen == 0)

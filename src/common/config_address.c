@@ -36,6 +36,21 @@ config_name_octet(char c)
 	return isalnum((unsigned char)c) || c == '-' || c == '_' || c == '.';
 }
 
+/* Nobody's name is all numbers: getaddrinfo() would ask for 300.1.1.1. */
+static bool
+bad_v4(struct bytes host)
+{
+	char text[256];
+	struct in_addr in;
+
+	for (size_t i = 0; i < host.n; i++)
+		if (host.p[i] != '.' && !isdigit((unsigned char)host.p[i]))
+			return false;
+	memcpy(text, host.p, host.n);
+	text[host.n] = '\0';
+	return inet_aton(text, &in) == 0;
+}
+
 /* Does it look like the name of a host or an IPv4 address? */
 static bool
 host_name(struct bytes host)
@@ -45,7 +60,7 @@ host_name(struct bytes host)
 	for (i = 0; i < host.n; i++)
 		if (!config_name_octet(host.p[i]))
 			return false;
-	return host.n > 0 && host.n <= 253;
+	return host.n > 0 && host.n <= 253 && !bad_v4(host);
 }
 
 static bool

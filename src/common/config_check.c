@@ -231,6 +231,32 @@ check_apps(struct config_draft *d)
 	return 0;
 }
 
+/* Some of them, and where each was given: one may come from an .env. */
+static int
+refuse_several(struct config_draft *d, const struct config_mark *m)
+{
+	const struct config_mark *a;
+	struct buf apps = { 0 };
+	size_t i, n = d->config->n_app;
+	int rc;
+
+	for (i = 0; i < n && i < 4; i++) {
+		a = config_draft_nth(d, "app", i);
+		buf_fmt(&apps, "%s%s", i > 0 ? ", " : "",
+		    d->config->app[i].label);
+		if (a->place.name == NULL)
+			continue;
+		buf_fmt(&apps, " (%s", a->place.name);
+		if (a->place.line > 0)
+			buf_fmt(&apps, ":%u", a->place.line);
+		buf_char(&apps, ')');
+	}
+	rc = config_draft_refuse_key(d, m, "app", "is missing: there are "
+	    "several applications: %s%s", buf_cstr(&apps), i < n ? ", ..." : "");
+	buf_done(&apps);
+	return rc;
+}
+
 int
 config_check_app(struct config_draft *d, const struct config_mark *m,
     char **app)
@@ -239,8 +265,7 @@ config_check_app(struct config_draft *d, const struct config_mark *m,
 	size_t i = 0, by_label;
 
 	if (*app == NULL && c->n_app > 1)
-		return config_draft_refuse_key(d, m, "app",
-		    "is missing: there are several applications");
+		return refuse_several(d, m);
 	if (*app != NULL) {
 		/* One's label may be another's id: the first is meant. */
 		i = config_names_find(&d->apps.by_id, bytes_str(*app));
@@ -299,8 +324,9 @@ config_check(struct config_draft *d)
 	if (d->config->n_app == 0)
 		return config_draft_refuse(d, (struct config_place){ NULL, 0 },
 		    "no app: give one as [app NAME] with id, key and secret "
-		    "in the file, or as REVERB_APP_ID, REVERB_APP_KEY and "
-		    "REVERB_APP_SECRET in the environment or --env-file");
+		    "in %s, or as REVERB_APP_ID, REVERB_APP_KEY and "
+		    "REVERB_APP_SECRET in the environment or --env-file",
+		    d->file != NULL ? d->file : "a file (-c FILE)");
 	if (check_apps(d) < 0 || config_check_rooms(d) < 0 ||
 	    config_check_seen(d) < 0)
 		return -1;

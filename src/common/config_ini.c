@@ -31,6 +31,8 @@ struct reader {
 	struct bytes	 rest;
 	struct bytes	 line;		/* the whole one, trimmed */
 	struct config_mark *mark;	/* the section we are in */
+	const struct config_section *hidden; /* of a heading after it that is a */
+	unsigned	 hidden_line;	/* comment; NULL: there is none */
 	int		 rc;		/* -1: refused, read no more */
 };
 
@@ -131,6 +133,18 @@ check_label(struct reader *r, const struct config_section *s,
 	return 0;
 }
 
+static bool
+has_keys(const struct config_mark *m)
+{
+	size_t i;
+
+	for (i = 0; i < m->section->n_keys; i++)
+		if (m->keys[i].name != NULL)
+			return true;
+	return false;
+}
+
+/* A heading with nothing below it, as etc/peal.ini has them, is no beginning. */
 static int
 enter_section(struct reader *r, const struct config_section *s,
     struct bytes label)
@@ -140,11 +154,40 @@ enter_section(struct reader *r, const struct config_section *s,
 	r->mark = config_draft_find(r->draft, s->name, label);
 	if (r->mark == NULL)
 		r->mark = config_draft_add(r->draft, s, label, r->place);
-	else if (r->mark->place.name != NULL)
-		return refuse_here(r, NULL, "begins in line %u already",
-		    r->mark->place.line);
+	else if (r->mark->place.name != NULL && has_keys(r->mark))
+		return refuse_here(r, NULL, "begins in line %u already: its "
+		    "keys belong there", r->mark->place.line);
 	r->mark->place = r->place;
+	r->hidden = NULL;
 	return 0;
+}
+
+/* "[app chat]": the section, NULL if it is unknown, and the label. */
+static const struct config_section *
+split_heading(struct bytes text, struct bytes *name, struct bytes *label)
+{
+	*name = *label = trim(text);
+	for (name->n = 0; name->n < label->n && !is_blank(label->p[name->n]); )
+		name->n++;
+	*label = trim(bytes_skip(*label, name->n));
+	return config_section_find(*name);
+}
+
+/* "#[app chat]": whoever takes the # from the keys below may forget this one. */
+static void
+take_hidden(struct reader *r)
+{
+	struct bytes text = trim(bytes_skip(r->line, 1)), name, label;
+	const struct config_section *s;
+	ptrdiff_t end = bytes_find(text, ']');
+
+	if (text.n == 0 || text.p[0] != '[' || end < 0)
+		return;
+	s = split_heading(bytes_of(text.p + 1, (size_t)end - 1), &name, &label);
+	if (s == NULL)
+		return;
+	r->hidden = s;
+	r->hidden_line = r->place.line;
 }
 
 /* A line that begins with [. */
@@ -162,11 +205,7 @@ take_heading(struct reader *r)
 	if (rest.n > 0 && !is_comment(rest))
 		return config_draft_refuse(r->draft, r->place,
 		    "%s: more text behind ]", log_bytes(r->line));
-	name = label = trim(bytes_of(inner.p, (size_t)end));
-	for (name.n = 0; name.n < label.n && !is_blank(label.p[name.n]); )
-		name.n++;
-	label = trim(bytes_skip(label, name.n));
-	s = config_section_find(name);
+	s = split_heading(bytes_of(inner.p, (size_t)end), &name, &label);
 	return s == NULL ? refuse_section(r, name) :
 	    enter_section(r, s, label);
 }
@@ -223,6 +262,13 @@ take_value(struct reader *r, struct bytes text, struct buf *out,
 
 /* ---- keys ---------------------------------------------------------------- */
 
+static bool
+is_hidden(const struct reader *r, const char *name)
+{
+	return r->hidden != NULL &&
+	    config_key_find(r->hidden, bytes_str(name)) != NULL;
+}
+
 static int
 refuse_key(struct reader *r, const char *name)
 {
@@ -232,6 +278,12 @@ refuse_key(struct reader *r, const char *name)
 	size_t i;
 	int rc;
 
+	if (is_hidden(r, name)) {
+		free(names);
+		return refuse_here(r, log_bytes(bytes_str(name)), "unknown key; "
+		    "if it is one of [%s] in line %u: that line is a comment, "
+		    "take its # away, too", r->hidden->name, r->hidden_line);
+	}
 	for (i = 0; i < s->n_keys; i++) {
 		names[i] = s->keys[i].name;
 		buf_fmt(&known, "%s%s", i > 0 ? ", " : "", names[i]);
@@ -326,8 +378,12 @@ check_line(struct reader *r, size_t room)
 
 	if (r->line.n > 0 && memchr(r->line.p, '\0', r->line.n) != NULL)
 		return config_draft_refuse(r->draft, r->place, "a NUL octet");
-	if (r->line.n == 0 || is_comment(r->line))
+	if (r->line.n == 0)
 		return 0;
+	if (is_comment(r->line)) {
+		take_hidden(r);
+		return 0;
+	}
 	if (r->line.p[0] == '[')
 		return take_heading(r);
 	while (i < r->line.n && r->line.p[i] != '=' && r->line.p[i] != ':')

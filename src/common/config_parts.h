@@ -172,6 +172,7 @@ struct config_apps {
 
 struct config_draft {
 	struct config	*config;
+	const char	*file;		/* peal.ini; NULL: there is none */
 	struct config_env env;
 	struct config_marks *marks;	/* by number of the section */
 	struct config_apps apps;

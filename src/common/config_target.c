@@ -57,15 +57,15 @@ check_host(struct config_target *t, const char **why)
 	struct config_address a;
 	struct ip ip;
 
+	t->literal = ip_parse(t->host, &ip) == 0;
+	*why = "its last part is a number, but it is no address";
+	if (!t->literal && is_half_address(t->host))
+		return -1;
 	*why = "the host is missing, or is neither a name nor an address";
 	if (config_host_parse(t->host, &a, why) < 0 || a.local ||
 	    a.host.n == 0 || a.host.n != t->host.n)
 		return -1;
-	t->literal = ip_parse(t->host, &ip) == 0;
-	if (t->literal || !is_half_address(t->host))
-		return 0;
-	*why = "its last part is a number, but it is no address";
-	return -1;
+	return 0;
 }
 
 static int

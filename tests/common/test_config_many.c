@@ -161,10 +161,11 @@ test_complaints(void **state)
 		{ "[app x]\nid = 10250\nkey = k0250\nsecret = s\n",
 		    "t.ini:4002: [app x] id: 10250: [app a0250] has this id" },
 		{ "[app a0017]\nid = x\nkey = x\nsecret = s\n",
-		    "t.ini:4001: [app a0017]: begins in line 69 already" },
+		    "t.ini:4001: [app a0017]: begins in line 69 already: its "
+		    "keys belong there" },
 		{ "[webhook a0001]\n",
 		    "t.ini:4001: [webhook a0001]: begins in line 2005 "
-		    "already" },
+		    "already: its keys belong there" },
 		{ "[webhook w]\napp = a0500\nurl = https://example.com/\n",
 		    "t.ini:4002: [webhook w] app: a0500: no [app] has this "
 		    "label or id" },
@@ -173,7 +174,8 @@ test_complaints(void **state)
 		    "[app a0499] has no such key" },
 		{ "[webhook w]\nurl = https://example.com/\n",
 		    "t.ini:4001: [webhook w] app: is missing: there are "
-		    "several applications" },
+		    "several applications: a0000 (t.ini:1), a0001 "
+		    "(t.ini:5), a0002 (t.ini:9), a0003 (t.ini:13), ..." },
 	};
 
 	(void)state;

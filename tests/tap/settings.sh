@@ -124,7 +124,10 @@ bad.ini:5: [app chat] max_conections: unknown key, did you mean max_connections?
 bad.ini:5: [app chat] zzz: unknown key; known are id, key, secret,~zzz = 1
 bad.ini:5: [app chat] secret: is given in line 4 already~secret = t
 bad.ini:5: [aap]: unknown section, did you mean [app]? known are [peal], [listen [NAME]],~[aap]
-bad.ini:5: [app chat]: begins in line 1 already~[app chat]
+bad.ini:5: [app chat]: begins in line 1 already: its keys belong there~[app chat]
+bad.ini:7: [page]: begins in line 5 already~[page]\npath = /x/\n[page]
+bad.ini:7: [backplane] app: unknown key; if it is one of [rooms] in line 6: that line is a comment~[backplane]\n#[rooms chat]\napp = x
+bad.ini:8: [http] app: unknown key; known are~[backplane]\n#[rooms chat]\n[http]\napp = x
 bad.ini:5: [peal two]: there is only one [peal]~[peal two]
 bad.ini:5: [app]: an app needs a name~[app]
 bad.ini:5: [app a/b]: a name has letters~[app a/b]
@@ -192,7 +195,12 @@ echo 'id = 1' >bad.ini
 refused "a key in front of all sections" "bad.ini:1: id: stands in front of the first [section]" -c bad.ini
 refused "no such file" "nowhere.ini: No such file" -c nowhere.ini
 refused "a folder" "/: Is a directory" -c /
-refused "no app" "no app: give one as [app NAME]" -c /dev/null
+refused "no app" "no app: give one as [app NAME] with id, key and secret in /dev/null," -c /dev/null
+{ cat "$top/etc/peal.ini"; printf '%s\n[metrics]\naddress = 127.0.0.1:9464\n' "$app"; } >appended.ini
+out=$("$peald" --check -c appended.ini 2>&1)
+tap $? "a block of the README behind the installed file" || say "$out"
+sed 's/^#\(id\|key\) = /\1 = /' "$top/etc/peal.ini" >hidden.ini
+refused "keys of an application whose heading is a comment" "take its # away, too" -c hidden.ini
 if command -v openssl >/dev/null &&
     openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=localhost -days 2 \
 	-keyout key.pem -out cert.pem 2>/dev/null; then
@@ -385,6 +393,8 @@ unset REVERB_SERVER_PORT
 has "--path" 'path = /cli' -c order.ini --path=cli
 has "--workers" 'workers = 3' -c order.ini --workers 3
 has "--hostname" 'hostname = h.example' -c order.ini --hostname h.example
+refused "an address that is none" "command line: --host = 300.1.1.1: not a host" -c order.ini --host 300.1.1.1
+refused "a number too many" "command line: --host = 1.2.3.4.5: not a host" -c order.ini --host 1.2.3.4.5
 refused "a flag's value" "command line: --port = x: not a port" -c order.ini --port x
 refused "a flag's range" "command line: --workers = 99: too large" -c order.ini --workers 99
 
@@ -399,4 +409,10 @@ REVERB_APP_PING_INTERVAL=5; export REVERB_APP_PING_INTERVAL
 has "without an id the only app is meant" 'ping_interval = 5s' -c good.ini
 printf '%s\n[app b]\nid=2\nkey=l\nsecret=s\n' "$app" >two.ini
 refused "without an id, and several apps" "REVERB_APP_ID is not set" -c two.ini
+unset REVERB_APP_PING_INTERVAL
+printf '%s\n[webhook a]\nurl=http://a.example/\n' "$app" >hook.ini
+printf 'REVERB_APP_ID=2\nREVERB_APP_KEY=k2\nREVERB_APP_SECRET=s\n' >second.env
+refused "a webhook of several apps: which, and where from" \
+    "hook.ini:5: [webhook a] app: is missing: there are several applications: chat (hook.ini:1), reverb (second.env:1)" \
+    -c hook.ini --env-file second.env
 echo "1..$n"
