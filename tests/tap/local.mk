@@ -1,6 +1,6 @@
 # Tests of whole programs from a shell.
-TESTS += tests/tap/settings.sh
-EXTRA_DIST += tests/tap/settings.sh
+TESTS += tests/tap/settings.sh tests/tap/scripts.sh
+EXTRA_DIST += tests/tap/settings.sh tests/tap/scripts.sh
 
 # Those that start the service, and what they share.
 service_tests = tests/tap/master.sh tests/tap/service.sh tests/tap/pid1.sh \
