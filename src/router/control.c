@@ -6,6 +6,7 @@
  */
 #include "router/control.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -94,6 +95,21 @@ controls_done(struct router *r)
 
 /* ---- requests ----------------------------------------------------------- */
 
+#define APP_SHOWN	100	/* octets of a name that is not known */
+
+/* Good until the next call. */
+static const char *
+no_such_app(struct bytes name)
+{
+	static char why[APP_SHOWN + 32];
+
+	if (name.n > APP_SHOWN || !utf8_valid(name))
+		return "no such application";
+	snprintf(why, sizeof(why), "no such application: %.*s", (int)name.n,
+	    name.p);
+	return why;
+}
+
 /* By id or label; the only one if none is named. */
 static const char *
 find_app(const struct config *set, struct request *q)
@@ -110,7 +126,7 @@ find_app(const struct config *set, struct request *q)
 		    bytes_eq(name, bytes_str(q->set->label)))
 			return NULL;
 	}
-	return "no such application";
+	return no_such_app(name);
 }
 
 /* A number in place of a text must not be taken for nothing: all channels are

@@ -97,7 +97,9 @@ test_mistakes(void **state)
 	answers(g, "{\"verb\":\"channels\"}",
 	    NO("there are several applications: name one"));
 	answers(g, "{\"verb\":\"channels\",\"app\":\"3\"}",
-	    NO("no such application"));
+	    NO("no such application: 3"));
+	answers(g, "{\"verb\":\"kick\",\"app\":\"u\\\"0\",\"user\":\"u1\"}",
+	    NO("no such application: u\\\"0"));
 	answers(g, "{\"verb\":\"publish\",\"app\":\"two\"}",
 	    NO("a channel and an event are needed"));
 	answers(g, "{\"verb\":\"publish\",\"app\":\"two\",\"channel\":\"x\","
