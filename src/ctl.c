@@ -254,6 +254,8 @@ call_ask(struct call *c)
 	if (talk(path, buf_view(&line), &answer, &why) < 0 ||
 	    (why = call_error(buf_view(&answer))) != NULL) {
 		status = call_fail(c, why);
+	} else if (c->json && c->verb->print_json != NULL) {
+		c->verb->print_json(buf_view(&answer));
 	} else if (c->json) {
 		show_json(buf_view(&answer), c->verb->rows);
 	} else {

@@ -172,7 +172,7 @@ async function fill(server, targets, n) {
 	let target, untold;
 	do {	// reports are new each second
 		await sleep(100);
-		const [report] = server.ask('hooks');
+		const [report] = server.ask('report');
 		[target] = report.hooks;
 		untold = report.totals.hooks_untold;
 	} while (target === undefined || target.queued + target.dropped + untold < n);

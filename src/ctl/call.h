@@ -42,6 +42,8 @@ struct verb {
 	void		(*ask)(const struct call *, struct buf *);
 	void		(*show)(struct bytes answer);
 	const char	*rows;		/* their name in --json */
+	/* --json, if it is not the answer as it is. */
+	void		(*print_json)(struct bytes answer);
 	/* The exit status of an answer that is ok, if that is not always 0. */
 	int		(*status)(struct bytes answer);
 	/* A single argument that names an application is that, not what args

@@ -9,8 +9,10 @@
 #include "common/json.h"
 #include "common/util.h"
 #include "ctl/call.h"
+#include "ctl/fields.h"
 #include "ctl/show.h"
 #include "ctl/tail.h"
+#include "ctl/talk.h"
 #include "ctl/top.h"
 
 /* ---- requests ------------------------------------------------------------ */
@@ -131,6 +133,42 @@ show_done(struct bytes answer)
 	puts("Done.");
 }
 
+static void
+show_no_users(struct bytes answer)
+{
+	(void)answer;
+	puts("That is no presence channel, and only these know who is there; "
+	    "pealctl\nconnections --channel NAME lists the connections of any "
+	    "channel.");
+}
+
+static void
+show_differences(struct bytes answer)
+{
+	struct json line;
+	size_t pos = 0;
+
+	show_config_diff(answer);
+	while (talk_line(answer, &pos, &line))
+		if (field_flag(&line, "binary"))
+			puts("The peald on disk is another one: a reload "
+			    "replaces all processes.");
+}
+
+/* Of a report only what is asked for. */
+static void
+json_hooks(struct bytes answer)
+{
+	struct json report, hooks = { .type = JSON_MISSING };
+	size_t pos = 0;
+
+	if (talk_line(answer, &pos, &report))
+		hooks = field(&report, "hooks");
+	printf("{\"hooks\":");
+	field_put(hooks.type == JSON_ARRAY ? hooks.raw : B("[]"));
+	puts(",\"ok\":true}");
+}
+
 /* ---- verbs that are two --------------------------------------------------- */
 
 /* Counts, or single ones if anything of them is asked for. */
@@ -150,12 +188,25 @@ run_connections(struct call *c)
 }
 
 static int
+run_users(struct call *c)
+{
+	static const struct verb members = { .name = "users",
+		.ask = ask_users, .show = show_users, .rows = "users" };
+	static const struct verb none = { .name = "users",
+		.ask = ask_users, .show = show_no_users, .rows = "users" };
+
+	c->verb = bytes_starts(bytes_str(c->args[0]), B("presence-")) ?
+	    &members : &none;
+	return call_ask(c);
+}
+
+static int
 run_config(struct call *c)
 {
 	static const struct verb whole = { .name = "config",
 		.show = show_config };
 	static const struct verb diff = { .name = "config", .ask = ask_diff,
-		.show = show_config_diff, .rows = "differences" };
+		.show = show_differences, .rows = "differences" };
 
 	if (c->n > 0 && strcmp(c->args[0], "diff") != 0) {
 		fputs("usage: pealctl config [diff]\n", stderr);
@@ -240,8 +291,7 @@ const struct verb verbs[] = {
 	  "    pealctl channels -a shop presence- --match room --limit 20\n" },
 	{ .name = "users", .args = "[-a APP] CHANNEL",
 	  .summary = "users of a presence channel",
-	  .options = "a", .min = 1, .max = 1, .ask = ask_users,
-	  .show = show_users, .rows = "users", .help =
+	  .options = "a", .min = 1, .max = 1, .run = run_users, .help =
 	  "Lists who is on a presence channel, on whatever host, in the order "
 	  "in which\nthis host came to know them.\n\n"
 	  "    pealctl users presence-room\n" },
@@ -304,7 +354,8 @@ const struct verb verbs[] = {
 	  "    pealctl backplane\n"
 	  "    pealctl --json backplane | jq -e '.state == \"up\"'\n" },
 	{ .name = "hooks", .args = "", .summary = "webhooks and how they do",
-	  .options = "", .wire = "report", .show = show_hooks, .help =
+	  .options = "", .wire = "report", .show = show_hooks,
+	  .print_json = json_hooks, .help =
 	  "Lists the targets of webhooks: their state (ok; failing: the last "
 	  "request was\nnot taken and is tried again; open: so many failed "
 	  "that one is tried now and\nthen), what waits, what was delivered "
@@ -316,7 +367,8 @@ const struct verb verbs[] = {
 	  .options = "", .max = 1, .run = run_config, .help =
 	  "Prints the settings in force, as peald --dump-config would. With "
 	  "diff: how those\non disk differ, and whether a reload just takes "
-	  "them or replaces processes.\nSecrets are not shown.\n\n"
+	  "them or replaces processes, as it\ndoes for another peald. "
+	  "Secrets are not shown.\n\n"
 	  "    pealctl config\n"
 	  "    pealctl config diff\n" },
 	{ .name = "log", .args = "[LEVEL]", .summary = "how much is logged",

@@ -312,7 +312,8 @@ verb_config(struct caller *c, const struct json *request)
 	} else {
 		config_diff_rows(master.config, file, &c->out);
 		config_free(file);
-		buf_str(&c->out, "{\"ok\":true}\n");
+		buf_fmt(&c->out, "{\"ok\":true%s}\n",
+		    reload_another_binary() ? ",\"binary\":true" : "");
 		caller_write(c);
 	}
 	buf_done(&text);

@@ -265,8 +265,8 @@ full_begin(void)
 }
 
 /* A file that is gone for the moment is no other binary. */
-static bool
-another_binary(void)
+bool
+reload_another_binary(void)
 {
 	return stale ||
 	    (access(master.exe, F_OK) == 0 && again_binary_changed());
@@ -276,7 +276,7 @@ another_binary(void)
 static uint64_t
 begin(void)
 {
-	bool binary = another_binary();
+	bool binary = reload_another_binary();
 	struct fresh f = { NULL, NULL, true };
 	struct buf changed = { 0 };
 	char *why = NULL;

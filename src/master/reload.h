@@ -30,6 +30,8 @@ uint64_t reload_ask(void);
 const struct buf *reload_answer(uint64_t number);
 /* What would a reload change?  -1 with *why: it would be refused. */
 int	reload_try(struct buf *changed, char **why);
+/* The peald on disk is not the one that runs: a reload replaces all processes. */
+bool	reload_another_binary(void);
 /* A child answered, or a reload came to its end: does one end or begin? */
 void	reload_check(void);
 /* The service stops: who waits is told. */

@@ -339,8 +339,12 @@ test("reloads: nothing goes back, connections are handed over and not opened ane
 		edit(/workers = 2/, "workers = 3");
 		assert.equal((await reload()).code, 0);
 		await quiet();
+		const diff = (...words) => execFileSync(pealctl, ["-s", server.control, "config", "diff", ...words]).toString();
+		assert.doesNotMatch(diff(), /another one/);
 		fs.copyFileSync(peald, `${binary}.new`);
 		fs.renameSync(`${binary}.new`, binary);
+		assert.match(diff(), /are those in force\.\nThe peald on disk is another one: a reload replaces all processes\.\n$/);
+		assert.deepEqual(JSON.parse(diff("--json")), { differences: [], ok: true, binary: true });
 		assert.equal((await reload()).code, 0);
 		await quiet();
 		edit(/workers = 3/, "workers = none");

@@ -107,6 +107,15 @@ ctl -c "$ini" backplane --json
 ok "backplane --json" says 0 '{"hosts":[],"ok":true,"driver":"none","state":"alone"}'
 ctl -c "$ini" users presence-room
 ok "users of an empty channel" says 0 'Nobody'
+ctl -c "$ini" users news
+ok "users of a channel that has none" says 0 'no presence channel'
+ctl -c "$ini" --json users news
+ok "the same in JSON" says 0 '{"users":[],"ok":true}'
+ctl -c "$ini" --json hooks
+ok "hooks --json says nothing else" says 0 '{"hooks":[],"ok":true}'
+ctl -c "$ini" kick u0 u1
+ok "kick with two words names the app that the first is not" \
+    says 1 'no such application: u0'
 ctl -c "$ini" publish news hello '{"a":1}'
 ok "publish" says 0 'Done'
 ctl -c "$ini" publish -a chat news hello -- -5
