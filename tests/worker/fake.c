@@ -354,6 +354,18 @@ client_resume(struct client *c)
 	c->conn->paused = 0;
 }
 
+void
+client_cork(struct client *c)
+{
+	c->conn->corked = 1;
+}
+
+void
+client_uncork(struct client *c)
+{
+	c->conn->corked = 0;
+}
+
 bool
 conn_half_full(const struct conn *c)
 {

@@ -171,6 +171,35 @@ goes_while_another_has_it(void **state)
 	close(other);
 }
 
+/* ---- what is corked -------------------------------------------------------- */
+
+static void
+corked(void **state)
+{
+	struct client *cl;
+	int peer;
+
+	(void)state;
+	cl = test_client(&peer);
+	send_piece(cl, 100);
+	conn_cork(cl->conn);
+	send_piece(cl, 10);
+	turn();
+	assert_int_equal(swallow(peer), 0);
+	conn_uncork(cl->conn);
+	turn();
+	assert_int_equal(swallow(peer), 110);
+	conn_cork(cl->conn);
+	conn_uncork(cl->conn);		/* with nothing to say */
+	assert_false(cl->conn->dirty);
+	conn_cork(cl->conn);
+	send_piece(cl, 7);
+	conn_finish(cl->conn, CLOSE_OVER_QUOTA, 5);
+	turn();
+	assert_int_equal(swallow(peer), 7);
+	test_client_end(cl, peer);
+}
+
 /* ---- clients that are not read -------------------------------------------- */
 
 /* Held because the router is full, and paused by its front: the one that ends
@@ -512,6 +541,7 @@ main(void)
 		T(pile_of_tiny_frames),
 		T(pile_of_one_turn),
 		T(goes_while_another_has_it),
+		T(corked),
 		T(held_and_paused),
 		T(input_waits_in_the_socket),
 		T(finishes_what_moves),
