@@ -256,6 +256,19 @@ courier_on_start(struct link *from, struct ipc *ipc, const struct msg_start *m)
 	process_start(m);
 }
 
+static bool
+any_tls(const struct config *c)
+{
+	struct config_target t;
+	const char *why;
+
+	for (size_t i = 0; i < c->n_webhook; i++)
+		if (config_target_parse(bytes_str(c->webhook[i].url), &t,
+		    &why) == 0 && t.tls)
+			return true;
+	return false;
+}
+
 /* Behind the jail there are no files. */
 static void
 authorities_read(struct courier *c)
@@ -263,13 +276,23 @@ authorities_read(struct courier *c)
 	const char *name = c->config->courier.ca_file;
 
 	if (name == NULL ||
-	    file_read(name, CONFIG_CA_FILE_MAX, &c->authorities) < 0) {
+	    file_read(name, CONFIG_CA_FILE_MAX, &c->authorities) < 0)
 		buf_done(&c->authorities);
-		log_warn("webhook: no certificate will be good, its authorities "
-		    "cannot be read file=%s", name != NULL ? name : "");
+	else
+		http_authorities(c->http, buf_view(&c->authorities));
+}
+
+/* Once, with the first settings that have a target which needs them. */
+static void
+authorities_missed(const struct courier *c, const struct config *old)
+{
+	const char *name = c->config->courier.ca_file;
+
+	if (c->authorities.n > 0 || !any_tls(c->config) ||
+	    (old != NULL && any_tls(old)))
 		return;
-	}
-	http_authorities(c->http, buf_view(&c->authorities));
+	log_warn("webhook: no certificate will be good, its authorities cannot "
+	    "be read file=%s", name != NULL ? name : "");
 }
 
 void
@@ -289,6 +312,7 @@ courier_on_settings(struct link *from, struct ipc *ipc,
 	news_settings(c);
 	if (old == NULL)
 		authorities_read(c);
+	authorities_missed(c, old);
 	config_free(old);
 }
 

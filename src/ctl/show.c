@@ -581,8 +581,10 @@ closed_status(struct bytes answer)
 /* ---- webhooks ------------------------------------------------------------- */
 
 static void
-hook_row(struct table *t, const struct json *hook)
+hook_row(struct table *t, const struct json *hook, uint64_t now)
 {
+	uint64_t next = field_number(hook, "next_try");
+
 	table_cell(t, field_text(hook, "target"));
 	table_cell(t, field_text(hook, "app"));
 	table_cell(t, field_text(hook, "state"));
@@ -591,8 +593,14 @@ hook_row(struct table *t, const struct json *hook)
 	table_number(t, field_number(hook, "refused"));
 	table_number(t, field_number(hook, "dropped") +
 	    field_number(hook, "expired"));
+	if (field_number(hook, "last_status") != 0)
+		table_number(t, field_number(hook, "last_status"));
+	else
+		table_cell(t, B("-"));
 	table_cell(t, field_text(hook, "last_error").n != 0 ?
 	    field_text(hook, "last_error") : B("-"));
+	table_cell(t, next == 0 ? B("-") : next <= now ? B("now") :
+	    field_span((next - now + 999) / 1000));
 	table_cell(t, field_text(hook, "url"));
 }
 
@@ -601,8 +609,8 @@ void
 show_hooks(struct bytes answer)
 {
 	static const char *const heads[] = { "TARGET", "APP", "STATE",
-		">WAITING", ">DELIVERED", ">FAILED", ">LOST", "LAST ERROR",
-		"URL" };
+		">WAITING", ">DELIVERED", ">FAILED", ">LOST", ">STATUS",
+		"LAST ERROR", "TRIED IN", "URL" };
 	struct table *t = table_new(heads, NELEM(heads));
 	struct json report, hooks = { .type = JSON_MISSING }, hook;
 	bool courier = false;
@@ -614,7 +622,7 @@ show_hooks(struct bytes answer)
 	}
 	pos = 0;
 	while (hooks.type == JSON_ARRAY && json_next(&hooks, &pos, NULL, &hook))
-		hook_row(t, &hook);
+		hook_row(t, &hook, field_number(&report, "time"));
 	table_print(t, courier ? "The courier has told nothing yet: ask again "
 	    "in a second." : "There are no webhooks ([webhook NAME]).");
 	table_free(t);

@@ -3,11 +3,12 @@
 // addresses that are nobody's business; queues that are full. What clients hear
 // never waits for any of it.
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import dns from "node:dns/promises";
 import fs from "node:fs";
 import os from "node:os";
 import { test } from "node:test";
-import { Server, unique, until } from "./harness.mjs";
+import { Server, pealctl, unique, until } from "./harness.mjs";
 import { FAILED, Target, certificate, hooked, reported } from "./targets.mjs";
 
 const chatty = { app: { client_events: "members" } };
@@ -65,6 +66,27 @@ for (const [name, { answer, words, hook }] of Object.entries(FAILURES))
 		assert.equal(r.requests, target.requests.length);
 		target.held.length = 0;
 	}));
+
+test("pealctl hooks shows the last status, and in what time it is tried again", () => hooked({ ...chatty,
+    hook: { events: "client_event" }, target: { answer: () => 503 } }, async ({ server }) => {
+	(await speaker(server)).say(1);
+	await why(server, /503/);
+	const { control } = await server.ctl("status");
+	const table = () => execFileSync(pealctl, ["-s", control, "hooks"]).toString();
+	await until(() => /^main .* 503 +answered with 503 +(now|\d+ \w.*) +http:/m.test(table()), table);
+	assert.match(table(), /^TARGET .* STATUS +LAST ERROR +TRIED IN +URL$/m);
+}));
+
+test("nobody misses authorities that are not there as long as no target needs them", async () => {
+	const server = await Server.start({ courier: { allow: "127.0.0.1", ca_file: "/nowhere/authorities.pem" },
+	    "webhook main": { url: "http://127.0.0.1:9/", events: "client_event" } });
+	try {
+		// It reports only once it has its settings; stop() finds what it warned of.
+		await until(() => reported(server), "a report");
+	} finally {
+		await server.stop();
+	}
+});
 
 test("who answers slowly is asked once, and then for all that came meanwhile", () => hooked({ ...chatty,
     hook: { events: "client_event", timeout: "30s" } }, async ({ server, target }) => {
