@@ -21,6 +21,8 @@ enum { EVENT = 1, FACT, REQUEST, DONE, GONE, SERIAL, KNOWN, FORGET };
 #define USER_MAX	1024
 #define TARGET_NAME_MAX	4096
 
+#define EVENT_FIELDS	10	/* with its type and a serial */
+
 #define REWRITE_MS	2000	/* between two tries while nothing is written */
 
 /* ---- writing ---------------------------------------------------------------- */
@@ -44,7 +46,7 @@ void
 ledger_event(struct courier *c, const struct notice *n, struct bytes text,
     unsigned change, struct target *const *to, size_t n_to)
 {
-	struct buf *b = begin(c, EVENT, 7);
+	struct buf *b = begin(c, EVENT, EVENT_FIELDS - 1);
 
 	pack_u64(b, n->kind);
 	pack_bytes(b, n->app);
@@ -55,6 +57,8 @@ ledger_event(struct courier *c, const struct notice *n, struct bytes text,
 	pack_array(b, (uint32_t)n_to);
 	for (size_t i = 0; i < n_to; i++)
 		pack_bytes(b, to[i]->name);
+	pack_u64(b, c->epoch);
+	pack_u64(b, c->serial);
 	end(c);
 }
 
@@ -205,8 +209,9 @@ ledger_write(struct courier *c)
 
 /* ---- reading -------------------------------------------------------------------- */
 
+/* Those of a release before have no serial. */
 static void
-take_event(struct courier *c, struct packed *in)
+take_event(struct courier *c, struct packed *in, bool serial)
 {
 	unsigned kind = (unsigned)packed_u64(in);
 	struct bytes app = packed_bytes(in, APP_MAX);
@@ -216,12 +221,17 @@ take_event(struct courier *c, struct packed *in)
 	uint64_t change = packed_u64(in);
 	uint32_t n = packed_count(in, LEDGER_TARGETS);
 	struct packed check = *in;
+	struct { uint64_t epoch, serial; } from;
 	struct text *text;
 
 	for (uint32_t i = 0; i < n; i++)
 		(void)packed_bytes(&check, TARGET_NAME_MAX);
+	from.epoch = serial ? packed_u64(&check) : c->epoch;
+	from.serial = serial ? packed_u64(&check) : c->serial;
 	if (!packed_end(&check) || body_name(kind) == NULL)
 		return;
+	c->epoch = from.epoch;
+	c->serial = from.serial;
 	if (change != CHANGE_NONE)
 		said_keep(&c->said, app, channel, user,
 		    change == CHANGE_CAME);
@@ -305,13 +315,14 @@ ledger_take(void *ctx, struct bytes record)
 {
 	struct packed in = packed_open(record);
 	struct courier *c = ctx;
+	uint32_t fields = packed_count(&in, 100);
 	uint64_t type;
 
-	if (packed_count(&in, 100) == 0)
+	if (fields == 0)
 		return;
 	switch (type = packed_u64(&in)) {
 	case EVENT:
-		take_event(c, &in);
+		take_event(c, &in, fields >= EVENT_FIELDS);
 		break;
 	case FACT:
 		take_fact(c, &in);

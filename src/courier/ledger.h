@@ -3,10 +3,11 @@
  * What the journal's records say, and what a courier that begins makes of them.
  * Each is an array of msgpack:
  *
- *	EVENT	 [1, kind, app, channel, user, text, change, [target, ...]]
+ *	EVENT	 [1, kind, app, channel, user, text, change, [target, ...],
+ *		  epoch, serial]
  *		 text is put into the queues of these targets.  change: the fact
  *		 (channel or member) is announced (1), announced as gone (2), or
- *		 nothing of the kind (0)
+ *		 nothing of the kind (0).  epoch and serial: as SERIAL
  *	FACT	 [2, app, channel, user]	announced
  *	REQUEST	 [3, target, id, time_ms, n]	the first n in its queue are one
  *	DONE	 [4, target, n]			the first n are delivered or dropped
@@ -15,7 +16,8 @@
  *	KNOWN	 [7, app, classes]		see said.h
  *	FORGET	 [8, app, classes]		facts that nobody wants
  *
- * An event and its fact are one record: there is no place to die between.  Others
+ * An event, its fact and where it comes from are one record: there is no place to die
+ * between, also if only a part of what was written has come into the file.  Others
  * are passed over, and so are those that are not whole: releases may differ.
  *
  * Runs in: the courier.  Owns: nothing.

@@ -199,6 +199,50 @@ nothing_is_taken_twice(void **state)
 	end();
 }
 
+/* Killed in the middle of a write: what is in the file is known, although the end of
+ * what was written, which says how far all was taken, is not there. */
+static void
+a_part_of_a_write(void **state)
+{
+	struct buf whole = { 0 }, before = { 0 };
+	uint64_t serial;
+	unsigned first, active;
+
+	(void)state;
+	begin();
+	s->always = 500;
+	serial = g->serial;
+	say(1);
+	rig_acked(g);
+	active = g->courier->journal.active;
+	contents(g->journal[active], &before);
+	for (unsigned i = 2; i <= 5; i++)
+		say(i);
+	rig_acked(g);
+	contents(g->journal[active], &whole);
+	rig_kill(g);
+	assert_true(whole.n > before.n);
+	for (size_t n = before.n; n <= whole.n; n++) {
+		put_back(g->journal[active], bytes_of(whole.p, n));
+		put_back(g->journal[!active], B(""));
+		rig_start(g);
+		g->serial = g->acked = serial;
+		rig_link_bare(g);
+		rig_hosts(g, 1, 0, (uint64_t[]){ 1 }, 1);
+		for (unsigned i = 1; i <= 6; i++)
+			say(i);
+		rig_acked(g);
+		assert_int_equal(waiting(g->courier, &first), 6);
+		assert_int_equal(first, 1);
+		assert_int_equal(g->courier->targets.n, 6);
+		rig_kill(g);
+	}
+	buf_done(&whole);
+	buf_done(&before);
+	rig_start(g);
+	end();
+}
+
 /* ---- killed at random ---------------------------------------------------------------- */
 
 static bool there;	/* the channel that comes and goes */
@@ -372,6 +416,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(cut_anywhere),
 		cmocka_unit_test(nothing_is_taken_twice),
+		cmocka_unit_test(a_part_of_a_write),
 		cmocka_unit_test(killed_at_random),
 		cmocka_unit_test(a_full_disk_is_not_full_for_ever),
 	};
