@@ -25,18 +25,27 @@ join(struct mate *w, struct bytes user, uint64_t cookie, uint64_t flags)
 	    .member = B("{}"));
 }
 
+/* Two that have said hello to a router that waits for both. */
+static struct rig *
+two(const char *ini, struct mate **a, struct mate **b)
+{
+	struct rig *g = rig_new(ini);
+
+	rig_starting(g, 2);
+	*a = rig_stranger(g, 1);
+	*b = rig_stranger(g, 2);
+	hello(*a, 1);
+	hello(*b, 2);
+	return g;
+}
+
 static void
 test_all_waits(void **state)
 {
-	struct rig *g = rig_new("max_connections = 1\n");
 	struct mate *a, *b;
+	struct rig *g = two("max_connections = 1\n", &a, &b);
 
 	(void)state;
-	rig_starting(g, 2);
-	a = rig_stranger(g, 1);
-	b = rig_stranger(g, 2);
-	hello(a, 1);
-	hello(b, 2);
 	join(a, B("u"), 0, JOIN_SYNC);
 	SAY(a, join, .app = B("1"), .channel = B("news"), .n = 1, .cookie = 1);
 	join(a, B("new"), 2, 0);
@@ -157,15 +166,10 @@ test_not_for_ever(void **state)
 static void
 test_death_while_waiting(void **state)
 {
-	struct rig *g = rig_new("");
 	struct mate *a, *b;
+	struct rig *g = two("", &a, &b);
 
 	(void)state;
-	rig_starting(g, 2);
-	a = rig_stranger(g, 1);
-	b = rig_stranger(g, 2);
-	hello(a, 1);
-	hello(b, 2);
 	join(a, B("u"), 0, JOIN_SYNC);
 	join(b, B("v"), 0, JOIN_SYNC);
 	join(b, B("x"), 1, 0);
@@ -185,15 +189,10 @@ test_death_while_waiting(void **state)
 static void
 test_last_words(void **state)
 {
-	struct rig *g = rig_new("");
 	struct mate *a, *b;
+	struct rig *g = two("", &a, &b);
 
 	(void)state;
-	rig_starting(g, 2);
-	a = rig_stranger(g, 1);
-	b = rig_stranger(g, 2);
-	hello(a, 1);
-	hello(b, 2);
 	join(b, B("v"), 0, JOIN_SYNC);
 	SAY(b, publish, .serial = 9, .app = B("1"), .channel = B("news"),
 	    .event = B("\"client-e\""));
