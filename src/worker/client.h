@@ -130,8 +130,8 @@ void	client_check_silence(struct client *, uint64_t interval, uint32_t now,
 /* The front wants no input for a while, and wants it again. */
 void	client_pause(struct client *);
 void	client_resume(struct client *);
-/* Hears nothing for a while, its answer to the handshake neither: who is told that
- * it is open is in its room.  And hears it; so does who is closed. */
+/* For a front whose clients are told by the handshake's answer that they are in:
+ * that, and all else, waits until it is true, or until the client is closed. */
 void	client_cork(struct client *);
 void	client_uncork(struct client *);
 /* Not read until the router takes messages again. */

@@ -122,8 +122,8 @@ void	conn_finish(struct conn *, enum close_reason, unsigned seconds);
 void	conn_kill(struct conn *, enum close_reason);
 /* The same for one that does not read; noted and counted. */
 void	conn_too_slow(struct conn *);
-/* What is queued waits from now on, what came in this turn, too; and goes.  Who
- * is finished is uncorked. */
+/* What is queued, also what was in this turn, waits until conn_uncork() or
+ * conn_finish(). */
 void	conn_cork(struct conn *);
 void	conn_uncork(struct conn *);
 /* Stop and go on reading; resuming shows kept octets to the stage again, later
